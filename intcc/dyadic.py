@@ -1,0 +1,87 @@
+"""Dyadic numbers mul / 2**shift: the only scales that compiled integers know.
+
+    rsh(x, s)   = (x + 2**(s-1)) >> s             arithmetic, ties towards +infinity, s >= 1
+    rescale(x)  = rsh(x * mul, shift)             0 <= mul < 2**31, 2 <= shift <= 62
+
+One rounding, as TOSA RESCALE without double rounding. Python integers only: exact at any size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+__all__ = ["Dyadic", "floor_division_magic", "rsh"]
+
+MAX_MUL_BITS = 31
+MIN_SHIFT, MAX_SHIFT = 2, 62
+
+
+def rsh(x: int, shift: int) -> int:
+    """Return x / 2**shift rounded half up: (x + 2**(shift-1)) >> shift."""
+    return (x + (1 << (shift - 1))) >> shift if shift else x
+
+
+@dataclass(frozen=True)
+class Dyadic:
+    """A real scale mul / 2**shift.
+
+    Attributes:
+        mul: integer multiplier, 0 <= mul < 2**31.
+        shift: right shift, 2 <= shift <= 62.
+    """
+
+    mul: int
+    shift: int
+
+    @classmethod
+    def from_real(cls, value: float, bits: int = MAX_MUL_BITS) -> Dyadic:
+        """Return the nearest dyadic number whose multiplier has at most `bits` bits.
+
+        Relative error <= 2**-bits, unless the shift limits of TOSA cut it short.
+
+        Raises:
+            ValueError: `value` is negative, not finite, or at least 2**29.
+        """
+        if not (math.isfinite(value) and 0 <= value < 2.0**29):
+            raise ValueError(f"no dyadic form for {value}")
+        if value == 0:
+            return cls(0, MIN_SHIFT)
+        exponent = math.frexp(value)[1]
+        shift = min(MAX_SHIFT, max(MIN_SHIFT, bits - exponent))
+        mul = int(Fraction(value) * (1 << shift) + Fraction(1, 2))
+        if mul >> bits:  # frexp's mantissa rounded up to a power of two
+            shift, mul = shift - 1, mul >> 1
+        while mul and mul % 2 == 0 and shift > MIN_SHIFT:
+            mul, shift = mul >> 1, shift - 1
+        return cls(mul, shift)
+
+    def apply(self, x: int) -> int:
+        """Return rsh(x * mul, shift), exactly."""
+        return rsh(x * self.mul, self.shift)
+
+    def __float__(self) -> float:
+        """Return the real value."""
+        return math.ldexp(self.mul, -self.shift)
+
+
+def floor_division_magic(divisor: int, limit: int) -> Dyadic:
+    """Return (mul, shift) with (t * mul) >> shift == t // divisor for all 0 <= t <= limit.
+
+    Granlund and Montgomery, "Division by invariant integers using multiplication" (1994):
+    with mul = ceil(2**shift / divisor) and e = mul * divisor - 2**shift it suffices that
+    e * limit < 2**shift. The smallest such shift is returned, so that mul stays short.
+
+    Raises:
+        ValueError: divisor < 1, limit < 0, or the product t * mul could pass 2**63.
+    """
+    if divisor < 1 or limit < 0:
+        raise ValueError(f"no magic for divisor {divisor}, limit {limit}")
+    for shift in range(0, 63):
+        mul = -(-(1 << shift) // divisor)
+        if (mul * divisor - (1 << shift)) * max(limit, 1) < (1 << shift):
+            if limit * mul >= 1 << 63:
+                break
+            return Dyadic(mul, shift)
+    raise ValueError(f"no magic for divisor {divisor}, limit {limit}")

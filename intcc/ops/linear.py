@@ -1,0 +1,104 @@
+"""Linear: unsigned activations times signed weights, rescaled per channel to unsigned 8 bits.
+
+    acc = x @ weight                                   x [..., K] u8, weight [K, N] s8, acc i32
+    y   = clip((acc + bias) / divisor, lo, hi)         truncating division, y [..., N] u8
+
+`bias` holds the real bias, the input's zero point, the output's zero point and the rounding
+half (divisor - 1) / 2. With an odd divisor the quotient is the exact nearest integer (no ties
+exist), which equals rescale(acc + b, mul, shift) for the dyadic mul / 2**shift nearest to
+1 / divisor: one meaning, a division in ONNX, a multiplication in C and on NPUs.
+
+Constraints
+    (C1) xmax * (|w[2i, n]| + |w[2i+1, n]|) <= 32767    x86 kernels without VNNI add such pairs
+         in int16 (onnxruntime issue 7524); the bound makes them exact
+    (C2) |acc + bias| < 2**31 for every input
+    (C3) divisor >= 1, odd
+    (C4) 0 <= lo <= hi <= 255
+Error
+    |y - (acc + b) / divisor| <= 1/2 - 1/(2 divisor)    before saturation
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnxscript import INT8, INT32, UINT8, script
+from onnxscript import opset20 as op
+
+from intcc.errors import RangeProofError
+from intcc.interval import INT32 as I32
+from intcc.interval import Interval, Operand, require_fits
+from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
+
+__all__ = ["OPERATOR", "product_interval", "require_pair_bound"]
+
+
+@script(DOMAIN, default_opset=op)
+def Linear(
+    x: UINT8, weight: INT8, bias: INT32, divisor: INT32, lo: INT32, hi: INT32
+) -> UINT8:
+    """Unsigned 8-bit linear layer with per-channel rescale."""
+    acc = op.MatMulInteger(x, weight)
+    quotient = op.Div(op.Add(acc, bias), divisor)
+    return op.Cast(op.Clip(quotient, lo, hi), to=2)
+
+
+def product_interval(x: Interval, weight: Array) -> Interval:
+    """Interval per output channel of x @ weight; x per input channel or scalar."""
+    w = weight.astype(object)
+    positive, negative = np.maximum(w, 0), np.minimum(w, 0)
+    k = weight.shape[0]
+    lo, hi = np.broadcast_to(x.lo, (k,)), np.broadcast_to(x.hi, (k,))
+    return Interval(lo @ positive + hi @ negative, hi @ positive + lo @ negative)
+
+
+def require_pair_bound(x: Interval, weight: Array, what: str) -> None:
+    """Check (C1): neighbouring products never pass int16."""
+    w = np.abs(weight.astype(np.int64))
+    if w.shape[0] % 2:
+        w = np.concatenate([w, np.zeros_like(w[:1])])
+    worst = int((w[0::2] + w[1::2]).max(initial=0)) * x.max
+    if worst > 32767:
+        raise RangeProofError(
+            what,
+            f"has a pair of neighbouring products of up to {worst}, above 32767",
+            "Quantize the weights pair-safe",
+        )
+
+
+def reference(x: Array, weight: Array, bias: Array, divisor: Array, lo: Array, hi: Array) -> Array:
+    """Exact integers."""
+    t = x.astype(np.int64) @ weight.astype(np.int64) + bias
+    quotient = np.sign(t) * (np.abs(t) // divisor)
+    return np.clip(quotient, lo, hi).astype(np.uint8)
+
+
+def bounds(
+    x: Operand, weight: Operand, bias: Operand, divisor: Operand, lo: Operand, hi: Operand
+) -> Interval:
+    """Prove C1 to C4."""
+    require_pair_bound(x.interval, weight.value, "Linear weight")
+    t = product_interval(x.interval, weight.value) + Interval.of(bias.value, bias.value)
+    require_fits(t, I32, "Linear accumulator")
+    d = divisor.value
+    low, high = int(lo.value), int(hi.value)
+    if (d < 1).any() or (d % 2 == 0).any() or not 0 <= low <= high <= 255:
+        raise RangeProofError("Linear constants", "break C3 or C4", "This is a bug: report it")
+    quotient = Interval(t.lo // d.astype(object), t.hi // d.astype(object))
+    return quotient.clip(low, high)
+
+
+vectors = (
+    Vector(
+        inputs=(
+            as_array([[0, 255], [255, 255], [1, 2]], np.uint8),
+            as_array([[64, -64, 3], [64, -64, 5]], np.int8),
+            as_array([50, 50, 3], np.int32),
+            as_array([101, 101, 7], np.int32),
+            as_array(0, np.int32),
+            as_array(255, np.int32),
+        ),
+        outputs=(as_array([[162, 0, 182], [255, 0, 255], [2, 0, 2]], np.uint8),),
+    ),
+)
+
+OPERATOR = Operator(Linear, reference, bounds, vectors)
