@@ -17,6 +17,7 @@ __all__ = [
     "IntccError",
     "ModelError",
     "RangeProofError",
+    "SettingsError",
     "ToolError",
     "UnsupportedOperatorError",
 ]
@@ -57,6 +58,10 @@ class ArtifactError(IntccError):
 
 class BudgetError(IntccError):
     """A figure is over the limit that `--budget` names."""
+
+
+class SettingsError(IntccError):
+    """A setting or option does not exist or has an impossible value: a usage error."""
 
 
 class ToolError(IntccError):

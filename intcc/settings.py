@@ -1,0 +1,120 @@
+"""All choices that a user can make for one compilation, checked once, here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from intcc.budget import Budget
+from intcc.errors import SettingsError
+
+__all__ = ["Settings"]
+
+#: Every closed choice, so that messages and `--help` list the same words.
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "emit": ("onnx", "c"),
+    "task": ("auto", "feature-extraction", "sentence-embedding", "text-classification",
+             "image-classification"),
+    "scheme": ("w8a8",),
+    "activations": ("static", "dynamic"),
+    "observer": ("minmax", "percentile", "mse"),
+}  # fmt: skip
+
+#: Where something is read from or put, not what is made: two runs that differ in these alone
+#: make the same bytes, so the manifest leaves them out.
+LOCAL = ("calibration", "force", "budget")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one compilation.
+
+    Attributes:
+        emit: backends to emit, of "onnx" and "c".
+        task: what the model computes; "auto" reads it from the source folder.
+        scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations.
+        activations: scales of linear inputs, fixed at compile time or computed per token.
+        calibration: file of samples; None: the text that ships with the package.
+        calibration_column: column of a .csv or key of a .jsonl calibration file.
+        calibration_samples: number of samples to use at most.
+        max_length: longest sequence; None: the tokenizer's, at most 128.
+        float_io: add a float dequantize to the very end of model.onnx.
+        budget: limits on the result.
+        force: replace an existing artifact.
+        keep_functions: leave the ai.intcc functions in model.onnx instead of inlining them.
+        error_compensation: let later weights make up for the rounding of earlier ones.
+        observer: how calibration turns statistics into ranges.
+        allow_pickle: read pickled checkpoints, which can run code as they load.
+    """
+
+    emit: tuple[str, ...] = ("onnx", "c")
+    task: str = "auto"
+    scheme: str = "w8a8"
+    activations: str = "static"
+    calibration: Path | None = None
+    calibration_column: str | None = None
+    calibration_samples: int = 64
+    max_length: int | None = None
+    float_io: bool = False
+    budget: Budget = field(default_factory=Budget)
+    force: bool = False
+    keep_functions: bool = False
+    error_compensation: bool = True
+    observer: str = "minmax"
+    allow_pickle: bool = False
+
+    @classmethod
+    def of(cls, **values: Any) -> Settings:
+        """Build from loosely typed values: comma lists, strings for paths, budget text.
+
+        Raises:
+            SettingsError: an unknown setting, or a value outside its choices.
+        """
+        names = [f.name for f in dataclasses.fields(cls)]
+        for name in values:
+            if name not in names:
+                near = get_close_matches(name, names, 1)
+                raise SettingsError(
+                    f"Setting '{name}'",
+                    "does not exist",
+                    f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names)}",
+                )
+        if isinstance(values.get("emit"), str):
+            values["emit"] = values["emit"].split(",")
+        if "emit" in values:
+            values["emit"] = tuple(part.strip() for part in values["emit"])
+        if values.get("calibration") is not None:
+            values["calibration"] = Path(values["calibration"])
+        if not isinstance(values.get("budget"), Budget):
+            values["budget"] = Budget.parse(values.get("budget") or "")
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        """Check every value against its choices and limits."""
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            for part in value if name == "emit" else (value,):
+                if part not in choices:
+                    raise SettingsError(
+                        f"--{name} '{part}'", "is not known", f"Choose from: {', '.join(choices)}"
+                    )
+        if not self.emit:
+            raise SettingsError("--emit", "names no backend", "Choose from: onnx, c")
+        for name in ("calibration_samples", "max_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                option = name.replace("_", "-")
+                raise SettingsError(f"--{option} {value}", "is below 1", "Give a positive number")
+        if self.float_io and "onnx" not in self.emit:
+            raise SettingsError("--float-io", "changes model.onnx only", "Add onnx to --emit")
+
+    def for_manifest(self) -> dict[str, Any]:
+        """Return what decides the bytes of the artifact, ready for JSON."""
+        chosen = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in LOCAL
+        }
+        return {**chosen, "emit": list(self.emit)}
