@@ -1,0 +1,110 @@
+"""Inputs of a compiled model, checked before any backend sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.errors import DataError
+from intcc.specs import TensorSpec
+
+__all__ = ["check_feeds", "load_npz"]
+
+Array = npt.NDArray[Any]
+
+#: What an absent input means, where it has an obvious meaning.
+DEFAULTS = {"attention_mask": 1, "token_type_ids": 0}
+
+
+def check_feeds(
+    specs: Sequence[TensorSpec], feeds: Mapping[str, Any], max_length: int | None
+) -> dict[str, Array]:
+    """Return complete, exactly typed inputs in the order of `specs`.
+
+    An absent attention_mask is all ones, absent token_type_ids are zeros.
+
+    Raises:
+        DataError: unknown or missing names, floats, wrong ranks or extents, values out of range,
+            a sequence of length 0 or above the maximum.
+    """
+    names = [s.name for s in specs]
+    for name in feeds:
+        if name not in names:
+            raise DataError(f"Input '{name}'", "is not one of the model's",
+                            f"Inputs: {', '.join(names)}")  # fmt: skip
+    bound: dict[str, int] = {}
+    if max_length is not None:
+        bound["sequence"] = max_length
+    extents: dict[str, int] = {}
+    checked: dict[str, Array] = {}
+    given = sorted(specs, key=lambda s: s.name not in feeds)
+    for spec in given:
+        if spec.name in feeds:
+            array = np.asarray(feeds[spec.name])
+        elif spec.name in DEFAULTS and all(d in extents for d in spec.shape):
+            shape = tuple(extents[str(d)] for d in spec.shape)
+            array = np.full(shape, DEFAULTS[spec.name])
+        else:
+            raise DataError(f"Input '{spec.name}'", "is missing", _wanted(spec))
+        checked[spec.name] = _check(spec, array, extents, bound)
+    return {name: checked[name] for name in names}
+
+
+def _wanted(spec: TensorSpec) -> str:
+    return f"Give {spec.dtype} of shape [{', '.join(map(str, spec.shape))}]"
+
+
+def _check(
+    spec: TensorSpec, array: Array, extents: dict[str, int], bound: Mapping[str, int]
+) -> Array:
+    subject = f"Input '{spec.name}'"
+    if array.dtype.kind not in "iub":
+        remedy = f"Convert it with .quantize('{spec.name}', array)" if spec.scale else _wanted(spec)
+        raise DataError(subject, f"is {array.dtype}, not integer", remedy)
+    if array.ndim != len(spec.shape):
+        raise DataError(subject, f"has shape {list(array.shape)}", _wanted(spec))
+    for extent, wanted in zip(array.shape, spec.shape, strict=True):
+        if isinstance(wanted, int):
+            if extent != wanted:
+                raise DataError(subject, f"has shape {list(array.shape)}", _wanted(spec))
+            continue
+        limit = bound.get(wanted)
+        if extent < 1 or (limit is not None and extent > limit):
+            allowed = f"1 to {limit}" if limit is not None else "1 upwards"
+            raise DataError(subject, f"has {wanted} length {extent}", f"Allowed: {allowed}")
+        if extents.setdefault(wanted, extent) != extent:
+            raise DataError(
+                subject, f"has {wanted} length {extent}, where another input has {extents[wanted]}",
+                "Give all inputs the same batch and sequence lengths",
+            )  # fmt: skip
+    lo, hi = spec.limits
+    if array.size and (int(array.min()) < lo or int(array.max()) > hi):
+        raise DataError(
+            subject, f"has values from {int(array.min())} to {int(array.max())}",
+            f"Allowed: {lo} to {hi}",
+        )  # fmt: skip
+    return np.ascontiguousarray(array, dtype=spec.dtype)
+
+
+def load_npz(path: str) -> dict[str, Array]:
+    """Read the inputs of `--input`.
+
+    Raises:
+        DataError: no such file, not an .npz file, or one with pickled objects.
+    """
+    try:
+        data = np.load(path, allow_pickle=False)
+        if not isinstance(data, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with data:
+            return {name: data[name] for name in data.files}
+    except FileNotFoundError as error:
+        raise DataError(f"Input file '{path}'", "does not exist") from error
+    except Exception as error:  # numpy raises many kinds for damaged archives
+        raise DataError(
+            f"Input file '{path}'", f"is not an .npz of plain arrays ({error})",
+            "Write it with numpy.savez(path, name=array, ...)",
+        ) from error  # fmt: skip
