@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from intcc.backends.onnx.float_tail import INTEGER_SUFFIX
 from intcc.errors import ArtifactError, ToolError
 from intcc.specs import TensorSpec
 
@@ -19,8 +20,6 @@ Array = npt.NDArray[Any]
 
 #: Graph optimisation levels of onnxruntime, least first.
 LEVELS = ("disable", "basic", "extended", "all")
-#: Suffix of the integer value behind a float output of `--float-io`.
-INTEGER_SUFFIX = "_integer"
 
 
 def open_session(model: bytes | str, threads: int = 1, level: str = "all") -> Any:

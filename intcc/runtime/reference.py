@@ -59,9 +59,7 @@ def evaluate(
     return {str(v.name): values[v] for v in model.graph.outputs}
 
 
-def _run(
-    node: ir.Node, inputs: list[Any], attributes: dict[str, Any]
-) -> tuple[Array, ...]:
+def _run(node: ir.Node, inputs: list[Any], attributes: dict[str, Any]) -> tuple[Array, ...]:
     if node.domain == DIALECT and node.op_type in OPERATORS:
         return OPERATORS[node.op_type].evaluate(*inputs, **attributes)
     if node.domain == "" and node.op_type in MOVEMENT:

@@ -1,0 +1,77 @@
+"""The Python API: what the command line does, for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intcc.model import CompiledModel
+from intcc.progress import Progress
+from intcc.runtime.artifact import Artifact, is_artifact
+from intcc.settings import Settings
+from intcc.staging import check_target, staged
+
+if TYPE_CHECKING:
+    from intcc.verify import Report
+
+__all__ = ["compile", "load", "verify"]
+
+
+def compile(
+    model: str | Path, output: str | Path, *, progress: Progress | None = None, **settings: Any
+) -> Artifact:
+    """Compile a Hugging Face folder, a hub name or an .onnx file to integers.
+
+    Args:
+        model: the float model.
+        output: folder to write; complete or not there at all.
+        progress: receives the course of the work.
+        settings: fields of `intcc.settings.Settings`.
+
+    Returns:
+        The artifact.
+
+    Raises:
+        IntccError: one of its children, with a message of subject, fact and remedy.
+    """
+    from intcc.build import build_graph, write_artifact
+
+    chosen = Settings.of(**settings)
+    target = Path(output)
+    check_target(target, force=chosen.force, replaceable=is_artifact)
+    progress = progress or Progress()
+    built = build_graph(model, chosen, progress)
+    with staged(target, force=chosen.force, replaceable=is_artifact) as folder:
+        write_artifact(built, folder, chosen, progress)
+    return Artifact.open(target)
+
+
+def load(folder: str | Path, backend: str = "onnx", **options: Any) -> CompiledModel:
+    """Open an artifact as a callable.
+
+    Args:
+        folder: what `compile` wrote.
+        backend: "onnx", "c" (built with the system compiler, cached) or "reference".
+        options: threads=, level= for onnx; compiler=, flags= for c.
+
+    Raises:
+        ArtifactError: not an artifact, or one without this backend.
+        ToolError: onnxruntime or a C compiler is missing.
+    """
+    return CompiledModel(Artifact.open(folder), backend, **options)
+
+
+def verify(folder: str | Path, *, progress: Progress | None = None, **options: Any) -> Report:
+    """Check an artifact: no float anywhere, ranges proved, all backends equal bit for bit.
+
+    Args:
+        folder: what `compile` wrote.
+        progress: receives the course of the work.
+        options: fields of `intcc.verify.Options`.
+
+    Returns:
+        A report; `.ok` tells whether every check passed.
+    """
+    from intcc.verify import verify_artifact
+
+    return verify_artifact(Artifact.open(folder), progress or Progress(), **options)

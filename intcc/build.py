@@ -1,0 +1,175 @@
+"""From a source model to the files of an artifact: the order in which `compile` does its work."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+
+from intcc._version import __version__
+from intcc.progress import Progress
+from intcc.runtime.artifact import LAYOUT, MANIFEST, sha256_of
+from intcc.settings import Settings
+from intcc.specs import TensorSpec
+
+if TYPE_CHECKING:
+    from intcc.backends.c.emit import CReport
+    from intcc.frontends.source import SourceModel
+    from intcc.pipeline import CompiledGraph
+
+__all__ = ["Built", "build_graph", "write_artifact"]
+
+Array = npt.NDArray[Any]
+#: Samples kept in the artifact for `verify`.
+RECORDED = 8
+#: The earliest time a zip entry can have; times never enter a file.
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Built:
+    """Everything known before the first file is written."""
+
+    source: SourceModel
+    samples: list[dict[str, Array]]
+    graph: CompiledGraph
+    calibration: dict[str, Any]
+
+
+def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Built:
+    """Import, calibrate and compile, all in memory."""
+    from intcc.frontends import load_source
+    from intcc.frontends.calibration import load_samples
+    from intcc.pipeline import compile_graph
+
+    progress.stage("import")
+    source = load_source(
+        model,
+        task=settings.task,
+        max_length=settings.max_length,
+        allow_pickle=settings.allow_pickle,
+    )
+    for note in source.notes:
+        progress.note(note)
+    samples = load_samples(
+        source, settings.calibration, settings.calibration_samples, settings.calibration_column
+    )
+    calibration: dict[str, Any] = {"samples": len(samples)}
+    if settings.calibration is not None:
+        calibration["sha256"] = sha256_of(settings.calibration)
+    elif source.tokenizer_files:
+        calibration["text"] = "built-in"
+        progress.note(
+            f"Calibrated on {len(samples)} built-in English sentences; "
+            "text of your own (--calibration) is usually more accurate"
+        )
+    else:
+        calibration["text"] = "random inputs"
+        progress.note("Calibrated on random inputs: give real ones with --calibration")
+    graph = compile_graph(source, samples, settings, progress)
+    return Built(source, samples, graph, calibration)
+
+
+def write_artifact(built: Built, folder: Path, settings: Settings, progress: Progress) -> None:
+    """Write all files of the artifact and check the budget.
+
+    Raises:
+        BudgetError: a figure is past its limit.
+    """
+    from intcc.report.collect import collect
+    from intcc.report.html import render
+
+    graph, source = built.graph, built.source
+    onnx.save(_proto(graph.integer), str(folder / "integer.onnx"))
+    if "onnx" in settings.emit:
+        progress.stage("emit ONNX")
+        _write_onnx(built, folder / "model.onnx", settings)
+    c_report: CReport | None = None
+    if "c" in settings.emit:
+        from intcc.backends.c.emit import emit_c
+
+        progress.stage("emit C")
+        (folder / "c").mkdir()
+        c_report = emit_c(graph.integer, folder / "c")
+    for path in source.tokenizer_files:
+        shutil.copyfile(path, folder / path.name)
+    recorded = built.samples[:: max(1, len(built.samples) // RECORDED)][:RECORDED]
+    _save_npz(folder / "recorded.npz", [integer_feeds(graph.inputs, s) for s in recorded])
+    progress.stage("report")
+    report = collect(built, folder, c_report)
+    settings.budget.check(report["figures"])
+    _write_json(folder / "report.json", report)
+    (folder / "report.html").write_text(render(report), encoding="utf-8")
+    _write_json(folder / MANIFEST, _manifest(built, folder, settings))
+
+
+def integer_feeds(specs: Sequence[TensorSpec], sample: Mapping[str, Array]) -> dict[str, Array]:
+    """Turn one sample of the float graph into integers: indices stay, real inputs are coded."""
+    feeds: dict[str, Array] = {}
+    for spec in specs:
+        array = np.asarray(sample[spec.name])
+        if array.dtype.kind == "f" and spec.scale is not None:
+            array = spec.scale.quantize(array, *spec.limits)
+        feeds[spec.name] = array.astype(spec.dtype)
+    return feeds
+
+
+def _proto(model: ir.Model) -> onnx.ModelProto:
+    proto = ir.to_proto(model)
+    assert isinstance(proto, onnx.ModelProto)
+    return proto
+
+
+def _write_onnx(built: Built, path: Path, settings: Settings) -> None:
+    from intcc.backends.onnx.float_tail import add_float_tail
+    from intcc.backends.onnx.strict import emit
+
+    model = emit(built.graph.integer, keep_functions=settings.keep_functions)
+    if settings.float_io:
+        add_float_tail(model, {s.name: s.scale for s in built.graph.outputs})
+    onnx.save(model, str(path))
+
+
+def _manifest(built: Built, folder: Path, settings: Settings) -> dict[str, Any]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    text = json.dumps(built.source.source, sort_keys=True)
+    manifest: dict[str, Any] = {
+        "artifact": LAYOUT,
+        "intcc": __version__,
+        "name": built.source.name,
+        "task": built.source.task,
+        "max_length": built.source.max_length or None,
+        "inputs": [s.to_json() for s in built.graph.inputs],
+        "outputs": [s.to_json() for s in built.graph.outputs],
+        "settings": settings.for_manifest(),
+        "calibration": built.calibration,
+        "source": {**built.source.source, "sha256": hashlib.sha256(text.encode()).hexdigest()},
+        "files": {p.relative_to(folder).as_posix(): sha256_of(p) for p in files},
+    }
+    return manifest
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=1, sort_keys=False) + "\n", encoding="utf-8")
+
+
+def _save_npz(path: Path, samples: Sequence[Mapping[str, Array]]) -> None:
+    """Write an .npz whose bytes depend on the arrays alone (numpy's own carries the time)."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for index, sample in enumerate(samples):
+            for name, array in sample.items():
+                buffer = io.BytesIO()
+                np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+                entry = zipfile.ZipInfo(f"{index}/{name}.npy", ZIP_EPOCH)
+                archive.writestr(entry, buffer.getvalue())

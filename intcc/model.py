@@ -1,0 +1,150 @@
+"""A compiled model in memory: call it with integer arrays, get integer arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.errors import DataError, SettingsError
+from intcc.runtime.artifact import Artifact
+from intcc.runtime.feeds import check_feeds
+from intcc.specs import TensorSpec
+
+__all__ = ["BACKENDS", "CompiledModel", "Runtime", "open_runtime", "tokenize"]
+
+Array = npt.NDArray[Any]
+
+#: Ways to run an artifact.
+BACKENDS = ("onnx", "c", "reference")
+
+
+class Runtime(Protocol):
+    """What every backend's runtime can do."""
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return all outputs by name."""
+        ...
+
+
+def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> Runtime:
+    """Open one backend of an artifact.
+
+    Args:
+        artifact: the compiled model.
+        backend: one of BACKENDS.
+        options: the runtime's own: threads and level (onnx), flags and compiler (c).
+
+    Raises:
+        SettingsError: no such backend.
+        ArtifactError: the artifact lacks the backend's files.
+        ToolError: onnxruntime or a C compiler is missing.
+    """
+    if backend == "onnx":
+        from intcc.runtime.ort import OrtModel
+
+        return OrtModel(artifact.model_onnx, artifact.inputs, artifact.outputs,
+                        float_io=artifact.float_io, **options)  # fmt: skip
+    if backend == "reference":
+        from intcc.runtime.reference import ReferenceModel
+
+        return ReferenceModel(artifact.integer_onnx, artifact.inputs, artifact.outputs)
+    if backend == "c":
+        from intcc.runtime.native import NativeModel
+
+        return NativeModel(artifact.c_folder, artifact.manifest, **options)
+    raise SettingsError(
+        f"Backend '{backend}'", "does not exist", f"Choose from: {', '.join(BACKENDS)}"
+    )
+
+
+def tokenize(artifact: Artifact, texts: Sequence[str]) -> list[dict[str, Array]]:
+    """Return one unpadded sample of batch 1 per text, with the artifact's own tokenizer.
+
+    Raises:
+        DataError: the artifact has no tokenizer.
+    """
+    from intcc.frontends.tokenizer import TextTokenizer
+
+    path = artifact.tokenizer_json
+    if path is None:
+        raise DataError(
+            f"Artifact '{artifact.folder}'", "has no tokenizer", "Give token ids with --input"
+        )
+    names = {spec.name for spec in artifact.inputs}
+    samples = TextTokenizer(path).encode(list(texts), artifact.max_length or 0)
+    return [{k: v for k, v in sample.items() if k in names} for sample in samples]
+
+
+class CompiledModel:
+    """A callable model.
+
+        model = intcc.load("out")
+        result = model(input_ids=ids)                       integers by name
+        real = model.dequantize("sentence_embedding", result["sentence_embedding"])
+
+    Attributes:
+        artifact: the folder it came from.
+        backend: what runs it.
+    """  # noqa: D214
+
+    def __init__(self, artifact: Artifact, backend: str = "onnx", **options: Any) -> None:
+        """Open the backend."""
+        self.artifact, self.backend = artifact, backend
+        self._runtime = open_runtime(artifact, backend, **options)
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Name, shape, dtype and scale of each input."""
+        return self.artifact.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Name, shape, dtype and scale of each output."""
+        return self.artifact.outputs
+
+    def __call__(self, feeds: Mapping[str, Any] | None = None, /, **named: Any) -> dict[str, Array]:
+        """Run on integer arrays, by mapping or by keyword.
+
+        An absent attention_mask is all ones, absent token_type_ids are zeros.
+
+        Raises:
+            DataError: the inputs do not fit the model.
+        """
+        checked = check_feeds(self.inputs, {**(feeds or {}), **named}, self.artifact.max_length)
+        return self._runtime.run(checked)
+
+    def tokenize(self, texts: Sequence[str]) -> list[dict[str, Array]]:
+        """Return one unpadded sample of batch 1 per text."""
+        return tokenize(self.artifact, texts)
+
+    def quantize(self, name: str, array: npt.ArrayLike) -> Array:
+        """Turn the float model's input `name` into this model's integers.
+
+        Raises:
+            DataError: no such input, an index input, or values that are not finite.
+        """
+        spec = _named(self.inputs, name, "Input")
+        real = np.asarray(array, dtype=np.float64)
+        if spec.scale is None:
+            raise DataError(f"Input '{name}'", "holds indices, which have no scale",
+                            "Pass the integers as they are")  # fmt: skip
+        if not np.isfinite(real).all():
+            raise DataError(f"Input '{name}'", "holds NaN or infinity", "Give finite numbers")
+        return spec.scale.quantize(real, *spec.limits).astype(spec.dtype)
+
+    def dequantize(self, name: str, array: npt.ArrayLike) -> Array:
+        """Turn output (or input) `name` into real numbers, float64."""
+        spec = _named((*self.outputs, *self.inputs), name, "Output")
+        q = np.asarray(array)
+        return q.astype(np.float64) if spec.scale is None else spec.scale.dequantize(q)
+
+
+def _named(specs: Sequence[TensorSpec], name: str, kind: str) -> TensorSpec:
+    for spec in specs:
+        if spec.name == name:
+            return spec
+    known = ", ".join(s.name for s in specs)
+    raise DataError(f"{kind} '{name}'", "does not exist", f"Known: {known}")
