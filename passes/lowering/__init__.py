@@ -1,1 +1,162 @@
-"""Lowering."""
+"""Lower: the SCALED float graph becomes the INTEGER graph of the dialect.
+
+    before   float operators, values with forms and units
+    after    ai.intcc operators and integer data movement; nothing else
+
+Exactness  each rule's docstring; all approximations are in the operators' error bounds.
+Order      after assign_scales and assign_units; correct_bias may follow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from intcc.errors import UnsupportedOperatorError
+from intcc.interval import Interval
+from intcc.passes.calibrate import Statistics
+from intcc.passes.lowering.attention import lower_attention
+from intcc.passes.lowering.context import DIALECT, Lowering
+from intcc.passes.lowering.elementwise import lower_elementwise
+from intcc.passes.lowering.embedding import is_embedding, lower_embedding
+from intcc.passes.lowering.gelu import lower_gelu
+from intcc.passes.lowering.linear import lower_matmul
+from intcc.passes.lowering.movement import InputProducer, lower_movement
+from intcc.passes.lowering.norm import lower_norm
+from intcc.passes.lowering.pooling import lower_pooling
+from intcc.qparams import QParams
+from intcc.sites import MOVEMENT
+
+__all__ = ["RULES", "lower"]
+
+Rule = Callable[[Lowering, ir.Node, str], None]
+
+#: Float operators with an integer rule; `intcc ops` prints this table.
+RULES: Mapping[str, Rule] = {
+    "MatMul": lower_matmul,
+    "Add": lower_elementwise,
+    "Sub": lower_elementwise,
+    "Mul": lower_elementwise,
+    "Div": lower_elementwise,
+    "Relu": lower_elementwise,
+    "Sigmoid": lower_elementwise,
+    "Tanh": lower_elementwise,
+    "Softmax": lower_elementwise,
+    "Gelu": lower_gelu,
+    "LayerNormalization": lower_norm,
+    "RMSNormalization": lower_norm,
+    "Attention": lower_attention,
+    "MeanPool": lower_pooling,
+    "L2Normalize": lower_pooling,
+    **dict.fromkeys(sorted(MOVEMENT), lower_movement),
+}
+
+
+def layer_label(node: ir.Node) -> str:
+    """Return the module path that the tracer left on a node, else the node's name."""
+    scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes")
+    if scopes:
+        names = [s for s in json.loads(scopes.replace("'", '"')) if s]
+        return names[-2] if len(names) > 1 else (names[-1] if names else "model")
+    return str(node.name or node.op_type)
+
+
+def _is_float(node: ir.Node) -> bool:
+    return any(v.dtype == ir.DataType.FLOAT for v in node.outputs)
+
+
+def _register(ctx: Lowering, node: ir.Node) -> None:
+    rule: Rule | None = RULES.get(node.op_type)
+    if node.op_type == "Gather" and is_embedding(node):
+        rule = lower_embedding
+    if rule is None:
+        x = node.inputs[0]
+        shape = list(x.shape) if x is not None and x.shape is not None else "unknown"
+        raise UnsupportedOperatorError(
+            f"{node.op_type} {node.name!r} of shape {shape}",
+            "has no integer rule",
+            f"Nearest supported: {_nearest(node.op_type)}; `intcc ops` lists all",
+        )
+    rule(ctx, node, layer_label(node))
+
+
+def _nearest(kind: str) -> str:
+    from difflib import get_close_matches
+
+    return ", ".join(get_close_matches(kind, RULES, n=3, cutoff=0.3)) or "none"
+
+
+def _inputs(ctx: Lowering, model: ir.Model) -> None:
+    mask_like = {"attention_mask"}
+    for value in model.graph.inputs:
+        if value.dtype == ir.DataType.FLOAT:
+            made = ctx.add_input(value, ir.DataType.UINT8, Interval.of(0, 255))
+            ctx.producers[str(value.name)] = InputProducer(ctx, value, made)
+        else:
+            assert value.dtype is not None
+            top = 1 if value.name in mask_like else _vocabulary(value) - 1
+            ctx.add_input(value, value.dtype, Interval.of(0, top))
+
+
+def _vocabulary(value: ir.Value) -> int:
+    sizes = [
+        int(node.inputs[0].shape[0])
+        for node, index in value.uses()
+        if index == 1 and is_embedding(node) and node.inputs[0] is not None and node.inputs[0].shape
+    ]
+    return min(sizes, default=2**31 - 1)
+
+
+def _outputs(ctx: Lowering, model: ir.Model) -> None:
+    for value in model.graph.outputs:
+        made = ctx.wide(value) if value.dtype == ir.DataType.FLOAT else ctx.integer(value)
+        if made.name != value.name:
+            for other in [v for n in ctx.graph for v in n.outputs if v.name == value.name]:
+                renamed = ctx.fresh(f"{value.name}.inner")
+                ctx.intervals[renamed] = ctx.intervals[str(other.name)]
+                other.name = renamed
+            ctx.intervals[str(value.name)] = ctx.intervals[str(made.name)]
+            made.name = value.name
+        ctx.graph.outputs.append(made)
+
+
+def _record_scales(ctx: Lowering) -> None:
+    for value in [*ctx.graph.inputs, *(v for n in ctx.graph for v in n.outputs)]:
+        scale = value.meta.get("scale")
+        if isinstance(scale, QParams):
+            text = {"scale": np.atleast_1d(scale.scale).tolist(), "zero": np.atleast_1d(scale.zero).tolist()}
+            value.metadata_props["intcc.scale"] = json.dumps(text)
+        elif scale is not None:
+            value.metadata_props["intcc.scale"] = f"1/2^{round(-np.log2(float(scale)))}"
+
+
+def lower(
+    model: ir.Model,
+    statistics: Mapping[str, Statistics],
+    max_length: int,
+    *,
+    compensation: bool = True,
+    dynamic: bool = False,
+) -> tuple[ir.Model, Lowering]:
+    """Return the INTEGER model and the context (forms, intervals, float counterparts).
+
+    Raises:
+        UnsupportedOperatorError: a node has no rule.
+        RangeProofError: a range cannot be proved.
+    """
+    ctx = Lowering(model, statistics, max_length, compensation=compensation, dynamic=dynamic)
+    _inputs(ctx, model)
+    for node in model.graph:
+        if _is_float(node):
+            _register(ctx, node)
+    _outputs(ctx, model)
+    _record_scales(ctx)
+    used = {v for node in ctx.graph for v in node.inputs} | set(ctx.graph.outputs)
+    for name in [n for n, v in ctx.graph.initializers.items() if v not in used]:
+        del ctx.graph.initializers[name]
+    integer = ir.Model(ctx.graph, ir_version=10, producer_name="intcc")
+    integer.graph.opset_imports[DIALECT] = 1
+    return integer, ctx

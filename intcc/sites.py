@@ -1,0 +1,128 @@
+"""Sites: the float graph seen as the lowering sees it.
+
+A linear layer is two nodes (MatMul with constant weights, Add of a constant bias) and one
+meaning; `linear_sites` finds them. `demands` tells what forms the consumers of a value need.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from intcc.qparams import Role
+
+__all__ = ["FLOAT_DOMAIN", "MOVEMENT", "Demand", "LinearSite", "constant", "demands", "linear_sites"]
+
+#: Model-local functions with float bodies, allowed until lowering.
+FLOAT_DOMAIN = "ai.intcc.float"
+
+#: Operators that only move elements; they work on any form.
+MOVEMENT = frozenset(
+    "Reshape Transpose Slice Concat Split Squeeze Unsqueeze Gather Expand Identity Flatten".split()
+)
+
+
+def constant(value: ir.Value | None) -> npt.NDArray[Any] | None:
+    """Return the elements of a compile-time constant, else None."""
+    if value is None or value.const_value is None:
+        return None
+    return np.asarray(value.const_value.numpy())
+
+
+@dataclass(frozen=True, eq=False)
+class LinearSite:
+    """y = x @ weight + bias.
+
+    Attributes:
+        node: the MatMul.
+        x: its activation input.
+        weight: [K, N] float64.
+        bias: [N] float64; zeros where the model has none.
+        output: the value that holds y (the Add's output where there is a bias).
+        bias_node: the Add, or None.
+    """
+
+    node: ir.Node
+    x: ir.Value
+    weight: npt.NDArray[np.float64]
+    bias: npt.NDArray[np.float64]
+    output: ir.Value
+    bias_node: ir.Node | None
+
+
+def _bias_of(product: ir.Value, width: int) -> tuple[ir.Node, npt.NDArray[Any]] | None:
+    uses = list(product.uses())
+    if len(uses) != 1 or product.is_graph_output():
+        return None
+    user, index = uses[0]
+    if user.op_type != "Add" or user.domain:
+        return None
+    array = constant(user.inputs[1 - index])
+    if array is None or array.size not in (1, width) or array.shape[-1:] not in ((width,), (1,), ()):
+        return None
+    return user, np.broadcast_to(array.reshape(-1), (width,))
+
+
+def linear_sites(graph: ir.Graph) -> dict[str, LinearSite]:
+    """Return the linear layers by the name of their output value."""
+    sites: dict[str, LinearSite] = {}
+    for node in graph:
+        weight = constant(node.inputs[1]) if node.op_type == "MatMul" else None
+        if weight is None or weight.ndim != 2:
+            continue
+        found = _bias_of(node.outputs[0], weight.shape[1])
+        output = found[0].outputs[0] if found else node.outputs[0]
+        bias = found[1] if found else np.zeros(weight.shape[1])
+        x = node.inputs[0]
+        assert x is not None
+        sites[str(output.name)] = LinearSite(
+            node,
+            x,
+            weight.astype(np.float64),
+            bias.astype(np.float64),
+            output,
+            found[0] if found else None,
+        )
+    return sites
+
+
+@dataclass
+class Demand:
+    """The forms that the consumers of one value need."""
+
+    roles: set[Role]
+    wide: bool = False
+
+
+def _role(node: ir.Node, index: int) -> Role | None:
+    if node.op_type == "MatMul":
+        if constant(node.inputs[1]) is not None and index == 0:
+            return Role.LINEAR
+        return (Role.QUERY, Role.KEY)[index]
+    if node.op_type == "Attention" and index < 3:
+        return (Role.QUERY, Role.KEY, Role.VALUE)[index]
+    if node.op_type == "Gelu":
+        return Role.GELU
+    return None
+
+
+def demands(graph: ir.Graph) -> dict[str, Demand]:
+    """Return what each value is needed for, by name."""
+    table: dict[str, Demand] = defaultdict(lambda: Demand(set()))
+    for node in graph:
+        for index, value in enumerate(node.inputs):
+            if value is None:
+                continue
+            role = _role(node, index)
+            if role is None:
+                table[str(value.name)].wide = True
+            else:
+                table[str(value.name)].roles.add(role)
+    for value in graph.outputs:
+        table[str(value.name)].wide = True
+    return table

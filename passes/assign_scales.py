@@ -1,0 +1,150 @@
+"""Assign scales: hang the unsigned forms and the wide grids on the float values.
+
+    before   canonical FLOAT graph + Statistics
+    after    SCALED: value.meta["forms"] = {Role: QParams}, value.meta["unit"] = 2**-e
+
+Forms are per role (`intcc.qparams.Role`). Constraints between them:
+
+* query and key: scale_q[c] * scale_k[c] is one constant, so that scores have one unit;
+* attention output: the scale of its values, since the row sum is divided out exactly;
+* GELU: input and output share their per-channel scale, the input's zero point is the knee.
+
+Exactness  nothing is rounded yet.
+Order      after calibrate; lowering reads what this pass writes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from intcc.ops import gelu
+from intcc.passes.calibrate import Statistics
+from intcc.passes.equivalences import smooth
+from intcc.qparams import QParams, Role
+from intcc.sites import Demand, LinearSite, demands, linear_sites
+
+__all__ = ["assign_scales"]
+
+Float = npt.NDArray[np.float64]
+#: Ranges seen in calibration are widened by this factor where saturation would hurt most.
+HEADROOM = 1.1
+
+
+class _Assigner:
+    """State of one run; every method writes the forms of one kind of value."""
+
+    def __init__(
+        self, graph: ir.Graph, statistics: dict[str, Statistics], observer: str
+    ) -> None:
+        self.graph, self.statistics, self.observer = graph, statistics, observer
+        self.sites = linear_sites(graph)
+        self.consumers: dict[str, list[LinearSite]] = {}
+        for site in self.sites.values():
+            self.consumers.setdefault(str(site.x.name), []).append(site)
+
+    def run(self) -> None:
+        table = demands(self.graph)
+        for node in self.graph:
+            if node.op_type == "Attention":
+                self.attention(node)
+            elif node.op_type == "Gelu":
+                self.gelu(node)
+            elif node.op_type == "MatMul" and str(node.outputs[0].name) and len(node.inputs) == 2:
+                self.product(node)
+        for value in self._values():
+            demand = table.get(str(value.name), Demand(set()))
+            if Role.LINEAR in demand.roles and Role.LINEAR not in forms(value):
+                forms(value)[Role.LINEAR] = self.linear_input(value)
+
+    def _values(self) -> list[ir.Value]:
+        return [*self.graph.inputs, *(v for node in self.graph for v in node.outputs)]
+
+    def _range(self, value: ir.Value) -> tuple[Float, Float]:
+        record = self.statistics[str(value.name)]
+        if self.observer == "minmax":
+            return record.low, record.high
+        limit = record.mse_range() if self.observer == "mse" else record.percentile(0.9999)
+        return np.maximum(record.low, -limit), np.minimum(record.high, limit)
+
+    def _weights(self, value: ir.Value) -> Float:
+        return np.concatenate([site.weight for site in self.consumers[str(value.name)]], axis=1)
+
+    def linear_input(self, value: ir.Value) -> QParams:
+        """Search smoothing strength and clipping on the products with the consumers' weights."""
+        low, high = self._range(value)
+        record = self.statistics[str(value.name)]
+        if record.rows.shape[1] != self._weights(value).shape[0]:
+            return QParams.affine(float(low.min()), float(high.max()))
+        return smooth.search(record.rows, low, high, self._weights(value))
+
+    def attention(self, node: ir.Node) -> None:
+        """Balance queries against keys per channel; tie the output's scale to the values'."""
+        query, key, value = node.inputs[0], node.inputs[1], node.inputs[2]
+        assert query is not None and key is not None and value is not None
+        forms(query)[Role.QUERY], forms(key)[Role.KEY] = self._balanced(query, key)
+        low, high = self._range(value)
+        context = node.outputs[0]
+        sites = self.consumers.get(str(context.name))
+        if sites:
+            rows = self.statistics[str(value.name)].rows
+            params = smooth.search(rows, low, high, self._weights(context), symmetric=True)
+        else:
+            params = QParams.of(np.maximum(np.maximum(-low, high), 1e-12) / 127, 128, 1, 255)
+        forms(value)[Role.VALUE] = params
+        forms(context)[Role.LINEAR] = params
+
+    def _balanced(self, query: ir.Value, key: ir.Value) -> tuple[QParams, QParams]:
+        (q_low, q_high), (k_low, k_high) = self._range(query), self._range(key)
+        q, k = np.maximum(-q_low, q_high), np.maximum(-k_low, k_high)
+        b = smooth.balance(q, k) if q.shape == k.shape else np.ones_like(q)
+        scale_q = max(float((q / b).max()), 1e-12) / 63
+        scale_k = max(float((k * b).max()), 1e-12) / 127 if q.shape == k.shape else k.max() / 127
+        inverse = 1 / b if q.shape == k.shape else 1.0
+        return (
+            QParams.of(b * scale_q, 64, 1, 127),
+            QParams.of(inverse * scale_k, 128, 1, 255),
+        )
+
+    def product(self, node: ir.Node) -> None:
+        """Give both operands of an activation product a form with one scale each."""
+        a, b = node.inputs
+        assert a is not None and b is not None
+        if b.const_value is not None:
+            return
+        for value, role, zero, top in ((a, Role.QUERY, 64, 127), (b, Role.KEY, 128, 255)):
+            low, high = self._range(value)
+            limit = max(float(-low.min()), float(high.max()), 1e-12)
+            forms(value)[role] = QParams.of(limit / (top - zero), zero, 1, top)
+
+    def gelu(self, node: ir.Node) -> None:
+        """Choose the step per channel so that the largest input fits above the knee."""
+        x, y = node.inputs[0], node.outputs[0]
+        assert x is not None
+        variant = node.attributes.get_string("approximate", "none")
+        knee_real = gelu.fit(variant or "none")[0]
+        high = np.maximum(self._range(x)[1], 0.0) * HEADROOM
+        step = np.maximum(knee_real / 127, (high + knee_real) / 254)
+        knee = np.rint(knee_real / step).astype(np.int64)
+        forms(x)[Role.GELU] = QParams.of(step, knee)
+        forms(y)[Role.LINEAR] = QParams.of(step, gelu.output_zero(step))
+
+
+def forms(value: ir.Value) -> dict[Role, QParams]:
+    """Return the forms of a value, writable."""
+    table: dict[Role, QParams] = value.meta.setdefault("forms", {})
+    return table
+
+
+def assign_scales(
+    model: ir.Model, statistics: dict[str, Statistics], observer: str = "minmax"
+) -> None:
+    """Write the forms of all values.
+
+    Args:
+        model: canonical float graph; values get `meta["forms"]`.
+        statistics: from `calibrate`.
+        observer: "minmax", "percentile" (99.99 %) or "mse".
+    """
+    _Assigner(model.graph, statistics, observer).run()

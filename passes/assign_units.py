@@ -1,0 +1,165 @@
+"""Assign units: choose the power-of-two grid of every wide (int32) value.
+
+    x = q * unit,   unit = 2**-e         |q| < 2**30 for every possible input
+
+The worst case comes from the actual weights and from the ranges of the unsigned forms, not from
+calibration, so it can be proved. Values that are added or only moved share one grid.
+
+Order      after assign_scales; lowering proves the integers again, exactly.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from intcc.errors import RangeProofError
+from intcc.qparams import QParams, Role
+from intcc.sites import MOVEMENT, LinearSite, constant, linear_sites
+
+__all__ = ["FIXED_UNITS", "assign_units"]
+
+#: Wide values stay below this magnitude; one bit remains for a sum and one for rounding terms.
+LIMIT = 2.0**30 * 0.97
+#: Results whose integer operator has a grid of its own.
+FIXED_UNITS = {
+    "Sigmoid": 2.0**-15,
+    "Tanh": 2.0**-15,
+    "Softmax": 2.0**-15,
+    "L2Normalize": 2.0**-20,
+}
+_SHARING = MOVEMENT | {"Add", "Sub", "Relu", "MeanPool", "Clip", "Neg"}
+
+
+class _Groups:
+    """Union-find over value names."""
+
+    def __init__(self) -> None:
+        self.parent: dict[str, str] = {}
+
+    def find(self, name: str) -> str:
+        root = name
+        while self.parent.get(root, root) != root:
+            root = self.parent[root]
+        self.parent[name] = root
+        return root
+
+    def join(self, a: str, b: str) -> None:
+        self.parent[self.find(a)] = self.find(b)
+
+
+def _form_magnitude(form: QParams) -> float:
+    low, high = form.real_bounds()
+    return float(np.maximum(np.abs(low), np.abs(high)).max())
+
+
+def _linear_magnitude(site: LinearSite) -> float:
+    form: QParams = site.x.meta["forms"][Role.LINEAR]
+    low, high = form.real_bounds()
+    k = site.weight.shape[0]
+    lo, hi = np.broadcast_to(low, (k,)), np.broadcast_to(high, (k,))
+    positive, negative = np.maximum(site.weight, 0), np.minimum(site.weight, 0)
+    top = hi @ positive + lo @ negative + site.bias
+    bottom = lo @ positive + hi @ negative + site.bias
+    # Weights are rounded afterwards: each may grow by one step of at most 2/127 of the largest.
+    slack = np.abs(site.weight).max(0) * (2 / 127) * (hi - lo).sum()
+    return float((np.maximum(np.abs(top), np.abs(bottom)) + slack).max())
+
+
+class _Magnitudes:
+    """Largest real magnitude of each value, by name."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.table: dict[str, float] = {}
+        self.sites = linear_sites(graph)
+
+    def of(self, value: ir.Value | None) -> float:
+        array = constant(value)
+        if array is not None:
+            return float(np.abs(array).max(initial=0.0)) if array.dtype.kind == "f" else 0.0
+        return self.table.get(str(value.name), 0.0) if value is not None else 0.0
+
+    def node(self, node: ir.Node) -> float:
+        inputs = [self.of(v) for v in node.inputs]
+        site = self.sites.get(str(node.outputs[0].name))
+        if site is not None:
+            return _linear_magnitude(site)
+        match node.op_type:
+            case "LayerNormalization" | "RMSNormalization":
+                gain = np.abs(np.asarray(constant(node.inputs[1])))
+                bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+                width = gain.shape[-1]
+                shift = 0.0 if bias is None else np.abs(bias)
+                return float((math.sqrt(width) * 1.001 * gain + shift).max())
+            case "Gelu":
+                form = node.outputs[0].meta["forms"][Role.LINEAR]
+                return _form_magnitude(form)
+            case "Attention":
+                assert node.inputs[2] is not None
+                return _form_magnitude(node.inputs[2].meta["forms"][Role.VALUE])
+            case "MatMul":
+                a, b = node.inputs
+                assert a is not None and b is not None
+                if Role.QUERY not in a.meta.get("forms", {}):
+                    return 0.0
+                k = a.shape[-1] if a.shape is not None else 0
+                size = k if isinstance(k, int) else 4096
+                return (
+                    _form_magnitude(a.meta["forms"][Role.QUERY])
+                    * _form_magnitude(b.meta["forms"][Role.KEY])
+                    * size
+                )
+            case "Add" | "Sub":
+                return sum(inputs)
+            case "Mul":
+                return inputs[0] * inputs[1]
+            case "Div":
+                divisor = constant(node.inputs[1])
+                return inputs[0] / float(np.abs(divisor).min()) if divisor is not None else 0.0
+            case kind if kind in FIXED_UNITS:
+                return 1.0
+            case _:
+                return max(inputs, default=0.0)
+
+
+def assign_units(model: ir.Model) -> None:
+    """Write value.meta["unit"] on every float value.
+
+    Raises:
+        RangeProofError: a value's worst case leaves fewer than 8 bits below one.
+    """
+    graph = model.graph
+    magnitudes, groups = _Magnitudes(graph), _Groups()
+    values: dict[str, ir.Value] = {}
+    for node in graph:
+        top = magnitudes.node(node)
+        shared = node.op_type in _SHARING and str(node.outputs[0].name) not in magnitudes.sites
+        for value in [*node.inputs, *node.outputs]:
+            if value is not None and value.dtype == ir.DataType.FLOAT:
+                values[str(value.name)] = value
+        for output in node.outputs:
+            magnitudes.table[str(output.name)] = top
+            if shared:
+                for value in node.inputs:
+                    if value is not None and value.dtype == ir.DataType.FLOAT:
+                        groups.join(str(value.name), str(output.name))
+    largest: dict[str, float] = {}
+    for name, value in values.items():
+        root = groups.find(name)
+        largest[root] = max(largest.get(root, 0.0), magnitudes.of(value))
+    for name, value in values.items():
+        producer = value.producer()
+        if producer is not None and producer.op_type in FIXED_UNITS:
+            value.meta["unit"] = FIXED_UNITS[producer.op_type]
+            continue
+        top = max(largest[groups.find(name)], 2.0**-12)
+        exponent = math.floor(math.log2(LIMIT / top))
+        if exponent < 2:
+            raise RangeProofError(
+                f"Value {name!r}",
+                f"can reach {top:.3g}, too much for a 32-bit grid",
+                "The model needs --activations dynamic, or its weights are damaged",
+            )
+        value.meta["unit"] = 2.0 ** -min(exponent, 40)

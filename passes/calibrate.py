@@ -1,0 +1,197 @@
+"""Calibrate: run the float graph on samples and keep streaming statistics of every value.
+
+    before   canonical FLOAT graph
+    after    the same graph; `Statistics` by value name
+
+Samples are unpadded, one at a time, so padding never enters a range. Memory does not grow with
+the number of samples: extremes, means, a histogram that doubles its range, second moments of
+the inputs of linear layers, and a fixed number of rows for the searches that need real data.
+
+Exactness  the graph is not changed.
+Order      after canonicalize, before assign_scales.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+import onnxruntime as ort
+
+from intcc.errors import CalibrationError
+
+__all__ = ["Statistics", "calibrate", "float_session"]
+
+Float = npt.NDArray[np.float64]
+ROWS_KEPT = 768
+BINS = 2048
+
+
+@dataclass
+class Statistics:
+    """Streaming statistics of one float value, channels along the last axis.
+
+    Attributes:
+        low, high: extremes per channel.
+        mean: mean per channel.
+        rows: some rows of the value as matrix [<= ROWS_KEPT, channels].
+        moment: X^T X / count of all rows, only for inputs of linear layers.
+        histogram, reach: counts of |x| over BINS equal bins of [0, reach].
+    """
+
+    low: Float
+    high: Float
+    total: Float
+    count: int = 0
+    rows: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    second: npt.NDArray[np.float32] | None = None
+    histogram: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    reach: float = 0.0
+
+    @property
+    def mean(self) -> Float:
+        """Mean per channel."""
+        return self.total / max(self.count, 1)
+
+    @property
+    def amax(self) -> Float:
+        """Largest magnitude per channel."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+    @property
+    def moment(self) -> Float | None:
+        """X^T X / count in float64."""
+        return None if self.second is None else self.second.astype(np.float64) / self.count
+
+    def update(self, x: npt.NDArray[np.float32], quota: int, second: bool) -> None:
+        """Take in a matrix of rows."""
+        self.low = np.minimum(self.low, x.min(0))
+        self.high = np.maximum(self.high, x.max(0))
+        self.total = self.total + x.sum(0, dtype=np.float64)
+        self.count += len(x)
+        free = min(quota, ROWS_KEPT - len(self.rows))
+        if free > 0:
+            pick = x if len(x) <= free else x[np.linspace(0, len(x) - 1, free).astype(int)]
+            self.rows = np.concatenate([self.rows.reshape(-1, x.shape[1]), pick])
+        if second:
+            product = x.T @ x
+            self.second = product if self.second is None else self.second + product
+        self._count_magnitudes(np.abs(x))
+
+    def _count_magnitudes(self, magnitude: npt.NDArray[np.float32]) -> None:
+        top = float(magnitude.max(initial=0.0))
+        if self.reach == 0.0:
+            self.reach = top or 1.0
+        while top > self.reach:
+            half = self.histogram.reshape(-1, 2).sum(1)
+            self.histogram = np.concatenate([half, np.zeros(BINS - len(half), np.int64)])
+            self.reach *= 2
+        self.histogram += np.histogram(magnitude, bins=BINS, range=(0, self.reach))[0]
+
+    def percentile(self, fraction: float) -> float:
+        """Return the magnitude below which `fraction` of the elements lie."""
+        cumulated = np.cumsum(self.histogram)
+        index = int(np.searchsorted(cumulated, fraction * cumulated[-1]))
+        return (min(index, BINS - 1) + 1) * self.reach / BINS
+
+    def mse_range(self, bits: int = 8) -> float:
+        """Return the magnitude whose clipping gives the smallest expected squared error."""
+        centers = (np.arange(BINS) + 0.5) * self.reach / BINS
+        best, best_error = self.reach, np.inf
+        for limit in np.linspace(self.reach / 8, self.reach, 64):
+            step = limit / (2 ** (bits - 1) - 1)
+            over = np.maximum(centers - limit, 0.0)
+            error = float((self.histogram * np.where(over > 0, over**2, step**2 / 12)).sum())
+            if error < best_error:
+                best, best_error = float(limit), error
+        return best
+
+
+def float_session(model: ir.Model, outputs: Iterable[str]) -> ort.InferenceSession:
+    """Return a float32 onnxruntime session that also yields the named intermediate values."""
+    copy = ir.from_proto(ir.to_proto(model))
+    have = {value.name for value in copy.graph.outputs}
+    produced = {v.name: v for node in copy.graph for v in node.outputs}
+    for name in outputs:
+        if name not in have:
+            copy.graph.outputs.append(produced[name])
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return ort.InferenceSession(
+        ir.to_proto(copy).SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _linear_inputs(graph: ir.Graph) -> set[str]:
+    return {
+        str(node.inputs[0].name)
+        for node in graph
+        if node.op_type == "MatMul"
+        and node.inputs[0] is not None
+        and node.inputs[1] is not None
+        and node.inputs[1].const_value is not None
+    }
+
+
+def _activations(graph: ir.Graph) -> list[str]:
+    """Names of the float values that nodes produce from the model's inputs."""
+    return [
+        str(value.name)
+        for node in graph
+        for value in node.outputs
+        if value.name and value.dtype == ir.DataType.FLOAT and value.const_value is None
+    ]
+
+
+def calibrate(
+    model: ir.Model,
+    samples: list[Mapping[str, npt.NDArray[Any]]],
+    advance: Callable[[], None] = lambda: None,
+) -> dict[str, Statistics]:
+    """Run every sample and return the statistics by value name.
+
+    Args:
+        model: canonical float graph.
+        samples: feeds, each unpadded.
+        advance: called once per sample, for a progress bar.
+
+    Raises:
+        CalibrationError: there are no samples, or a value is not finite.
+    """
+    if not samples:
+        raise CalibrationError("Calibration", "has no samples", "Give at least one")
+    names = _activations(model.graph)
+    linear = _linear_inputs(model.graph)
+    session = float_session(model, names)
+    wanted = {value.name for value in session.get_inputs()}
+    quota = max(1, ROWS_KEPT // len(samples))
+    statistics: dict[str, Statistics] = {}
+    floats = [v.name for v in session.get_inputs() if v.type == "tensor(float)"]
+    for index, sample in enumerate(samples):
+        feeds = {key: array for key, array in sample.items() if key in wanted}
+        results = session.run(names, feeds)
+        pairs = list(zip(names, results, strict=True)) + [(n, feeds[n]) for n in floats]
+        for name, array in pairs:
+            rows = np.ascontiguousarray(array, np.float32)
+            rows = rows.reshape(-1, rows.shape[-1] if rows.ndim else 1)
+            if not np.isfinite(rows).all():
+                raise CalibrationError(
+                    f"Value {name!r}",
+                    f"is not finite in float32 on calibration sample {index}",
+                    "Check the weights and the sample",
+                )
+            if name not in statistics:
+                width = rows.shape[1]
+                statistics[name] = Statistics(
+                    np.full(width, np.inf), np.full(width, -np.inf), np.zeros(width)
+                )
+            record = statistics[name]
+            if record.low.shape[0] == rows.shape[1]:
+                record.update(rows, quota, name in linear)
+        advance()
+    return statistics

@@ -1,0 +1,84 @@
+"""Smooth: per-channel activation scales that share the difficulty between inputs and weights.
+
+    x @ W  =  (x / s) @ (s * W)          s_k = amax_k**strength / wmax_k**(1 - strength)
+
+The idea is SmoothQuant's (Xiao et al., 2023). Here s needs no float rewrite: it is the
+per-channel scale of the unsigned form, produced for free by whatever emits that form and
+absorbed by the weights when these are quantized. The strength, and how far the range is clipped,
+are searched: the pair with the smallest error of the layers' outputs on calibration rows wins.
+
+Exactness  function-preserving before rounding.
+Order      after calibrate, inside assign_scales.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.qparams import QParams
+
+__all__ = ["balance", "divisors", "search"]
+
+Float = npt.NDArray[np.float64]
+STRENGTHS = (0.0, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+CLIPS = (0.95, 0.9, 0.8, 0.7)
+ROWS = 384
+
+
+def divisors(amax: Float, wmax: Float, strength: float) -> Float:
+    """Return s normalised to a geometric mean of one; dead channels get one."""
+    if strength == 0.0:
+        return np.ones_like(amax)
+    a = np.maximum(amax, 1e-3 * max(float(amax.max()), 1e-30))
+    w = np.maximum(wmax, 1e-3 * max(float(wmax.max()), 1e-30))
+    s = a**strength / w ** (1 - strength)
+    return np.asarray(s / np.exp(np.log(s).mean()))
+
+
+def _output_error(rows: Any, exact: Any, weight: Any, params: QParams) -> float:
+    scaled = weight * np.broadcast_to(params.scale, (weight.shape[0],))[:, None].astype(np.float32)
+    step = np.maximum(np.abs(scaled).max(0), 1e-30) / 127
+    rounded = np.rint(scaled / step) * step
+    q = params.quantize(rows).astype(np.float32) - params.zero.astype(np.float32)
+    return float(((q @ rounded - exact) ** 2).mean())
+
+
+def search(
+    rows: npt.NDArray[np.float32], low: Float, high: Float, weight: Float, symmetric: bool = False
+) -> QParams:
+    """Return the unsigned form of x whose products with `weight` err least.
+
+    Args:
+        rows: sample of x [R, K].
+        low: smallest value per channel.
+        high: largest value per channel.
+        weight: all consumers' weights side by side [K, N].
+        symmetric: keep the zero point at 128 and the range at 1..255.
+    """
+    x = rows[np.linspace(0, len(rows) - 1, min(len(rows), ROWS)).astype(int)]
+    w = weight.astype(np.float32)
+    exact = x @ w
+    amax, wmax = np.maximum(-low, high), np.abs(weight).max(1)
+
+    def build(strength: float, clip: float) -> QParams:
+        s = divisors(amax, wmax, strength)
+        lo, hi = float((low / s).min()) * clip, float((high / s).max()) * clip
+        if symmetric:
+            return QParams.of(s * max(-lo, hi, 1e-30) / 127, 128, 1, 255)
+        return QParams.affine(lo, hi, s)
+
+    trials = [(_output_error(x, exact, w, build(a, 1.0)), a, 1.0) for a in STRENGTHS]
+    best = min(trials)
+    trials = [(_output_error(x, exact, w, build(best[1], c)), best[1], c) for c in CLIPS]
+    best = min([best, *trials])
+    return build(best[1], best[2])
+
+
+def balance(amax_query: Float, amax_key: Float) -> Float:
+    """Return b with query / b and key * b of equal range per channel."""
+    q = np.maximum(amax_query, 1e-3 * max(float(amax_query.max()), 1e-30))
+    k = np.maximum(amax_key, 1e-3 * max(float(amax_key.max()), 1e-30))
+    return np.asarray(np.sqrt(q / k))

@@ -1,0 +1,129 @@
+"""Lower elementwise operators on the wide grid."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from intcc.dyadic import Dyadic
+from intcc.errors import UnsupportedOperatorError
+from intcc.passes.assign_units import FIXED_UNITS
+from intcc.passes.lowering.context import Lowering, Producer
+from intcc.passes.lowering.linear import rescale
+from intcc.sites import constant
+
+__all__ = ["lower_elementwise", "lower_gate"]
+
+#: Real exponent e^-x is 2^-(x log2 e); gates take it in Q12.
+_EXPONENT = math.log2(math.e) * 2.0**12
+
+
+class _Wide(Producer):
+    """A node whose only form is wide."""
+
+    def __init__(self, ctx: Lowering, node: ir.Node, label: str) -> None:
+        super().__init__(ctx, node.outputs[0], label)
+        self.node = node
+
+    def on_grid(self, value: ir.Value) -> ir.Value:
+        """Return an input on this value's grid."""
+        if constant(value) is not None:
+            array = np.asarray(constant(value), np.float64)
+            return self.ctx.i32(array / self.unit, f"{self.value.name}.const")
+        return rescale(self.ctx, self.ctx.wide(value), float(value.meta["unit"]), self.value)
+
+
+class _AddProducer(_Wide):
+    def make_wide(self) -> ir.Value:
+        a, b = self.node.inputs
+        assert a is not None and b is not None
+        left, right = self.on_grid(a), self.on_grid(b)
+        if self.node.op_type == "Sub":
+            minus = [right, self.ctx.channels(-1), self.ctx.channels(0)]
+            right = self.ctx.emit("Affine", minus, ir.DataType.INT32, b)
+        return self.ctx.emit("Add", [left, right], ir.DataType.INT32, self.value, scale=self.unit)
+
+
+class _ScaleProducer(_Wide):
+    """Mul or Div by a constant along the last axis."""
+
+    def make_wide(self) -> ir.Value:
+        a, b = self.node.inputs
+        assert a is not None and b is not None
+        factor, x = (constant(b), a) if constant(b) is not None else (constant(a), b)
+        if factor is None or factor.size not in (1, factor.shape[-1] if factor.ndim else 1):
+            raise UnsupportedOperatorError(
+                f"{self.node.op_type} {self.node.name!r}",
+                "multiplies two computed values, or a constant that is no vector",
+                "Only constant factors along the last axis have an integer rule",
+            )
+        flat = factor.astype(np.float64).reshape(-1)
+        real = flat if self.node.op_type == "Mul" else 1 / flat
+        ratio = real * float(x.meta["unit"]) / self.unit
+        if (np.abs(ratio) >= 256).all() or (ratio == np.rint(ratio)).all():
+            inputs = [self.ctx.wide(x), self.ctx.channels(np.rint(ratio)), self.ctx.channels(0)]
+            return self.ctx.emit(
+                "Affine", inputs, ir.DataType.INT32, self.value, scale=self.unit
+            )
+        exponent = max(0, math.ceil(math.log2(float(np.abs(ratio).max()) + 1e-300)))
+        shift = 30 - exponent
+        inputs = [
+            self.ctx.wide(x),
+            self.ctx.const(np.rint(ratio * 2.0**shift).astype(np.int64)),
+            self.ctx.const(np.asarray(shift, np.int64)),
+            self.ctx.scalar(-(2**31) + 1),
+            self.ctx.scalar(2**31 - 1),
+        ]
+        return self.ctx.emit("Rescale", inputs, ir.DataType.INT32, self.value, scale=self.unit)
+
+
+class _ReluProducer(_Wide):
+    def make_wide(self) -> ir.Value:
+        x = self.node.inputs[0]
+        assert x is not None
+        return self.ctx.emit(
+            "Relu", [self.on_grid(x)], ir.DataType.INT32, self.value, scale=self.unit
+        )
+
+
+class _GateProducer(_Wide):
+    """Sigmoid and tanh: fixed-grid result, scale of the input in a dyadic constant."""
+
+    def make_wide(self) -> ir.Value:
+        x = self.node.inputs[0]
+        assert x is not None
+        factor = 2.0 if self.node.op_type == "Tanh" else 1.0
+        scale = Dyadic.from_real(float(x.meta["unit"]) * _EXPONENT * factor)
+        inputs = [
+            self.ctx.wide(x),
+            self.ctx.const(np.asarray(scale.mul, np.int64)),
+            self.ctx.const(np.asarray(scale.shift, np.int64)),
+        ]
+        kind = self.node.op_type
+        unit = FIXED_UNITS[kind]
+        return self.ctx.emit(kind, inputs, ir.DataType.INT32, self.value, scale=unit)
+
+
+_RULES = {
+    "Add": _AddProducer,
+    "Sub": _AddProducer,
+    "Mul": _ScaleProducer,
+    "Div": _ScaleProducer,
+    "Relu": _ReluProducer,
+    "Sigmoid": _GateProducer,
+    "Tanh": _GateProducer,
+    "Softmax": _GateProducer,
+}
+
+
+def lower_elementwise(ctx: Lowering, node: ir.Node, label: str) -> None:
+    """Register the producer of an elementwise node; a bias belongs to its linear layer."""
+    name = str(node.outputs[0].name)
+    if name in ctx.sites and ctx.sites[name].bias_node is node:
+        return
+    ctx.producers[name] = _RULES[node.op_type](ctx, node, label)
+
+
+lower_gate = lower_elementwise

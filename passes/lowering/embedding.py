@@ -1,0 +1,53 @@
+"""Lower table look-ups: int8 rows with one integer multiplier per row."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from intcc.passes.lowering.context import Lowering, Producer
+from intcc.sites import constant
+
+__all__ = ["EmbeddingProducer", "is_embedding", "lower_embedding"]
+
+
+def is_embedding(node: ir.Node) -> bool:
+    """Tell whether a Gather looks up rows of a constant float matrix by computed indices."""
+    table, indices = node.inputs[0], node.inputs[1]
+    array = constant(table)
+    return (
+        array is not None
+        and array.ndim == 2
+        and array.dtype.kind == "f"
+        and constant(indices) is None
+        and node.attributes.get_int("axis", 0) == 0
+    )
+
+
+class EmbeddingProducer(Producer):
+    """Wide form of table[ids]."""
+
+    def __init__(self, ctx: Lowering, node: ir.Node, label: str) -> None:
+        """Remember the node."""
+        super().__init__(ctx, node.outputs[0], label)
+        self.node = node
+
+    def make_wide(self) -> ir.Value:
+        """Emit Embedding; the row's step is an integer multiple of the grid."""
+        ctx = self.ctx
+        table, ids = constant(self.node.inputs[0]), self.node.inputs[1]
+        assert table is not None and ids is not None
+        step = np.abs(table).max(1, keepdims=True).astype(np.float64) / 127
+        mul = np.maximum(np.ceil(step / self.unit), 1)
+        rows = np.clip(np.rint(table / (mul * self.unit)), -127, 127).astype(np.int8)
+        inputs = [
+            ctx.integer(ids),
+            ctx.const(rows, f"{self.value.name}.table"),
+            ctx.i32(mul, f"{self.value.name}.mul"),
+        ]
+        return ctx.emit("Embedding", inputs, ir.DataType.INT32, self.value, scale=self.unit)
+
+
+def lower_embedding(ctx: Lowering, node: ir.Node, label: str) -> None:
+    """Register the producer of a table look-up."""
+    ctx.producers[str(node.outputs[0].name)] = EmbeddingProducer(ctx, node, label)

@@ -1,0 +1,47 @@
+"""Lower GELU: unsigned in, unsigned out, one per-channel step for both."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from intcc.ops import gelu
+from intcc.passes.lowering.context import Lowering, Producer
+from intcc.qparams import QParams, Role
+
+__all__ = ["GeluProducer", "lower_gelu"]
+
+
+class GeluProducer(Producer):
+    """Forms of gelu(x)."""
+
+    def __init__(self, ctx: Lowering, node: ir.Node, label: str) -> None:
+        """Remember the node."""
+        super().__init__(ctx, node.outputs[0], label)
+        self.node = node
+
+    def native_roles(self) -> tuple[Role, ...]:
+        """Return LINEAR."""
+        return (Role.LINEAR,)
+
+    def make_narrow(self, role: Role) -> ir.Value:
+        """Emit Gelu with constants from the step of each channel."""
+        ctx, x = self.ctx, self.node.inputs[0]
+        assert x is not None
+        form: QParams = x.meta["forms"][Role.GELU]
+        zero = self.form(role).zero
+        variant = self.node.attributes.get_string("approximate", "none") or "none"
+        coefficient, divisor = gelu.parameters(form.scale, form.zero, variant)
+        inputs = [
+            ctx.narrow(x, Role.GELU),
+            ctx.channels(form.zero),
+            ctx.channels(coefficient),
+            ctx.scalar(int(divisor)),
+            ctx.channels(np.broadcast_to(form.zero, np.shape(form.scale)) - zero),
+        ]
+        return ctx.emit("Gelu", inputs, ir.DataType.UINT8, self.value, scale=self.form(role))
+
+
+def lower_gelu(ctx: Lowering, node: ir.Node, label: str) -> None:
+    """Register the producer of a Gelu node."""
+    ctx.producers[str(node.outputs[0].name)] = GeluProducer(ctx, node, label)

@@ -1,0 +1,166 @@
+"""Lower linear layers: constant int8 weights, unsigned inputs, one rescale at the end.
+
+    narrow   step[n] = scale_y[n] / divisor[n],  divisor odd      y = (acc + bias) / divisor
+    wide     step[n] = mul[n] * unit,            mul integer      y = acc * mul + bias
+
+The weight step is free to choose, so it is chosen such that the rescale is exact: an odd divisor
+or an integer multiplier, never a rounded quotient. What that costs in step size is below
+1/divisor or 1/mul, and both are in the hundreds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from intcc.dyadic import Dyadic
+from intcc.passes.lowering.context import Lowering, Producer, odd_divisor
+from intcc.passes.quantize_weights import best_step, compensate, round_to_nearest
+from intcc.qparams import QParams, Role
+from intcc.sites import LinearSite
+
+__all__ = ["LinearProducer", "lower_matmul"]
+
+Float = npt.NDArray[np.float64]
+#: A smaller divisor would let the odd-integer rule bend the step by more than 1/15.
+SMALLEST_DIVISOR = 15
+
+
+class LinearProducer(Producer):
+    """Forms of x @ W + b."""
+
+    def __init__(self, ctx: Lowering, site: LinearSite, label: str) -> None:
+        """Scale the weights by the input's per-channel scale."""
+        super().__init__(ctx, site.output, label)
+        self.site = site
+        form: QParams = site.x.meta["forms"][Role.LINEAR]
+        k = site.weight.shape[0]
+        self.x_scale = np.broadcast_to(form.scale, (k,))
+        self.x_zero = np.broadcast_to(form.zero, (k,))
+        self.weight = site.weight * self.x_scale[:, None]
+
+    def native_roles(self) -> tuple[Role, ...]:
+        """Return the roles whose scale leaves room for an odd divisor."""
+        if self.ctx.demands[str(self.value.name)].wide or self.ctx.dynamic:
+            return ()
+        forms: dict[Role, QParams] = self.value.meta.get("forms", {})
+        return tuple(role for role in forms if (self._ratio(role) >= SMALLEST_DIVISOR).all())
+
+    def _ratio(self, role: Role) -> Float:
+        return np.asarray(self.form(role).scale / self._free_step())
+
+    def _moment(self) -> Float | None:
+        record = self.ctx.statistics.get(str(self.site.x.name))
+        if record is None or record.moment is None:
+            return None
+        return np.asarray(record.moment / np.outer(self.x_scale, self.x_scale))
+
+    def _pair_limit(self) -> int:
+        x = self.ctx.narrow(self.site.x, Role.LINEAR)
+        return 32767 // max(self.ctx.intervals[str(x.name)].max, 1)
+
+    def _free_step(self) -> Float:
+        """Best weight step per channel, before it is tied to the output's grid."""
+        if not hasattr(self, "_step"):
+            moment = self._moment()
+            importance = np.ones(len(self.weight)) if moment is None else np.diag(moment)
+            self._step = best_step(self.weight, importance, self._pair_limit())
+        return self._step
+
+    def _round(self, step: Float) -> npt.NDArray[np.int8]:
+        moment = self._moment()
+        if moment is None or not self.ctx.compensation:
+            return round_to_nearest(self.weight, step, self._pair_limit())
+        return compensate(self.weight, step, moment, self._pair_limit())
+
+    def _weight_value(self, q: npt.NDArray[np.int8]) -> ir.Value:
+        return self.ctx.const(q, f"{self.value.name}.weight")
+
+    def make_narrow(self, role: Role) -> ir.Value:
+        """Emit Linear with an odd divisor per channel."""
+        ctx, form = self.ctx, self.form(role)
+        divisor = odd_divisor(self._ratio(role))
+        step = form.scale / divisor
+        q = self._round(step)
+        real = self.site.bias / step - self.x_zero @ q.astype(np.float64)
+        bias = np.rint(real) + form.zero * divisor + (divisor - 1) // 2
+        inputs = [
+            ctx.narrow(self.site.x, Role.LINEAR),
+            self._weight_value(q),
+            ctx.i32(bias, f"{self.value.name}.bias", share=False),
+            ctx.i32(divisor, f"{self.value.name}.divisor"),
+            ctx.scalar(form.lo),
+            ctx.scalar(form.hi),
+        ]
+        return ctx.emit("Linear", inputs, ir.DataType.UINT8, self.value, scale=form, suffix=f".{role}")
+
+    def make_wide(self) -> ir.Value:
+        """Emit LinearWide with an integer multiplier per channel."""
+        ctx = self.ctx
+        mul = np.maximum(np.ceil(self._free_step() / self.unit), 1)
+        q = self._round(mul * self.unit)
+        bias = np.rint(self.site.bias / self.unit) - mul * (self.x_zero @ q.astype(np.float64))
+        inputs = [
+            ctx.narrow(self.site.x, Role.LINEAR),
+            self._weight_value(q),
+            ctx.i32(mul, f"{self.value.name}.mul"),
+            ctx.i32(bias, f"{self.value.name}.bias", share=False),
+        ]
+        return ctx.emit("LinearWide", inputs, ir.DataType.INT32, self.value, scale=self.unit)
+
+
+class ProductProducer(Producer):
+    """Wide form of an activation product a @ b."""
+
+    def __init__(self, ctx: Lowering, node: ir.Node, label: str) -> None:
+        """Remember the node."""
+        super().__init__(ctx, node.outputs[0], label)
+        self.node = node
+
+    def make_wide(self) -> ir.Value:
+        """Emit BatchMatMul, then bring its accumulator to the grid."""
+        ctx = self.ctx
+        a, b = self.node.inputs
+        assert a is not None and b is not None
+        left: QParams = a.meta["forms"][Role.QUERY]
+        right: QParams = b.meta["forms"][Role.KEY]
+        zero = ctx.const(np.asarray(left.zero, np.uint8))
+        acc = ctx.emit(
+            "BatchMatMul",
+            [ctx.narrow(a, Role.QUERY), zero, ctx.narrow(b, Role.KEY)],
+            ir.DataType.INT32,
+            self.value,
+            suffix=".acc",
+        )
+        return rescale(ctx, acc, float(left.scale * right.scale), self.value)
+
+
+def rescale(ctx: Lowering, x: ir.Value, unit: float, like: ir.Value) -> ir.Value:
+    """Bring an int32 value of real step `unit` to the grid of `like`."""
+    target = float(like.meta["unit"])
+    ratio = unit / target
+    if ratio == 1.0:
+        return x
+    if ratio >= 1 and ratio == round(ratio):
+        inputs = [x, ctx.channels(ratio), ctx.channels(0)]
+        return ctx.emit("Affine", inputs, ir.DataType.INT32, like, scale=target)
+    scale = Dyadic.from_real(ratio)
+    inputs = [
+        x,
+        ctx.const(np.asarray(scale.mul, np.int64)),
+        ctx.const(np.asarray(scale.shift, np.int64)),
+        ctx.scalar(-(2**31) + 1),
+        ctx.scalar(2**31 - 1),
+    ]
+    return ctx.emit("Rescale", inputs, ir.DataType.INT32, like, scale=target)
+
+
+def lower_matmul(ctx: Lowering, node: ir.Node, label: str) -> None:
+    """Register the producer of a MatMul; one with a fused bias is registered at its Add."""
+    name = str(node.outputs[0].name)
+    for site in ctx.sites.values():
+        if site.node is node:
+            ctx.producers[str(site.output.name)] = LinearProducer(ctx, site, label)
+            return
+    ctx.producers[name] = ProductProducer(ctx, node, label)
