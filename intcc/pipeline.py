@@ -1,0 +1,260 @@
+"""The compiler on one screen: the ordered passes from a float graph to a proved integer graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from intcc.dyadic import Dyadic
+from intcc.frontends.source import SourceModel
+from intcc.passes.assign_scales import assign_scales
+from intcc.passes.assign_units import assign_units
+from intcc.passes.calibrate import Statistics, calibrate, float_session
+from intcc.passes.canonicalize import canonicalize
+from intcc.passes.check_integer import check_integer
+from intcc.passes.correct_bias import correct_bias
+from intcc.passes.lowering import Lowering, lower
+from intcc.passes.prove_ranges import prove_ranges
+from intcc.progress import Progress
+from intcc.qparams import QParams
+from intcc.settings import Settings
+from intcc.specs import Scale, TensorSpec
+
+__all__ = ["PASSES", "CompiledGraph", "LayerRecord", "compile_graph"]
+
+Array = npt.NDArray[Any]
+Feeds = Mapping[str, Array]
+
+#: The passes in order, each with the reason for its place.
+PASSES = (
+    ("canonicalize", "one spelling per float idiom, so that every later pass has one case"),
+    ("calibrate", "ranges, means and second moments of the canonical values"),
+    ("assign_scales", "unsigned forms: per role, smoothed against the consumers' weights"),
+    ("assign_units", "power-of-two grids of the wide values, from the forms' worst case"),
+    ("lower", "integer operators; weights are rounded here, against the forms just chosen"),
+    ("correct_bias", "mean errors are measured on the integer graph, so it must exist"),
+    ("check_integer", "no float, no unknown operator"),
+    ("prove_ranges", "last: what is proved is what is shipped"),
+)
+#: Samples that bias correction and the error report run on.
+MEASURED = 32
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """Accuracy of one integer value against its float counterpart on calibration samples.
+
+    Attributes:
+        name: the integer value.
+        float_name: its counterpart in the float graph.
+        layer: module path.
+        operator: what produced it.
+        dtype: integer type.
+        sqnr_db: signal to quantization noise in decibels.
+        low, high: real range seen in calibration.
+        histogram, reach: counts of |x| in equal bins of [0, reach].
+    """
+
+    name: str
+    float_name: str
+    layer: str
+    operator: str
+    dtype: str
+    sqnr_db: float
+    low: float
+    high: float
+    histogram: list[int] = field(default_factory=list)
+    reach: float = 0.0
+
+
+@dataclass(frozen=True)
+class CompiledGraph:
+    """The result of compilation, before anything is written."""
+
+    integer: ir.Model
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    layers: list[LayerRecord]
+    corrections: dict[str, float]
+
+
+def compile_graph(
+    source: SourceModel,
+    samples: Sequence[Feeds],
+    settings: Settings,
+    progress: Progress | None = None,
+) -> CompiledGraph:
+    """Run all passes.
+
+    Args:
+        source: the imported model.
+        samples: calibration feeds of the float graph, unpadded.
+        settings: the user's choices.
+        progress: receives the course of the work.
+
+    Raises:
+        IntccError: an unsupported operator, data that are not finite, a range without proof.
+    """
+    from intcc.backends.onnx.strict import emit
+
+    progress = progress or Progress()
+    progress.stage("canonicalize")
+    model = canonicalize(source.model)
+    progress.stage("calibrate", len(samples))
+    statistics = calibrate(model, list(samples), progress.advance)
+    progress.stage("assign scales")
+    assign_scales(model, statistics, settings.observer)
+    assign_units(model)
+    progress.stage("lower")
+    positions = int(model.metadata_props.get("intcc.max_positions", source.max_length or 1))
+    integer, context = lower(
+        model,
+        statistics,
+        positions,
+        compensation=settings.error_compensation,
+        dynamic=settings.activations == "dynamic",
+    )
+    _describe(integer, context, source, positions)
+    inputs, outputs = _specs(integer, context)
+    measured = list(samples)[:: max(1, len(samples) // MEASURED)][:MEASURED]
+    feeds = [_integer_feeds(inputs, sample) for sample in measured]
+    wide = sum(node.op_type == "LinearWide" for node in integer.graph)
+    progress.stage("correct bias", wide)
+    corrections = correct_bias(
+        integer, context.sites, statistics, feeds, emit, progress.advance
+    )
+    check_integer(integer)
+    progress.stage("prove ranges")
+    prove_ranges(integer)
+    progress.stage("measure")
+    layers = _measure(model, integer, statistics, measured, feeds)
+    return CompiledGraph(integer, inputs, outputs, layers, corrections)
+
+
+def _describe(integer: ir.Model, context: Lowering, source: SourceModel, positions: int) -> None:
+    """Write the metadata that backends and later proofs read."""
+    integer.metadata_props.update(
+        {
+            "intcc.name": source.name,
+            "intcc.task": source.task,
+            "intcc.max_length": str(source.max_length),
+            "intcc.max_positions": str(positions),
+        }
+    )
+    for value in integer.graph.inputs:
+        interval = context.intervals[str(value.name)]
+        value.metadata_props["intcc.range"] = f"{interval.min} {interval.max}"
+
+
+def _scale(value: ir.Value) -> Scale | None:
+    scale = value.meta.get("scale")
+    if scale is None:
+        return None
+    if isinstance(scale, QParams):
+        dyadic = Dyadic.from_real(float(scale.scale.max()))
+        return Scale(dyadic.mul, dyadic.shift, int(np.rint(scale.zero.max())))
+    return Scale(1, round(-np.log2(float(scale))))
+
+
+def _specs(
+    integer: ir.Model, context: Lowering
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    def spec(value: ir.Value, *, limits: bool) -> TensorSpec:
+        assert value.dtype is not None and value.shape is not None
+        shape = tuple(d if isinstance(d, int) else str(d) for d in value.shape)
+        interval = context.intervals[str(value.name)]
+        bounds = (interval.min, interval.max) if limits else (None, None)
+        dtype = value.dtype.numpy().name
+        return TensorSpec(str(value.name), dtype, shape, _scale(value), *bounds)
+
+    return (
+        tuple(spec(v, limits=True) for v in integer.graph.inputs),
+        tuple(spec(v, limits=False) for v in integer.graph.outputs),
+    )
+
+
+def _integer_feeds(specs: Sequence[TensorSpec], sample: Feeds) -> dict[str, Array]:
+    from intcc.build import integer_feeds
+
+    return integer_feeds(specs, sample)
+
+
+def _real(value: ir.Value, q: Array) -> Array | None:
+    scale = value.meta.get("scale")
+    if isinstance(scale, QParams):
+        return scale.dequantize(q)
+    return None if scale is None else q.astype(np.float64) * float(scale)
+
+
+def _measure(
+    model: ir.Model,
+    integer: ir.Model,
+    statistics: Mapping[str, Statistics],
+    samples: Sequence[Feeds],
+    feeds: Sequence[Feeds],
+) -> list[LayerRecord]:
+    """Compare every integer value with its float counterpart on a few samples."""
+    import onnxruntime as ort
+
+    from intcc.backends.onnx.strict import emit
+
+    pairs = [
+        (value, value.metadata_props["intcc.float"], node)
+        for node in integer.graph
+        for value in node.outputs
+        if value.metadata_props.get("intcc.float") in statistics and "scale" in value.meta
+    ]
+    kept = list(integer.graph.outputs)
+    extra = [value for value, _, _ in pairs if value not in kept]
+    integer.graph.outputs.extend(extra)
+    proto = emit(integer)
+    del integer.graph.outputs[len(kept) :]
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    floats = float_session(model, {name for _, name, _ in pairs})
+    signal = dict.fromkeys((str(v.name) for v, _, _ in pairs), 0.0)
+    noise = dict(signal)
+    for sample, feed in zip(samples[:8], feeds[:8], strict=True):
+        names = sorted({name for _, name, _ in pairs})
+        wanted = {i.name for i in floats.get_inputs()}
+        known = dict(
+            zip(names, floats.run(names, {k: v for k, v in sample.items() if k in wanted}), strict=True)
+        )
+        made = session.run([str(v.name) for v, _, _ in pairs], dict(feed))
+        for (value, float_name, node), q in zip(pairs, made, strict=True):
+            real = _real(value, q)
+            exact = known[float_name]
+            if real is None or real.shape != exact.shape or node.op_type.endswith("Norm"):
+                continue
+            signal[str(value.name)] += float((exact.astype(np.float64) ** 2).sum())
+            noise[str(value.name)] += float(((real - exact) ** 2).sum())
+    records = []
+    for value, float_name, node in pairs:
+        name, record = str(value.name), statistics[float_name]
+        if signal[name] == 0.0:
+            continue
+        assert value.dtype is not None
+        decibel = 10 * float(np.log10(signal[name] / max(noise[name], 1e-30)))
+        records.append(
+            LayerRecord(
+                name,
+                float_name,
+                node.metadata_props.get("intcc.layer", ""),
+                node.op_type,
+                value.dtype.numpy().name,
+                round(decibel, 2),
+                float(record.low.min()),
+                float(record.high.max()),
+                [int(n) for n in record.histogram.reshape(64, -1).sum(1)],
+                record.reach,
+            )
+        )
+    return records
