@@ -1,0 +1,45 @@
+"""Dyadic numbers and division by invariant integers, against exact fractions."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intcc.dyadic import Dyadic, floor_division_magic, rsh
+
+
+@given(st.integers(-(2**62), 2**62), st.integers(1, 62))
+def test_rsh_rounds_half_up(x: int, s: int) -> None:
+    assert rsh(x, s) == (Fraction(x, 1 << s) + Fraction(1, 2)).__floor__()
+
+
+@given(st.floats(1e-9, 2.0**28))
+def test_from_real_is_within_its_bound(value: float) -> None:
+    d = Dyadic.from_real(value)
+    assert 0 <= d.mul < 2**31 and 2 <= d.shift <= 62
+    assert abs(Fraction(d.mul, 1 << d.shift) - Fraction(value)) <= Fraction(value) / 2**30
+
+
+def test_from_real_renormalises_a_mantissa_that_rounds_up() -> None:
+    assert Dyadic.from_real(1 - 2**-40, bits=8).mul < 2**8
+    assert Dyadic.from_real(0.0) == Dyadic(0, 2)
+    assert float(Dyadic.from_real(0.375)) == 0.375
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 2.0**30])
+def test_from_real_refuses(value: float) -> None:
+    with pytest.raises(ValueError, match="no dyadic form"):
+        Dyadic.from_real(value)
+
+
+@given(st.integers(1, 2**24), st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1))
+def test_magic_equals_floor_division(divisor: int, limit: int, t: int) -> None:
+    magic = floor_division_magic(divisor, limit)
+    for value in (min(t, limit), limit, limit // divisor * divisor, 0):
+        assert (value * magic.mul) >> magic.shift == value // divisor
+
+
+def test_magic_refuses_nonsense() -> None:
+    with pytest.raises(ValueError, match="no magic"):
+        floor_division_magic(0, 5)
