@@ -3,7 +3,7 @@
 artifact = intcc.compile("path/to/model", "out")
 model = intcc.load("out", backend="c")
 report = intcc.verify("out")
-"""  # noqa: D208
+"""
 
 from __future__ import annotations
 

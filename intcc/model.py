@@ -88,7 +88,7 @@ class CompiledModel:
     Attributes:
         artifact: the folder it came from.
         backend: what runs it.
-    """  # noqa: D214
+    """
 
     def __init__(self, artifact: Artifact, backend: str = "onnx", **options: Any) -> None:
         """Open the backend."""

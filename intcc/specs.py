@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Scale", "TensorSpec"]
+__all__ = ["INTEGER_SUFFIX", "Scale", "TensorSpec"]
 
 Array = npt.NDArray[Any]
+#: Name of the integer value behind a float output of `--float-io`, after the output's own name.
+INTEGER_SUFFIX = "_integer"
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from intcc.specs import Scale
+from intcc.specs import INTEGER_SUFFIX, Scale
 
-__all__ = ["INTEGER_SUFFIX", "TAIL_PREFIX", "add_float_tail"]
+__all__ = ["TAIL_PREFIX", "add_float_tail"]
 
-#: Name of the integer value behind a float output, after the output's own name.
-INTEGER_SUFFIX = "_integer"
 #: Names of the added nodes and constants begin with this.
 TAIL_PREFIX = "intcc_dequantize_"
 

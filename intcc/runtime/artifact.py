@@ -2,7 +2,7 @@
 
 DIR/model.onnx  integer.onnx  c/  tokenizer files  recorded.npz  report.json  report.html
 DIR/manifest.json       what it is, how it was made, the sha256 of every other file
-"""  # noqa: D208
+"""
 
 from __future__ import annotations
 

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from intcc.backends.onnx.float_tail import INTEGER_SUFFIX
 from intcc.errors import ArtifactError, ToolError
-from intcc.specs import TensorSpec
+from intcc.specs import INTEGER_SUFFIX, TensorSpec
 
 __all__ = ["LEVELS", "OrtModel", "open_session", "without_float_tail"]
 

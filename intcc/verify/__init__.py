@@ -1,0 +1,219 @@
+"""Verify an artifact: is it whole, is it free of float, do ranges hold, are all backends equal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+
+from intcc.errors import IntccError, SettingsError, ToolError
+from intcc.model import open_runtime
+from intcc.passes.prove_ranges import prove_ranges
+from intcc.progress import Progress
+from intcc.runtime.artifact import Artifact
+from intcc.verify.equality import Variant, compare, variants
+from intcc.verify.float_c import compile_without_float, generated_sources, token_findings
+from intcc.verify.float_onnx import count_tensors, float_findings, without_tail
+from intcc.verify.inputs import random_inputs
+from intcc.verify.report import Check, Report
+
+__all__ = ["Check", "Options", "Report", "verify_artifact"]
+
+#: Newest standard opset that strict models may use.
+MAX_OPSET = 21
+
+
+@dataclass(frozen=True)
+class Options:
+    """How thorough to be.
+
+    Attributes:
+        inputs: random inputs for the comparison of onnxruntime and C; recorded ones come on top.
+        reference: how many of all these the slow reference judges.
+    """
+
+    inputs: int = 24
+    reference: int = 6
+
+
+class _FailedError(Exception):
+    """A check does not hold; the text says how."""
+
+
+class _SkippedError(Exception):
+    """A check cannot be made here; the text says why."""
+
+
+class _Verification:
+    """One run over one artifact."""
+
+    def __init__(self, artifact: Artifact, progress: Progress, options: Options) -> None:
+        self.artifact, self.progress, self.options = artifact, progress, options
+        self.report = Report()
+        self.emitted = artifact.settings.get("emit", ())
+
+    def check(self, name: str, work: Callable[[], str]) -> None:
+        """Run one check and add its line."""
+        self.progress.stage(name)
+        start = time.perf_counter()
+        try:
+            detail, ok = work(), True
+        except _SkippedError as error:
+            self.report.skipped[name] = str(error)
+            return
+        except (_FailedError, IntccError) as error:
+            detail, ok = str(error), False
+        self.report.checks.append(Check(name, ok, detail, time.perf_counter() - start))
+
+    def run(self) -> Report:
+        """Run all checks that the emitted backends allow."""
+        self.check("files match the manifest", self.files)
+        if "onnx" in self.emitted:
+            self.check("ONNX free of float", self.onnx_float)
+            self.check("ONNX standard operators only", self.onnx_operators)
+        if "c" in self.emitted:
+            self.check("C sources free of float and heap", self.c_tokens)
+            self.check("C compiles without float registers", self.c_registers)
+        self.check("ranges proved", self.ranges)
+        self.equality()
+        return self.report
+
+    def files(self) -> str:
+        """Every listed file has its sha256."""
+        changed = self.artifact.changed_files()
+        if changed:
+            raise _FailedError(f"changed or missing: {', '.join(changed[:5])}")
+        return f"{len(self.artifact.files)} files"
+
+    def _strict(self) -> onnx.ModelProto:
+        try:
+            model = onnx.load(self.artifact.model_onnx)
+        except Exception as error:  # protobuf's decode errors have no common base
+            raise _FailedError(f"model.onnx cannot be read: {error}") from error
+        return without_tail(model) if self.artifact.float_io else model
+
+    def onnx_float(self) -> str:
+        """No float in any input, output, value, initialiser, attribute, body or subgraph."""
+        model = self._strict()
+        found = float_findings(model)
+        if found:
+            raise _FailedError(f"{len(found)} findings, first: {found[0]}")
+        tail = " before the dequantize that --float-io asked for" if self.artifact.float_io else ""
+        return f"0 float of {count_tensors(model):,} tensors{tail}"
+
+    def onnx_operators(self) -> str:
+        """Standard domain (or kept ai.intcc functions), opset within the limit."""
+        model = self._strict()
+        local = {(f.domain, f.name) for f in model.functions}
+        nodes = [*model.graph.node, *(n for f in model.functions for n in f.node)]
+        foreign = {
+            f"{n.domain}.{n.op_type}"
+            for n in nodes
+            if n.domain not in ("", "ai.onnx") and (n.domain, n.op_type) not in local
+        }
+        if foreign:
+            raise _FailedError(f"operators of other domains: {', '.join(sorted(foreign))}")
+        opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+        if opset > MAX_OPSET:
+            raise _FailedError(f"opset {opset} is above {MAX_OPSET}")
+        onnx.checker.check_model(model, full_check=True)
+        return f"{len(model.graph.node):,} nodes, opset {opset}"
+
+    def c_tokens(self) -> str:
+        """No float type or literal, no heap, no header but the three allowed ones."""
+        sources = generated_sources(self.artifact.c_folder)
+        found = [
+            line for path in sources for line in token_findings(path, program=_is_program(path))
+        ]
+        if found:
+            raise _FailedError(f"{len(found)} findings, first: {found[0]}")
+        return f"{len(sources)} files"
+
+    def c_registers(self) -> str:
+        """The compiler accepts every source with general registers only."""
+        sources = [p for p in generated_sources(self.artifact.c_folder) if p.suffix == ".c"]
+        sources = [p for p in sources if not _is_program(p)]
+        try:
+            failed = compile_without_float(sources, _compiler())
+        except ToolError as error:
+            raise _SkippedError(str(error)) from error
+        if failed:
+            raise _FailedError(failed[0])
+        return f"{len(sources)} files with -mgeneral-regs-only"
+
+    def ranges(self) -> str:
+        """Every interval follows again from integer.onnx alone."""
+        intervals = prove_ranges(ir.load(self.artifact.integer_onnx))
+        return f"{len(intervals):,} values"
+
+    def equality(self) -> None:
+        """All backends give the same bits."""
+        artifact = self.artifact
+        inputs = [*artifact.recorded(), *random_inputs(artifact, self.options.inputs)]
+        ways = variants(artifact)
+        if not ways:
+            return
+        expected: list[dict[str, npt.NDArray[Any]]] = []
+
+        def first() -> str:
+            runtime = ways[0].open()
+            expected.extend(runtime.run(feeds) for feeds in inputs)
+            return f"{len(inputs)} inputs, the yardstick of the lines below"
+
+        def judge() -> str:
+            chosen = _spread(len(inputs), self.options.reference)
+            runtime = open_runtime(artifact, "reference")
+            return self._equal(chosen, runtime)
+
+        def other(way: Variant) -> Callable[[], str]:
+            count = max(2, round(way.share * len(inputs)))
+            return lambda: self._equal(_spread(len(inputs), count), way.open())
+
+        self.inputs, self.expected = inputs, expected
+        self.check(ways[0].name, first)
+        if expected:
+            self.check("reference", judge)
+            for way in ways[1:]:
+                self.check(way.name, other(way))
+
+    def _equal(self, chosen: list[int], runtime: Any) -> str:
+        inputs = [self.inputs[i] for i in chosen]
+        difference = compare(self.artifact, inputs, [self.expected[i] for i in chosen], runtime)
+        text = f"{difference.differing} of {difference.values:,} values differ"
+        text += f" on {difference.inputs} inputs"
+        if difference.differing:
+            raise _FailedError(f"{text}, first at {difference.first}")
+        return text
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Return `wanted` indices spread evenly over range(count)."""
+    return sorted(set(np.linspace(0, count - 1, max(1, min(wanted, count))).round().astype(int)))
+
+
+def _is_program(path: Path) -> bool:
+    return path.stem.endswith(("_selftest", "_main")) or path.stem == "main"
+
+
+def _compiler() -> str:
+    from intcc.runtime.native import find_compiler
+
+    return str(find_compiler())
+
+
+def verify_artifact(artifact: Artifact, progress: Progress, **options: Any) -> Report:
+    """Run all checks; see `intcc.api.verify`."""
+    known = Options.__dataclass_fields__
+    for name, value in options.items():
+        if name not in known:
+            raise SettingsError(f"Option '{name}'", "does not exist", f"Known: {', '.join(known)}")
+        if value < 1:
+            raise SettingsError(f"Option '{name}'", f"is {value}", "Give a positive number")
+    return _Verification(artifact, progress, Options(**options)).run()

@@ -1,0 +1,102 @@
+"""Bit equality of all backends, on the same inputs."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.model import Runtime, open_runtime
+from intcc.runtime.artifact import Artifact
+from intcc.runtime.ort import LEVELS
+from intcc.verify.inputs import valid_positions
+
+__all__ = ["Difference", "Variant", "compare", "variants"]
+
+Array = npt.NDArray[Any]
+Inputs = Sequence[dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run the model.
+
+    Attributes:
+        name: for the table.
+        open: builds the runtime.
+        share: part of the inputs to run; slow variants see fewer.
+    """
+
+    name: str
+    open: Callable[[], Runtime]
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two variants compare.
+
+    Attributes:
+        inputs: number of inputs compared.
+        values: number of integers compared.
+        differing: how many of them differ.
+        first: where the first difference was seen; empty if there is none.
+    """
+
+    inputs: int
+    values: int
+    differing: int
+    first: str = ""
+
+
+def variants(artifact: Artifact) -> list[Variant]:
+    """List every way to run the artifact's backends on this machine; the judge comes first."""
+
+    def ort(threads: int, level: str) -> Callable[[], Runtime]:
+        return lambda: open_runtime(artifact, "onnx", threads=threads, level=level)
+
+    def c(compiler: str, flags: tuple[str, ...]) -> Callable[[], Runtime]:
+        return lambda: open_runtime(artifact, "c", compiler=compiler, flags=flags)
+
+    found = []
+    emitted = artifact.settings.get("emit", ())
+    if "onnx" in emitted:
+        for threads, level in itertools.product((1, 2), reversed(LEVELS)):
+            title = f"onnxruntime, {threads} thread{'s' * (threads > 1)}, {level} optimisation"
+            # Without fusion every node runs by itself, so this one is several times slower.
+            found.append(Variant(title, ort(threads, level), 0.25 if level != "all" else 1.0))
+    if "c" in emitted:
+        fast = ("-O3", "-march=native")
+        found.append(Variant("C, cc -O3 -march=native", c("cc", fast)))
+        found.append(Variant("C, cc -O2", c("cc", ("-O2",)), 0.25))
+        found.append(Variant("C, cc -O0", c("cc", ("-O0",)), 0.1))
+        clang = next(filter(shutil.which, ("clang", "clang-19")), None)
+        if clang:
+            found.append(Variant(f"C, {clang} -O2", c(clang, ("-O2",)), 0.25))
+    return found
+
+
+def compare(
+    artifact: Artifact, inputs: Inputs, expected: Sequence[dict[str, Array]], runtime: Runtime
+) -> Difference:
+    """Run `runtime` on `inputs` and count the integers that differ from `expected`."""
+    values = differing = 0
+    first = ""
+    for index, (feeds, wanted) in enumerate(zip(inputs, expected, strict=True)):
+        got = runtime.run(feeds)
+        mask = feeds.get("attention_mask")
+        for spec in artifact.outputs:
+            a = valid_positions(spec, wanted[spec.name], mask)
+            b = valid_positions(spec, got[spec.name], mask)
+            wrong = a.size if a.shape != b.shape else int(np.count_nonzero(a != b))
+            values += a.size
+            differing += wrong
+            if wrong and not first:
+                shape = "x".join(map(str, wanted[spec.name].shape))
+                first = f"input {index}, output '{spec.name}' of {shape}"
+    return Difference(len(inputs), values, differing, first)

@@ -1,0 +1,108 @@
+"""Find every trace of floating point, heap or library in generated C.
+
+Two witnesses: a scan of the tokens, which sees what an optimiser would fold away, and a compiler
+that has been told to use general registers only, which refuses to touch a float.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from intcc.errors import ToolError
+
+__all__ = ["compile_without_float", "generated_sources", "token_findings"]
+
+#: The only headers that generated code may include, beside its own.
+HEADERS = frozenset(("stdint.h", "stddef.h", "string.h"))
+#: The self-test and the example are programs, so they may also print.
+PROGRAM_HEADERS = HEADERS | {"stdio.h", "stdlib.h"}
+_FLOAT_WORDS = frozenset(
+    ("float", "double", "_Float16", "_Float32", "_Float64", "_Float128", "__fp16", "__bf16")
+    + ("_Complex", "_Imaginary", "float32_t", "float64_t")
+)
+_HEAP_WORDS = frozenset(("malloc", "calloc", "realloc", "free", "alloca"))
+_IGNORED = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+_INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"]([^>\"]+)[>\"]", re.MULTILINE)
+#: A preprocessing number of C (6.4.8); taken whole, so that 0x1e5 is no exponent.
+_TOKEN = re.compile(r"\.?[0-9](?:[eEpP][+-]|[0-9A-Za-z_.])*|[A-Za-z_]\w*")
+
+
+def generated_sources(folder: Path) -> list[Path]:
+    """Return the C files of an artifact, in order."""
+    return sorted((*folder.glob("*.c"), *folder.glob("*.h")))
+
+
+def _is_float_number(token: str) -> bool:
+    if token.lower().startswith("0x"):
+        return "." in token or "p" in token.lower()
+    return bool(re.search(r"[.eEfF]", token))
+
+
+def token_findings(path: Path, *, program: bool = False) -> Iterator[str]:
+    """Yield one line for each float type, float literal, heap call or foreign header.
+
+    Args:
+        path: a C source or header.
+        program: the file is an example or a test program, not part of the model.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace")
+    for match in _INCLUDE.finditer(text):
+        allowed = PROGRAM_HEADERS if program else HEADERS
+        if match[1] not in allowed and not (path.parent / match[1]).is_file():
+            yield f"{path.name}: includes <{match[1]}>"
+    blank = _IGNORED.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), text)
+    for match in _TOKEN.finditer(blank):
+        token = match[0]
+        line = blank.count("\n", 0, match.start()) + 1
+        if token in _FLOAT_WORDS:
+            yield f"{path.name}:{line}: {token}"
+        elif token in _HEAP_WORDS and not program:
+            yield f"{path.name}:{line}: {token}, the heap"
+        elif token[0] in ".0123456789" and _is_float_number(token):
+            yield f"{path.name}:{line}: float literal {token}"
+
+
+def compile_without_float(sources: list[Path], compiler: str) -> list[str]:
+    """Compile each source with -mgeneral-regs-only; return the first error of each that fails.
+
+    Raises:
+        ToolError: the compiler has no such option on this machine.
+    """
+    flags = [compiler, "-std=c99", "-O2", "-mgeneral-regs-only", "-c", "-o"]
+    with tempfile.TemporaryDirectory() as scratch:
+        output = str(Path(scratch) / "out.o")
+        probe = Path(scratch) / "probe.c"
+        probe.write_text("double probe(double x) { return x * x; }\n", encoding="utf-8")
+        if not _error_of([*flags, output, str(probe)]):
+            raise ToolError(
+                f"Compiler '{compiler}' on {platform.machine()}",
+                "compiles floats in spite of -mgeneral-regs-only",
+                "Use gcc on x86-64 or aarch64 for this check",
+            )
+        probe.write_text("int probe(int x) { return x * x; }\n", encoding="utf-8")
+        if _error_of([*flags, output, str(probe)]):
+            raise ToolError(
+                f"Compiler '{compiler}' on {platform.machine()}",
+                "does not know -mgeneral-regs-only",
+                "Use gcc on x86-64 or aarch64 for this check",
+            )
+        found = []
+        for source in sources:
+            error = _error_of([*flags, output, str(source)])
+            if error:
+                found.append(f"{source.name}: {error}")
+        return found
+
+
+def _error_of(command: list[str]) -> str:
+    """Return the first error line of a compilation; empty where it succeeds."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode == 0:
+        return ""
+    lines = [line for line in result.stderr.splitlines() if "error" in line]
+    return (lines or result.stderr.splitlines() or ["compiler failed"])[0].strip()
