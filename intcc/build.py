@@ -21,7 +21,7 @@ from intcc._version import __version__
 from intcc.progress import Progress
 from intcc.runtime.artifact import LAYOUT, MANIFEST, sha256_of
 from intcc.settings import Settings
-from intcc.specs import TensorSpec
+from intcc.specs import integer_feeds
 
 if TYPE_CHECKING:
     from intcc.backends.c.emit import CReport
@@ -112,17 +112,6 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     _write_json(folder / "report.json", report)
     (folder / "report.html").write_text(render(report), encoding="utf-8")
     _write_json(folder / MANIFEST, _manifest(built, folder, settings))
-
-
-def integer_feeds(specs: Sequence[TensorSpec], sample: Mapping[str, Array]) -> dict[str, Array]:
-    """Turn one sample of the float graph into integers: indices stay, real inputs are coded."""
-    feeds: dict[str, Array] = {}
-    for spec in specs:
-        array = np.asarray(sample[spec.name])
-        if array.dtype.kind == "f" and spec.scale is not None:
-            array = spec.scale.quantize(array, *spec.limits)
-        feeds[spec.name] = array.astype(spec.dtype)
-    return feeds
 
 
 def _proto(model: ir.Model) -> onnx.ModelProto:

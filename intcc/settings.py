@@ -17,8 +17,8 @@ __all__ = ["Settings"]
 #: Every closed choice, so that messages and `--help` list the same words.
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "emit": ("onnx", "c"),
-    "task": ("auto", "feature-extraction", "sentence-embedding", "text-classification",
-             "image-classification"),
+    "task": ("auto", "sentence-embedding", "feature-extraction", "text-classification",
+             "image-feature-extraction", "image-classification"),
     "scheme": ("w8a8",),
     "activations": ("static", "dynamic"),
     "observer": ("minmax", "percentile", "mse"),

@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["INTEGER_SUFFIX", "Scale", "TensorSpec"]
+__all__ = ["INTEGER_SUFFIX", "Scale", "TensorSpec", "integer_feeds"]
 
 Array = npt.NDArray[Any]
 #: Name of the integer value behind a float output of `--float-io`, after the output's own name.
@@ -121,3 +121,14 @@ class TensorSpec:
             int(info.min) if self.lo is None else self.lo,
             int(info.max) if self.hi is None else self.hi,
         )
+
+
+def integer_feeds(specs: Sequence[TensorSpec], sample: Mapping[str, Array]) -> dict[str, Array]:
+    """Turn one sample of the float graph into integers: indices stay, real inputs are coded."""
+    feeds: dict[str, Array] = {}
+    for spec in specs:
+        array = np.asarray(sample[spec.name])
+        if array.dtype.kind == "f" and spec.scale is not None:
+            array = spec.scale.quantize(array, *spec.limits)
+        feeds[spec.name] = array.astype(spec.dtype)
+    return feeds

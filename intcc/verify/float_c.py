@@ -22,9 +22,9 @@ HEADERS = frozenset(("stdint.h", "stddef.h", "string.h"))
 #: The self-test and the example are programs, so they may also print.
 PROGRAM_HEADERS = HEADERS | {"stdio.h", "stdlib.h"}
 _FLOAT_WORDS = frozenset(
-    ("float", "double", "_Float16", "_Float32", "_Float64", "_Float128", "__fp16", "__bf16")
-    + ("_Complex", "_Imaginary", "float32_t", "float64_t")
-)
+    ("float", "double", "_Float16", "_Float32", "_Float64", "_Float128", "__fp16", "__bf16",
+     "_Complex", "_Imaginary", "float32_t", "float64_t")
+)  # fmt: skip
 _HEAP_WORDS = frozenset(("malloc", "calloc", "realloc", "free", "alloca"))
 _IGNORED = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"]([^>\"]+)[>\"]", re.MULTILINE)

@@ -1,0 +1,115 @@
+"""The report's plots as SVG text: same figures in, same bytes out.
+
+No pyplot, so that no global state or display is involved; element ids are salted with a constant
+and no date is written.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from intcc.report.collect import worst_layers
+
+__all__ = ["bytes_plot", "histogram_plot", "memory_plot", "sqnr_plot"]
+
+#: Blue for integers, orange for what deserves a look, grey for context.
+BLUE, ORANGE, GREY = "#2f6f9f", "#d9822b", "#9aa5ad"
+_STYLE = {
+    "svg.hashsalt": "intcc",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.alpha": 0.3,
+}
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def sqnr_plot(report: Mapping[str, Any]) -> str:
+    """Signal to quantization noise of every value, in graph order; the worst are marked."""
+    layers = report["layers"]
+    with mpl.rc_context(_STYLE):
+        figure = _figure(9, 2.8)
+        axes = figure.subplots()
+        worst = {r["name"] for r in worst_layers(report)}
+        colors = [ORANGE if r["name"] in worst else BLUE for r in layers]
+        axes.bar(range(len(layers)), [r["sqnr_db"] for r in layers], color=colors, width=0.8)
+        axes.set_xlabel("value, in the order of execution")
+        axes.set_ylabel("SQNR [dB]")
+        return _svg(figure)
+
+
+def histogram_plot(report: Mapping[str, Any]) -> str:
+    """Activations (top) and the weights that made them (bottom) of the worst layers."""
+    chosen = worst_layers(report)
+    if not chosen:
+        return ""
+    with mpl.rc_context(_STYLE):
+        figure = _figure(9, 3.8)
+        grid = figure.subplots(2, len(chosen), squeeze=False)
+        for column, record in enumerate(chosen):
+            top, bottom = grid[0][column], grid[1][column]
+            counts = np.asarray(record["histogram"] or [0], dtype=float)
+            edges = np.linspace(0, record["reach"] or 1.0, len(counts), endpoint=False)
+            top.bar(edges, counts, width=edges[1] if len(edges) > 1 else 1, align="edge",
+                    color=ORANGE)  # fmt: skip
+            top.set_yscale("symlog")
+            top.set_title(f"{record['name'][-18:]}\n{record['sqnr_db']:.1f} dB", fontsize=7)
+            weights = report["weights"].get(record["name"])
+            if weights is None:
+                bottom.text(0.5, 0.5, "no weights", ha="center", color=GREY, fontsize=7)
+                bottom.set_axis_off()
+            else:
+                bottom.bar(np.linspace(-128, 128, len(weights)), weights, width=2, color=BLUE)
+        grid[0][0].set_ylabel("|activation|")
+        grid[1][0].set_ylabel("weight codes")
+        return _svg(figure)
+
+
+def memory_plot(memory_map: Sequence[Sequence[Any]], arena: int) -> str:
+    """The arena over time: each buffer a rectangle from its first to its last step."""
+    with mpl.rc_context({**_STYLE, "axes.grid": False}):
+        figure = _figure(9, 3.2)
+        axes = figure.subplots()
+        for index, (_, offset, size, first, last) in enumerate(memory_map):
+            color = (BLUE, "#5b9bc4", "#8fbfdc")[index % 3]
+            axes.broken_barh([(first, last - first + 1)], (offset / 1024, size / 1024),
+                             color=color, edgecolor="white", linewidth=0.3)  # fmt: skip
+        axes.axhline(arena / 1024, color=ORANGE, linewidth=1)
+        axes.set_xlabel("step")
+        axes.set_ylabel("arena offset [KiB]")
+        axes.set_ylim(0, max(arena / 1024 * 1.05, 1e-3))
+        return _svg(figure)
+
+
+def bytes_plot(sizes: Mapping[str, int]) -> str:
+    """Bytes of constants by layer, largest first."""
+    largest = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:24]
+    with mpl.rc_context({**_STYLE, "axes.grid.axis": "x"}):
+        figure = _figure(9, 0.6 + 0.19 * len(largest))
+        axes = figure.subplots()
+        names = [name[-44:] for name, _ in largest]
+        axes.barh(range(len(largest)), [size / 1024 for _, size in largest], color=BLUE)
+        axes.set_yticks(range(len(largest)), names, fontsize=7)
+        axes.invert_yaxis()
+        axes.set_xlabel("KiB")
+        return _svg(figure)
