@@ -1,0 +1,297 @@
+"""Hugging Face folders and hub names to a SourceModel.
+
+A folder on disk is read without touching the network; a hub name is first fetched into the
+hub's cache, then read as a folder. Weights come from safetensors; pickled checkpoints can run
+code when opened and are refused unless asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from intcc.errors import ModelError, ToolError
+from intcc.frontends.sentence_transformers import read_json, read_pooling
+from intcc.frontends.source import (
+    DEFAULT_MAX_LENGTH,
+    TASKS,
+    ImageSpec,
+    SourceModel,
+    file_digest,
+    identifier,
+)
+from intcc.frontends.tokenizer import TextTokenizer, tokenizer_files
+
+__all__ = ["fetch", "load_folder"]
+
+#: What is fetched of a hub repository: everything but other frameworks' weights.
+PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*/config.json")
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def _require_torch() -> None:
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise ToolError(
+            "Reading a Hugging Face model",
+            f"needs a package that is not installed ({error.name})",
+            "Run: pip install intcc[hf]",
+        ) from None
+
+
+def fetch(name: str) -> Path:
+    """Download (or find in the cache) the hub repository `name`; return its folder.
+
+    Raises:
+        ModelError: no such repository, or no network and nothing cached.
+        ToolError: huggingface_hub is not installed.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise ToolError(
+            f"Fetching '{name}' from the hub",
+            "needs huggingface_hub, which is not installed",
+            "Run: pip install intcc[hf]; or give a local folder",
+        ) from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(PATTERNS)))
+    except Exception as error:  # a dozen classes, from requests up to the hub's own
+        raise ModelError(
+            f"Model '{name}'",
+            f"is no folder or .onnx file here, and the hub did not give it "
+            f"({type(error).__name__})",
+            "Check the spelling and the network, or download the repository and give its folder",
+        ) from None
+
+
+def _check_folder(folder: Path, allow_pickle: bool) -> dict[str, Any]:
+    """Return the config of a folder that can be loaded."""
+    if not any(folder.iterdir()):
+        raise ModelError(f"Folder '{folder}'", "is empty", "Give a model's folder or .onnx file")
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"Folder '{folder}'",
+            "holds no config.json, so it is not a Hugging Face model",
+            "Give a folder with config.json and model.safetensors, or an .onnx file",
+        )
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise ModelError(
+            f"File 'config.json' in '{folder}'",
+            "names no model_type",
+            "Give the folder of a transformers model",
+        )
+    if not any(folder.glob("*.safetensors")):
+        pickles = [name for name in PICKLES if (folder / name).is_file()]
+        if not pickles:
+            raise ModelError(
+                f"Folder '{folder}'",
+                "has a config but no weights (model.safetensors)",
+                "Download the weights too",
+            )
+        if not allow_pickle:
+            raise ModelError(
+                f"Folder '{folder}'",
+                f"has only pickled weights ({pickles[0]}), which can run code when opened",
+                "Convert them to safetensors, or pass --allow-pickle if you trust their source",
+            )
+    return config
+
+
+def _stored_types(folder: Path) -> set[str]:
+    """Element types named in the headers of all safetensors files."""
+    types: set[str] = set()
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with path.open("rb") as stream:
+                size = int.from_bytes(stream.read(8), "little")
+                if not 2 <= size <= path.stat().st_size - 8:
+                    raise ValueError("its header is longer than the file")
+                header = json.loads(stream.read(size))
+            types |= {str(t["dtype"]) for key, t in header.items() if key != "__metadata__"}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(
+                f"Weights '{path.name}' in '{folder}'",
+                f"are damaged ({error})",
+                "Download the file again",
+            ) from None
+    return types
+
+
+def choose_task(task: str, config: dict[str, Any], pooled: bool) -> str:
+    """Resolve `auto` from modules.json and the config's architecture; check any other name."""
+    architecture = str((config.get("architectures") or [""])[0])
+    image = "image_size" in config or "patch_size" in config
+    classifier = architecture.endswith(("ForSequenceClassification", "ForImageClassification"))
+    if task == "auto":
+        if pooled:
+            return "sentence-embedding"
+        kind = "classification" if classifier else "feature-extraction"
+        if image:
+            return f"image-{kind}"
+        return "text-classification" if classifier else kind
+    if task not in TASKS:
+        raise ModelError(f"Task '{task}'", "is not known", f"Tasks: auto, {', '.join(TASKS)}")
+    if image and not task.startswith("image-") and f"image-{task}" in TASKS:
+        task = f"image-{task}"
+    if image != task.startswith("image-"):
+        raise ModelError(
+            f"Task '{task}'",
+            f"does not fit the model type '{config['model_type']}'",
+            "Use --task auto",
+        )
+    return task
+
+
+def _load_torch(folder: Path, task: str, allow_pickle: bool) -> Any:
+    """Load the float32 torch model whose head fits the task, every weight found and finite."""
+    import torch
+    import transformers
+
+    from intcc.frontends.tracing import ATTENTION
+
+    loader = {
+        "text-classification": transformers.AutoModelForSequenceClassification,
+        "image-classification": transformers.AutoModelForImageClassification,
+    }.get(task, transformers.AutoModel)
+    options: dict[str, Any] = {
+        "dtype": torch.float32,
+        "local_files_only": True,
+        "use_safetensors": None if allow_pickle else True,
+        "output_loading_info": True,
+        "trust_remote_code": False,
+    }
+    try:
+        try:
+            model, info = loader.from_pretrained(folder, attn_implementation=ATTENTION, **options)
+        except ValueError as error:
+            if "attention" not in str(error).lower():
+                raise
+            # Families with attention code of their own; it is recognised after the trace.
+            model, info = loader.from_pretrained(folder, attn_implementation="eager", **options)
+    except Exception as error:  # whatever a damaged folder makes transformers raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"Model '{folder}'",
+            f"cannot be loaded ({reason})",
+            "Check that config.json and the weights belong together",
+        ) from error
+    # An unused pooler may be missing from a checkpoint; any other gap would be random numbers.
+    missing = sorted(k for k in info["missing_keys"] if "pooler." not in k or task in _POOLED)
+    if missing or info["mismatched_keys"]:
+        names = missing or sorted(str(key[0]) for key in info["mismatched_keys"])
+        what = "lacks" if missing else "has the wrong shape for"
+        raise ModelError(
+            f"Checkpoint '{folder}'",
+            f"{what} {len(names)} weight(s) of {type(model).__name__}, such as '{names[0]}'",
+            "Choose the --task that the checkpoint was trained for",
+        )
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            count = int((~torch.isfinite(tensor)).sum())
+            raise ModelError(
+                f"Weight '{name}'",
+                f"holds {count} NaN or infinite value(s)",
+                "The checkpoint is damaged: download it again",
+            )
+    return model.eval()
+
+
+_POOLED = ("text-classification", "image-classification")
+
+
+def _image_spec(folder: Path, config: dict[str, Any]) -> ImageSpec:
+    size = config.get("image_size", 224)
+    height, width = (size, size) if isinstance(size, int) else (size[0], size[1])
+    channels = int(config.get("num_channels", 3))
+    path = folder / "preprocessor_config.json"
+    p = read_json(path) if path.is_file() else {}
+    half = [0.5] * channels
+    normalize = p.get("do_normalize", True)
+    mean = p.get("image_mean", half) if normalize else [0.0] * channels
+    std = p.get("image_std", half) if normalize else [1.0] * channels
+    rescale = float(p.get("rescale_factor", 1 / 255)) if p.get("do_rescale", True) else 1.0
+    return ImageSpec(channels, int(height), int(width), tuple(mean), tuple(std), rescale)
+
+
+def _max_length(requested: int | None, own: int | None, limit: int) -> int:
+    """Tokens per sample: as asked, else the tokenizer's, else 128; never above the model's."""
+    if requested is not None and (requested < 1 or (limit and requested > limit)):
+        raise ModelError(
+            f"--max-length {requested}",
+            f"is outside the model's range of 1 to {limit}" if limit else "is below 1",
+            "Choose a length that the position table holds",
+        )
+    length = requested or own or DEFAULT_MAX_LENGTH
+    return min(length, limit) if limit else length
+
+
+def _model_name(folder_name: str, config: dict[str, Any]) -> str:
+    """Return the folder's name, or the name in the config where the folder's says nothing."""
+    told = str(config.get("_name_or_path") or "").replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+    generic = folder_name.lower() in ("", "model", "models", "checkpoint", "hf", "snapshot")
+    return told if generic and told else folder_name
+
+
+def load_folder(
+    folder: Path, *, task: str, max_length: int | None, allow_pickle: bool, name: str
+) -> SourceModel:
+    """Load, check and trace the model in `folder`.
+
+    Raises:
+        ModelError: the folder is not a sound model of a supported kind.
+        ToolError: torch or transformers is not installed.
+    """
+    config = _check_folder(folder, allow_pickle)
+    name = identifier(_model_name(name, config))
+    types = _stored_types(folder)
+    pooling = read_pooling(folder)
+    task = choose_task(task, config, pooling is not None)
+    _require_torch()
+    from intcc.frontends import tracing
+
+    notes = [
+        f"{label} weights converted to float32"
+        for code, label in (("F16", "float16"), ("BF16", "bfloat16"), ("F64", "float64"))
+        if code in types
+    ]
+    tokens = folder / "tokenizer.json"
+    image = _image_spec(folder, config) if task.startswith("image-") else None
+    tokenizer = TextTokenizer(tokens) if tokens.is_file() and image is None else None
+    with tracing.quiet(), tracing.registered_attention():
+        model = _load_torch(folder, task, allow_pickle)
+        limit = 0 if image else tracing.max_positions(model)
+        own = tokenizer.own_length if tokenizer else None
+        length = 0 if image else _max_length(max_length, own, limit)
+        shape = (image.channels, image.height, image.width) if image else None
+        if task != "sentence-embedding":
+            pooling = None
+        graph = tracing.trace(model, task, TASKS[task], pooling, shape)
+    graph.metadata_props.update(
+        {
+            "intcc.task": task,
+            "intcc.name": name,
+            "intcc.max_length": str(length),
+            "intcc.max_positions": str(limit),
+        }
+    )
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".json", ".safetensors", ".bin"))
+    return SourceModel(
+        model=graph,
+        name=name,
+        task=task,
+        max_length=length,
+        tokenizer_files=() if image else tokenizer_files(folder),
+        source={
+            "kind": "huggingface",
+            "model_type": config["model_type"],
+            "files": {p.relative_to(folder).as_posix(): file_digest(p) for p in files},
+        },
+        image=image,
+        notes=notes,
+        tokenizer=tokenizer,
+    )

@@ -1,0 +1,187 @@
+"""Fold length tables: what depends only on the sequence's length becomes rows of a constant.
+
+    before   Gather(table, Unsqueeze(Range(0, S))) -> rows [1, sequence, C]
+    after    Slice(table' [1, S_max, C], 0, S, axis 1) -> rows,  S = Shape(input_ids)[1:2]
+
+Position embeddings, segment rows of all-zero segment ids, relative position biases and rotary
+tables are all of this kind, in every spelling: they are recognised because they need no data.
+
+    rows equal for every batch row        the batch axis becomes 1 (the readers broadcast)
+    rows equal for every position         no Slice is left, only the constant
+    read by a node that cannot broadcast  Expand(constant, Shape(input)) stays (class tokens)
+
+Exactness  the same float32 values: computed once at the longest length, and compared with the
+           original at two shorter ones.
+Order      after resolve_shapes. Before recognize_masks, whose probing meets short expressions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from intcc.errors import ModelError
+from intcc.passes.canonicalize.evaluate import NotEvaluableError, evaluate, shape_only
+from intcc.passes.canonicalize.graph import (
+    Array,
+    add_initializer,
+    constant,
+    insert_before,
+    replace,
+)
+from intcc.passes.canonicalize.inputs import length_node, main_input
+
+__all__ = ["FoldLengthTables"]
+
+#: Readers that broadcast an axis of extent 1.
+_BROADCASTING = {"Add", "Sub", "Mul", "Div", "Where", "And"}
+#: Lengths that are compared; all differ from the longest one.
+_CHECKED = (5, 9)
+#: Longest table that is made where the model names no limit.
+_LONGEST = 4096
+
+
+class FoldLengthTables(ir.passes.InPlacePass):
+    """Replace every float value that needs no data by a constant or rows of one."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Handle the last shape-only value of each chain: the one whose readers need data."""
+        graph = model.graph
+        longest = int(model.metadata_props.get("intcc.max_positions", "0"))
+        memo: dict[ir.Value, bool] = {}
+        frontier = [
+            out
+            for node in graph
+            for out in node.outputs
+            if out.dtype is not None
+            and out.dtype.is_floating_point()
+            and out.consumers()
+            and not self._is_canonical(out)
+            and shape_only(out, memo)
+            and any(not shape_only(o, memo) for user in out.consumers() for o in user.outputs)
+        ]
+        for value in frontier:
+            self._fold(graph, value, longest)
+        return ir.passes.PassResult(model, bool(frontier))
+
+    @staticmethod
+    def _is_canonical(value: ir.Value) -> bool:
+        node = value.producer()
+        return (
+            node is not None
+            and node.op_type in ("Slice", "Expand")
+            and constant(node.inputs[0]) is not None
+            and node.metadata_props.get("intcc.table") == "1"
+        )
+
+    def _fold(self, graph: ir.Graph, value: ir.Value, longest: int) -> None:
+        longest = longest or _longest_length(value)
+        table = _at(value, 1, longest)
+        short = [_at(value, b, s) for b, s in zip((2, 3), _CHECKED, strict=True)]
+        axes = [a for a in range(table.ndim) if len({t.shape[a] for t in (table, *short)}) > 1]
+        length_axes = [a for a in axes if table.shape[a] == longest]
+        batch_axes = [a for a in axes if a not in length_axes]
+        collapsed = [a for a in length_axes if bool((table == table.take([0], axis=a)).all())]
+        for a in collapsed:
+            table = table.take([0], axis=a)
+        length_axes = [a for a in length_axes if a not in collapsed]
+        for extent, observed in zip(_CHECKED, short, strict=True):
+            rows = table
+            for a in length_axes:
+                rows = rows.take(range(extent), axis=a)
+            if not np.array_equal(np.broadcast_to(rows, observed.shape), observed):
+                raise ModelError(
+                    f"Value '{value.name}'",
+                    "depends on the sequence length in a way that is no table of positions",
+                    "Report the model to us",
+                )
+        self._emit(graph, value, table, length_axes, bool(batch_axes or collapsed))
+
+    def _emit(
+        self, graph: ir.Graph, value: ir.Value, table: Array, axes: list[int], broadcasts: bool
+    ) -> None:
+        anchor = value.producer()
+        assert anchor is not None
+        new = add_initializer(graph, f"{value.name}.table", table)
+        if axes:
+            length = length_node(graph, anchor)
+            zeros = add_initializer(graph, "table_starts", np.zeros(len(axes), np.int64))
+            index = add_initializer(graph, "table_axes", np.array(axes, np.int64))
+            ends = length
+            if len(axes) > 1:
+                joined = ir.node("Concat", [length] * len(axes), {"axis": 0})
+                insert_before(anchor, [joined])
+                ends = joined.outputs[0]
+                ends.type, ends.shape = ir.TensorType(ir.DataType.INT64), ir.Shape([len(axes)])
+            node = ir.node("Slice", [new, zeros, ends, index])
+            node.metadata_props["intcc.table"] = "1"
+            insert_before(anchor, [node])
+            new = node.outputs[0]
+            node.name = new.name = f"{value.name}.rows"
+            new.type = ir.TensorType(ir.DataType.FLOAT)
+            new.shape = ir.Shape(
+                ["sequence" if a in axes else d for a, d in enumerate(table.shape)]
+            )
+        if broadcasts and any(u.op_type not in _BROADCASTING for u in value.consumers()):
+            new = self._expand(graph, anchor, new, value)
+        replace(graph, value, new)
+
+    @staticmethod
+    def _expand(graph: ir.Graph, anchor: ir.Node, x: ir.Value, like: ir.Value) -> ir.Value:
+        """Broadcast explicitly to the shape of `like`: [batch, 1, C] of a class token."""
+        parts: list[ir.Value] = []
+        assert like.shape is not None
+        for dim in like.shape:
+            if isinstance(dim, int):
+                parts.append(add_initializer(graph, "extent", np.array([dim], np.int64)))
+                continue
+            axis = {"batch": 0, "sequence": 1}.get(str(dim.value))
+            if axis is None:
+                raise ModelError(
+                    f"Value '{like.name}'",
+                    f"has an extent '{dim.value}' that is neither batch nor sequence",
+                    "Report the model to us",
+                )
+            part = ir.node("Shape", [main_input(graph)], {"start": axis, "end": axis + 1})
+            insert_before(anchor, [part])
+            part.outputs[0].type = ir.TensorType(ir.DataType.INT64)
+            part.outputs[0].shape = ir.Shape([1])
+            parts.append(part.outputs[0])
+        shape = ir.node("Concat", parts, {"axis": 0})
+        expand = ir.node("Expand", [x, shape.outputs[0]])
+        expand.metadata_props["intcc.table"] = "1"
+        insert_before(anchor, [shape, expand])
+        shape.outputs[0].type = ir.TensorType(ir.DataType.INT64)
+        shape.outputs[0].shape = ir.Shape([len(parts)])
+        expand.outputs[0].type, expand.outputs[0].shape = like.type, like.shape
+        return expand.outputs[0]
+
+
+def _at(value: ir.Value, batch: int, sequence: int) -> Array:
+    try:
+        return evaluate(value, {"batch": batch, "sequence": sequence})
+    except NotEvaluableError as error:
+        raise ModelError(
+            f"Value '{value.name}'",
+            f"cannot be computed for {sequence} tokens ({error})",
+            "Report the model to us",
+        ) from None
+
+
+def _longest_length(value: ir.Value) -> int:
+    """Find the largest length at which `value` can be computed (its tables end somewhere)."""
+
+    def fits(length: int) -> bool:
+        try:
+            evaluate(value, {"batch": 1, "sequence": length})
+        except NotEvaluableError:
+            return False
+        return True
+
+    low, high = max(_CHECKED) + 1, _LONGEST
+    if fits(high):
+        return high
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
