@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from intcc.locate import remember
 from intcc.model import CompiledModel
 from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact, is_artifact
@@ -43,7 +44,9 @@ def compile(
     built = build_graph(model, chosen, progress)
     with staged(target, force=chosen.force, replaceable=is_artifact) as folder:
         write_artifact(built, folder, chosen, progress)
-    return Artifact.open(target)
+    artifact = Artifact.open(target)
+    remember(artifact.manifest["source"]["sha256"], model)
+    return artifact
 
 
 def load(folder: str | Path, backend: str = "onnx", **options: Any) -> CompiledModel:

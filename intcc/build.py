@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from intcc.frontends.source import SourceModel
     from intcc.pipeline import CompiledGraph
 
-__all__ = ["Built", "build_graph", "write_artifact"]
+__all__ = ["Built", "build_graph", "source_digest", "write_artifact"]
 
 Array = npt.NDArray[Any]
 #: Samples kept in the artifact for `verify`.
@@ -114,6 +114,12 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     _write_json(folder / MANIFEST, _manifest(built, folder, settings))
 
 
+def source_digest(source: SourceModel) -> str:
+    """Return one digest of the whole provenance of a source."""
+    text = json.dumps(source.source, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _proto(model: ir.Model) -> onnx.ModelProto:
     proto = ir.to_proto(model)
     assert isinstance(proto, onnx.ModelProto)
@@ -132,7 +138,6 @@ def _write_onnx(built: Built, path: Path, settings: Settings) -> None:
 
 def _manifest(built: Built, folder: Path, settings: Settings) -> dict[str, Any]:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
-    text = json.dumps(built.source.source, sort_keys=True)
     manifest: dict[str, Any] = {
         "artifact": LAYOUT,
         "intcc": __version__,
@@ -143,7 +148,7 @@ def _manifest(built: Built, folder: Path, settings: Settings) -> dict[str, Any]:
         "outputs": [s.to_json() for s in built.graph.outputs],
         "settings": settings.for_manifest(),
         "calibration": built.calibration,
-        "source": {**built.source.source, "sha256": hashlib.sha256(text.encode()).hexdigest()},
+        "source": {**built.source.source, "sha256": source_digest(built.source)},
         "files": {p.relative_to(folder).as_posix(): sha256_of(p) for p in files},
     }
     return manifest

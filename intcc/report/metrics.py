@@ -1,4 +1,4 @@
-"""Figures that compare integers with floats. Plain numpy, defined here, so that they never drift."""
+"""Figures that compare integers with floats: plain numpy, defined here, so they never drift."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def average_ranks(x: Array) -> Array:
     """
     _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    return ((last - counts + 1 + last) / 2)[inverse]
+    ranks: Array = ((last - counts + 1 + last) / 2)[inverse]
+    return ranks
 
 
 def spearman(x: Array, y: Array) -> float:

@@ -1,0 +1,54 @@
+"""`intcc bench`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from intcc.commands.console import JsonFlag, Printer, QuietFlag
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = "Example: intcc bench minilm --length 128 --threads 1"
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Artifact to time.")],
+    length: Annotated[int | None, typer.Option(help="Tokens; default: the maximum.", min=1)] = None,
+    batch: Annotated[int, typer.Option(help="Rows.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of onnxruntime.", min=1)] = 1,
+    repeat: Annotated[int, typer.Option(help="Timed runs of each.", min=1)] = 30,
+    model: Annotated[
+        str | None, typer.Option(help="The float model; default: where it was compiled from.")
+    ] = None,
+    quiet: QuietFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Time the integers and the float model in turn: medians and ratios."""
+    from intcc.benchmark import bench
+    from intcc.runtime.artifact import Artifact
+
+    printer = Printer(quiet=quiet, as_json=as_json)
+    with printer.progress() as progress:
+        timings = bench(
+            Artifact.open(folder),
+            length=length,
+            batch=batch,
+            threads=threads,
+            repeat=repeat,
+            model=model,
+            progress=progress,
+        )
+    printer.result(
+        [asdict(t) for t in timings],
+        "\n".join(f"{t.name}\t{t.median_ms:.3f}\t{t.ratio:.3f}" for t in timings),
+    )
+    printer.table(
+        ["", "median", "best", "ratio"],
+        [(t.name, f"{t.median_ms:.2f} ms", f"{t.best_ms:.2f} ms", f"{t.ratio:.3f}")
+         for t in timings],
+        right=[1, 2, 3],
+    )  # fmt: skip

@@ -1,0 +1,117 @@
+"""`intcc compile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from intcc.budget import format_bytes
+from intcc.commands.console import JsonFlag, Printer, QuietFlag
+
+__all__ = ["EXAMPLE", "command"]
+
+EXAMPLE = (
+    "Example: intcc compile sentence-transformers/all-MiniLM-L6-v2 -o minilm "
+    "--calibration sentences.txt"
+)
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="Hugging Face folder, hub name, or .onnx file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    emit: Annotated[str, typer.Option(help="Backends: onnx, c or both.")] = "onnx,c",
+    task: Annotated[
+        str,
+        typer.Option(
+            help="auto, sentence-embedding, feature-extraction, text-classification, "
+            "image-feature-extraction or image-classification."
+        ),
+    ] = "auto",
+    scheme: Annotated[str, typer.Option(help="What is quantized how: w8a8.")] = "w8a8",
+    activations: Annotated[
+        str, typer.Option(help="Scales of linear inputs: static, or dynamic (per token).")
+    ] = "static",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Samples: .txt (one a line), .jsonl, .csv or .npz of inputs."),
+    ] = None,
+    calibration_column: Annotated[
+        str | None, typer.Option(help="Column or key that holds the text.")
+    ] = None,
+    calibration_samples: Annotated[int, typer.Option(help="Most samples to use.")] = 64,
+    max_length: Annotated[
+        int | None, typer.Option(help="Longest sequence; default: the tokenizer's, or 128.")
+    ] = None,
+    float_io: Annotated[
+        bool, typer.Option("--float-io", help="End model.onnx in a float dequantize.")
+    ] = False,
+    keep_functions: Annotated[
+        bool, typer.Option("--keep-functions", help="Keep ai.intcc functions in model.onnx.")
+    ] = False,
+    error_compensation: Annotated[
+        bool, typer.Option(help="Round weights with error compensation.")
+    ] = True,
+    observer: Annotated[str, typer.Option(help="Ranges by minmax, percentile or mse.")] = "minmax",
+    budget: Annotated[
+        str, typer.Option(help="Limits to fail on: arena=256K,flash=2M,sqnr=30.")
+    ] = "",
+    allow_pickle: Annotated[
+        bool,
+        typer.Option("--allow-pickle", help="Read pickled checkpoints, which can run code."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an existing artifact of intcc.")
+    ] = False,
+    quiet: QuietFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compile a model to integer-only ONNX and C."""
+    from intcc import api
+
+    printer = Printer(quiet=quiet, as_json=as_json)
+    with printer.progress() as progress:
+        artifact = api.compile(
+            model,
+            output,
+            progress=progress,
+            emit=emit,
+            task=task,
+            scheme=scheme,
+            activations=activations,
+            calibration=calibration,
+            calibration_column=calibration_column,
+            calibration_samples=calibration_samples,
+            max_length=max_length,
+            float_io=float_io,
+            keep_functions=keep_functions,
+            error_compensation=error_compensation,
+            observer=observer,
+            budget=budget,
+            allow_pickle=allow_pickle,
+            force=force,
+        )
+    report = artifact.report()
+    summary = {
+        "output": str(artifact.folder),
+        "name": artifact.name,
+        "task": artifact.task,
+        "figures": report["figures"],
+        "files": report["files"],
+        "notes": report["notes"],
+    }
+    printer.result(summary, str(artifact.folder))
+    printer.say(f"{artifact.name}: {artifact.task}, integers only", f"  written to  {output}")
+    if "model.onnx" in report["files"]:
+        nodes = sum(report["operators"]["onnx"].values())
+        size = format_bytes(report["files"]["model.onnx"])
+        printer.say(f"  model.onnx  {size}, {nodes} nodes")
+    if "memory" in report:
+        memory = report["memory"]
+        printer.say(
+            f"  C           {format_bytes(memory['flash_bytes'])} of constants, "
+            f"arena {format_bytes(memory['arena_bytes'])}"
+        )
+    if report["figures"]["sqnr"] is not None:
+        printer.say(f"  output      SQNR {report['figures']['sqnr']:.1f} dB on calibration samples")
