@@ -26,7 +26,7 @@ def cosine(a: Array, b: Array) -> Array:
     x, y = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
     products = np.sum(x * y, axis=-1)
-    return np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
+    return np.asarray(np.divide(products, norms, out=np.zeros_like(products), where=norms > 0))
 
 
 def average_ranks(x: Array) -> Array:
