@@ -48,11 +48,13 @@ def name_by_module(model: ir.Model) -> None:
         for out in node.outputs:
             if not out.is_graph_output():
                 out.name = _unique(name, used)
-        for value in node.inputs:
-            if value is not None and value.is_initializer() and _ANONYMOUS.match(str(value.name)):
-                rank = 0 if value.shape is None else len(value.shape)
+        for operand in node.inputs:
+            if operand is None or not operand.is_initializer():
+                continue
+            if _ANONYMOUS.match(str(operand.name)):
+                rank = 0 if operand.shape is None else len(operand.shape)
                 kind = "weight" if node.op_type == "MatMul" and rank == 2 else "constant"
-                value.name = _unique(f"{scope}.{kind}".lstrip("."), used)
+                operand.name = _unique(f"{scope}.{kind}".lstrip("."), used)
     for node in nodes:
         node.metadata_props.clear()
         for out in node.outputs:

@@ -59,7 +59,7 @@ class ImageSpec:
         """Turn bytes [..., channels, height, width] into `pixel_values`."""
         mean = np.asarray(self.mean).reshape(-1, 1, 1)
         std = np.asarray(self.std).reshape(-1, 1, 1)
-        return ((pixels * self.rescale - mean) / std).astype(np.float32)
+        return np.asarray((pixels * self.rescale - mean) / std, dtype=np.float32)
 
 
 @dataclass

@@ -59,7 +59,8 @@ def _bind(dim: ir.SymbolicDim, binding: Mapping[str, int]) -> int | None:
     if dim.value in binding:
         return binding[dim.value]
     try:
-        return int(dim.evaluate(dict(binding)))
+        bound = dim.evaluate(dict(binding))
+        return bound if isinstance(bound, int) else None
     except Exception:  # an expression in symbols that are not ours
         return None
 

@@ -8,30 +8,40 @@ Both mean what sentence-transformers and torch.nn.functional.normalize compute.
 
 from __future__ import annotations
 
+import onnx
 import onnx_ir as ir
-from onnxscript import FLOAT, INT64, opset23, script, values
 
-__all__ = ["DOMAIN", "AddFloatFunctions"]
+__all__ = ["FLOAT_DOMAIN", "AddFloatFunctions"]
 
-DOMAIN = values.Opset("ai.intcc.float", 1)
-op = opset23
+FLOAT_DOMAIN = "ai.intcc.float"
 
-
-@script(DOMAIN, default_opset=op)
-def MeanPool(x: FLOAT, mask: INT64) -> FLOAT:  # noqa: N802
-    """Mean over the unmasked positions."""
-    weight = op.Unsqueeze(op.Cast(mask, to=1), op.Constant(value_ints=[-1]))
-    axis = op.Constant(value_ints=[1])
-    total = op.ReduceSum(op.Mul(x, weight), axis, keepdims=0)
-    count = op.ReduceSum(weight, axis, keepdims=0)
-    return op.Div(total, op.Max(count, op.Constant(value_float=1e-9)))
-
-
-@script(DOMAIN, default_opset=op)
-def L2Normalize(x: FLOAT) -> FLOAT:  # noqa: N802
-    """Scale each row to length one."""
-    norm = op.ReduceL2(x, op.Constant(value_ints=[-1]), keepdims=1)
-    return op.Div(x, op.Max(norm, op.Constant(value_float=1e-12)))
+_MEAN_POOL = """
+<domain: "ai.intcc.float", opset_import: ["" : 23]>
+MeanPool (x, mask) => (mean)
+{
+    last = Constant <value_ints = [-1]> ()
+    tokens = Constant <value_ints = [1]> ()
+    least = Constant <value_float = 1e-9> ()
+    number = CastLike (mask, x)
+    weight = Unsqueeze (number, last)
+    weighted = Mul (x, weight)
+    total = ReduceSum <keepdims = 0> (weighted, tokens)
+    sum = ReduceSum <keepdims = 0> (weight, tokens)
+    count = Max (sum, least)
+    mean = Div (total, count)
+}
+"""
+_L2_NORMALIZE = """
+<domain: "ai.intcc.float", opset_import: ["" : 23]>
+L2Normalize (x) => (unit)
+{
+    last = Constant <value_ints = [-1]> ()
+    least = Constant <value_float = 1e-12> ()
+    length = ReduceL2 <keepdims = 1> (x, last)
+    divisor = Max (length, least)
+    unit = Div (x, divisor)
+}
+"""
 
 
 class AddFloatFunctions(ir.passes.InPlacePass):
@@ -39,10 +49,10 @@ class AddFloatFunctions(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Add what is missing."""
-        used = {node.op_type for node in model.graph if node.domain == DOMAIN.domain}
-        for function in (MeanPool, L2Normalize):
+        used = {node.op_type for node in model.graph if node.domain == FLOAT_DOMAIN}
+        for text in (_MEAN_POOL, _L2_NORMALIZE):
+            function = ir.serde.deserialize_function(onnx.parser.parse_function(text))
             if function.name in used:
-                made = ir.serde.deserialize_function(function.to_function_proto())
-                model.functions[made.identifier()] = made
-                model.opset_imports[DOMAIN.domain] = DOMAIN.version
+                model.functions[function.identifier()] = function
+                model.opset_imports[FLOAT_DOMAIN] = 1
         return ir.passes.PassResult(model, bool(used))

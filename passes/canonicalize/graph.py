@@ -12,6 +12,7 @@ import onnx_ir as ir
 __all__ = [
     "Array",
     "add_initializer",
+    "as_shape",
     "constant",
     "dims",
     "fresh_name",

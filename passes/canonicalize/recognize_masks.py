@@ -26,7 +26,9 @@ from intcc.passes.canonicalize.evaluate import NotEvaluableError, evaluate
 from intcc.passes.canonicalize.graph import (
     Array,
     add_initializer,
+    as_shape,
     constant,
+    dims,
     insert_before,
 )
 from intcc.passes.canonicalize.inputs import length_node
@@ -217,8 +219,6 @@ def _join(graph: ir.Graph, keys: ir.Value, rows: ir.Value, node: ir.Node) -> ir.
     lowest = add_initializer(graph, "lowest", np.array(-1e9, np.float32))
     where = ir.node("Where", [keys, rows, lowest])
     insert_before(node, [where])
-    shape = rows.shape
-    assert shape is not None
     where.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
-    where.outputs[0].shape = ir.Shape(["batch", *list(shape)[1:]])
+    where.outputs[0].shape = as_shape(["batch", *dims(rows)[1:]])
     return where.outputs[0]

@@ -21,7 +21,7 @@ from intcc.passes.canonicalize.evaluate import (
     evaluate,
     shape_only,
 )
-from intcc.passes.canonicalize.graph import add_initializer, constant, replace
+from intcc.passes.canonicalize.graph import Array, add_initializer, constant, replace
 
 __all__ = ["ResolveShapes", "reshape_target"]
 
@@ -108,7 +108,7 @@ class ResolveShapes(ir.passes.InPlacePass):
         return True
 
 
-def _complete(target: np.ndarray, extent: tuple[int, ...] | None) -> tuple[int, ...] | None:  # type: ignore[type-arg]
+def _complete(target: Array, extent: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """Write a target that may hold 0 and -1 out in numbers; None if that needs the input."""
     full = [int(v) for v in target]
     if any(v <= 0 for v in full):
