@@ -1,6 +1,6 @@
 """Assign units: choose the power-of-two grid of every wide (int32) value.
 
-    x = q * unit,   unit = 2**-e         |q| < 2**30 for every possible input
+    x = q * unit,   unit = 2**-e         |q| < 2**29 for every possible input
 
 The worst case comes from the actual weights and from the ranges of the unsigned forms, not from
 calibration, so it can be proved. Values that are added or only moved share one grid.
@@ -21,8 +21,9 @@ from intcc.sites import MOVEMENT, LinearSite, constant, linear_sites
 
 __all__ = ["FIXED_UNITS", "assign_units"]
 
-#: Wide values stay below this magnitude; one bit remains for a sum and one for rounding terms.
-LIMIT = 2.0**30 * 0.97
+#: Wide values stay below this magnitude, which LayerNorm needs: differences from a mean then
+#: stay below 2**30.
+LIMIT = 2.0**29 * 0.97
 #: Results whose integer operator has a grid of its own.
 FIXED_UNITS = {
     "Sigmoid": 2.0**-15,

@@ -26,17 +26,10 @@ _NEUTRAL = {"Mul": 1, "Div": 1, "Add": 0, "Sub": 0}
 def attach_functions(integer: ir.Model) -> onnx.ModelProto:
     """Return the dialect graph with the bodies of the operators it uses, nested ones included."""
     proto = ir.to_proto(integer)
-    todo = [n.op_type for n in proto.graph.node if n.domain == DOMAIN.domain]
-    bodies: dict[str, onnx.FunctionProto] = {}
-    for kind in todo:
-        if kind not in OPERATORS:
-            continue
-        function = OPERATORS[kind].function
-        nested = function.to_model_proto().functions if hasattr(function, "to_model_proto") else []
-        for body in [function.to_function_proto(), *nested]:
-            bodies.setdefault(body.name, body)
-    for name in sorted(bodies):
-        proto.functions.append(bodies[name])
+    used = {n.op_type for n in proto.graph.node if n.domain == DOMAIN.domain}
+    functions = {f.name: f for k in used for f in (OPERATORS[k].function, *OPERATORS[k].nested)}
+    for name in sorted(functions):
+        proto.functions.append(functions[name].to_function_proto())
     return proto
 
 

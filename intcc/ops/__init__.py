@@ -1,1 +1,43 @@
-"""Ops."""
+"""The integer dialect: one file per operator, one table of all of them."""
+
+from __future__ import annotations
+
+from intcc.ops import (
+    add,
+    affine,
+    attention,
+    embedding,
+    gelu,
+    key_mask,
+    l2_normalize,
+    layer_norm,
+    linear,
+    linear_wide,
+    mean_pool,
+    quantize,
+    rms_norm,
+    widen,
+)
+from intcc.ops.operator import Operator
+
+__all__ = ["OPERATORS"]
+
+_MODULES = (
+    add,
+    affine,
+    attention,
+    embedding,
+    gelu,
+    key_mask,
+    l2_normalize,
+    layer_norm,
+    linear,
+    linear_wide,
+    mean_pool,
+    quantize,
+    rms_norm,
+    widen,
+)
+
+#: All operators by their type in the graph.
+OPERATORS: dict[str, Operator] = {m.OPERATOR.name: m.OPERATOR for m in _MODULES}

@@ -45,12 +45,14 @@ class Operator:
         bounds: operands in, interval(s) out; raises RangeProofError when a constraint cannot
             be proved. Attributes are passed to both by name.
         vectors: examples, edge values first.
+        nested: functions of the dialect that the body calls.
     """
 
     function: onnxscript.OnnxFunction
     reference: Callable[..., Array | tuple[Array, ...]]
     bounds: Callable[..., Interval | tuple[Interval, ...]]
     vectors: tuple[Vector, ...]
+    nested: tuple[onnxscript.OnnxFunction, ...] = ()
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from intcc.ops import l2_normalize
 from intcc.passes.assign_units import FIXED_UNITS
 from intcc.passes.lowering.context import Lowering, Producer
 from intcc.passes.lowering.linear import rescale
@@ -23,7 +24,10 @@ class _PoolProducer(Producer):
         assert x is not None
         if self.node.op_type == "L2Normalize":
             unit = FIXED_UNITS["L2Normalize"]
-            return ctx.emit("L2Normalize", [ctx.wide(x)], ir.DataType.INT32, self.value, scale=unit)
+            wide = ctx.wide(x)
+            constants = l2_normalize.parameters(ctx.extents(wide)[-1])
+            inputs = [wide, *(ctx.const(c, "L2Normalize.const") for c in constants)]
+            return ctx.emit("L2Normalize", inputs, ir.DataType.INT32, self.value, scale=unit)
         mask = self.node.inputs[1]
         assert mask is not None
         pooled = rescale(ctx, ctx.wide(x), float(x.meta["unit"]), self.value)

@@ -1,0 +1,155 @@
+"""Row normalisation: the core that LayerNorm, RMSNorm and L2Normalize share.
+
+    X = y0 * gain_real / sqrt(sum(y0**2) + eps)            per row, int32 in, int32 out
+
+Steps, all integers:
+
+    sh     = max(0, bitlen(max |y0|) - 15);  y = rsh(y0, sh)              |y| <= 2**15
+    v      = max(1, sum y**2 + round(eps / 4**sh))
+    u      = v * 4**-e in [2**28, 2**30)                                    e an integer
+    r      = 2**44 / sqrt(u), linear between 193 table points              |error| <= 2.3e-5
+    R      = r * gain / 2**(44 + e) rounded,   gain = gain_real * 2**Q
+    X      = rsh(y * R, shift)                                             |y * R| < 2**30
+
+Since |y| <= sqrt(v), |y * R| <= gain_real * 2**Q whatever the data, so 32 bits are enough.
+A row of zeros gives zeros.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx
+from onnxscript import INT32, INT64, script
+from onnxscript import opset20 as op
+
+from intcc.ops.operator import DOMAIN, Array
+
+__all__ = [
+    "RSQRT_ERROR",
+    "RSQRT_TABLE",
+    "NormalizeRows",
+    "constants",
+    "largest_output",
+    "normalize_rows",
+]
+
+#: Relative error of the interpolated reciprocal square root, rounding of R apart.
+RSQRT_ERROR = 2.5e-5
+#: Magnitude bound of y0: an offset of 2**30 must lift it and its rounding half into int32.
+LARGEST_INPUT = 2**30 - 2**16
+#: Bits kept of the largest element of a row.
+ROW_BITS = 15
+#: 2**30 * sqrt(64 / i) for i = 64 ... 256: reciprocal square roots at 193 points.
+RSQRT_TABLE = np.array([round(2**30 * math.sqrt(64 / i)) for i in range(64, 257)], np.int64)
+
+
+def _tensor(array: Array) -> onnx.TensorProto:
+    return onnx.numpy_helper.from_array(array)
+
+
+_ROW_SHIFT = np.maximum(0, np.arange(32) - ROW_BITS)
+_ROW_POWERS = _tensor((1 << np.arange(31)).astype(np.int32))
+_ROW_DIVISOR = _tensor((1 << _ROW_SHIFT).astype(np.int32))
+_ROW_LIFT = _tensor((2**30 + (1 << _ROW_SHIFT) // 2).astype(np.int32))
+_ROW_LOWER = _tensor((2**30 >> _ROW_SHIFT).astype(np.int32))
+_ROW_SQUARE = _tensor((1 << (2 * _ROW_SHIFT)).astype(np.int64))
+_ROW_HALF_SQUARE = _tensor(((1 << (2 * _ROW_SHIFT)) // 2).astype(np.int64))
+
+#: Exponent e by bit length of v: u = v * 4**-e has 29 or 30 bits.
+_HALF_EXPONENT = np.floor_divide(np.arange(63) - 29, 2)
+_SUM_POWERS = _tensor((np.int64(1) << np.arange(62)).astype(np.int64))
+_SUM_UP = _tensor((np.int64(1) << np.maximum(0, -2 * _HALF_EXPONENT)).astype(np.int64))
+_SUM_DOWN = _tensor((np.int64(1) << np.maximum(0, 2 * _HALF_EXPONENT)).astype(np.int64))
+_SCALE_DIVISOR = _tensor((np.int64(1) << (44 + _HALF_EXPONENT)).astype(np.int64))
+_SCALE_HALF = _tensor((np.int64(1) << (43 + _HALF_EXPONENT)).astype(np.int64))
+
+_TABLE = _tensor(np.concatenate([np.zeros(64, np.int64), RSQRT_TABLE]))
+_DROP = _tensor(np.concatenate([np.zeros(64, np.int64), RSQRT_TABLE[:-1] - RSQRT_TABLE[1:]]))
+_LAST = _tensor(np.array([-1], np.int64))
+_ONE = _tensor(np.array(1, np.int64))
+_CELL = _tensor(np.array(2**22, np.int64))
+
+
+@script(DOMAIN, default_opset=op)
+def NormalizeRows(
+    y0: INT32, eps: INT64, ones: INT64, gain: INT64, lift: INT32, divisor: INT32, lower: INT32
+) -> INT32:
+    """y0 * gain / sqrt(sum of squares + eps) per row."""
+    last = op.Constant(value=_LAST)
+    largest = op.ReduceMax(op.Abs(y0), last, keepdims=1)
+    at_least = op.GreaterOrEqual(largest, op.Constant(value=_ROW_POWERS))
+    bits = op.ReduceSum(op.Cast(at_least, to=6), last, keepdims=1)
+    lifted = op.Add(y0, op.Gather(op.Constant(value=_ROW_LIFT), bits))
+    shifted = op.Div(lifted, op.Gather(op.Constant(value=_ROW_DIVISOR), bits))
+    y = op.Sub(shifted, op.Gather(op.Constant(value=_ROW_LOWER), bits))
+    squares = op.MatMul(op.Cast(op.Mul(y, y), to=7), ones)
+    half = op.Gather(op.Constant(value=_ROW_HALF_SQUARE), bits)
+    eps_row = op.Div(op.Add(half, eps), op.Gather(op.Constant(value=_ROW_SQUARE), bits))
+    v = op.Max(op.Add(squares, eps_row), op.Constant(value=_ONE))
+    reached = op.GreaterOrEqual(v, op.Constant(value=_SUM_POWERS))
+    length = op.ReduceSum(op.Cast(reached, to=6), last, keepdims=1)
+    up = op.Mul(v, op.Gather(op.Constant(value=_SUM_UP), length))
+    u = op.Div(up, op.Gather(op.Constant(value=_SUM_DOWN), length))
+    cell = op.Div(u, op.Constant(value=_CELL))
+    rest = op.Sub(u, op.Mul(cell, op.Constant(value=_CELL)))
+    drop = op.Mul(op.Gather(op.Constant(value=_DROP), cell), rest)
+    r = op.Sub(
+        op.Gather(op.Constant(value=_TABLE), cell), op.Div(drop, op.Constant(value=_CELL))
+    )
+    scaled = op.Add(op.Mul(r, gain), op.Gather(op.Constant(value=_SCALE_HALF), length))
+    factor = op.Div(scaled, op.Gather(op.Constant(value=_SCALE_DIVISOR), length))
+    product = op.Mul(y, op.Cast(factor, to=6))
+    return op.Sub(op.Div(op.Add(product, lift), divisor), lower)
+
+
+def constants(gain_real: float, fraction_bits: int) -> tuple[Array, ...]:
+    """Return gain, lift, divisor and lower for X = gain_real * y0 / norm in Q`fraction_bits`.
+
+    Q is the largest exponent with gain_real * 2**Q * (1 + RSQRT_ERROR) < 2**30.
+    """
+    q = 29 - math.floor(math.log2(gain_real * (1 + 2e-4)))
+    shift = q - fraction_bits
+    assert shift >= 1, "too many fraction bits for so long a row"
+    return (
+        np.array(round(gain_real * 2.0**q), np.int64),
+        np.array(2**30 + 2 ** (shift - 1), np.int32),
+        np.array(2**shift, np.int32),
+        np.array(2 ** (30 - shift), np.int32),
+    )
+
+
+def largest_output(gain_real: float, fraction_bits: int) -> int:
+    """Bound of |X|."""
+    return math.floor(gain_real * (1 + 2e-4) * 2.0**fraction_bits) + 2
+
+
+def _bit_length(x: Array) -> Array:
+    """Bit length of non-negative integers, exactly."""
+    length = np.zeros(x.shape, np.int64)
+    rest = x.astype(np.int64)
+    for step in (32, 16, 8, 4, 2, 1):
+        big = rest >= (np.int64(1) << step)
+        length += np.where(big, step, 0)
+        rest = np.where(big, rest >> step, rest)
+    return length + (rest > 0)
+
+
+def normalize_rows(
+    y0: Array, eps: Array, ones: Array, gain: Array, lift: Array, divisor: Array, lower: Array
+) -> Array:
+    """Exact integers, by shifts instead of table-driven divisions."""
+    y0 = y0.astype(np.int64)
+    sh = np.maximum(0, _bit_length(np.abs(y0).max(-1, keepdims=True)) - ROW_BITS)
+    y = (y0 + ((1 << sh) >> 1)) >> sh
+    squares = (y * y).sum(-1, keepdims=True)
+    v = np.maximum(squares + ((int(eps) + ((1 << (2 * sh)) >> 1)) >> (2 * sh)), 1)
+    e = np.floor_divide(_bit_length(v) - 29, 2)
+    u = np.where(e < 0, v << np.maximum(0, -2 * e), v >> np.maximum(0, 2 * e))
+    cell, rest = (u >> 22) - 64, u & (2**22 - 1)
+    drop = RSQRT_TABLE[cell] - RSQRT_TABLE[np.minimum(cell + 1, 192)]
+    r = RSQRT_TABLE[cell] - ((drop * rest) >> 22)
+    factor = (r * int(gain) + (np.int64(1) << (43 + e))) >> (44 + e)
+    shift = int(divisor).bit_length() - 1
+    return ((y * factor + (1 << (shift - 1))) >> shift).astype(np.int32)
