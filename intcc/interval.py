@@ -32,6 +32,11 @@ class Interval:
     lo: Bound
     hi: Bound
 
+    def __post_init__(self) -> None:
+        """Keep arrays: numpy turns results of rank 0 into plain numbers."""
+        object.__setattr__(self, "lo", np.asarray(self.lo, dtype=object))
+        object.__setattr__(self, "hi", np.asarray(self.hi, dtype=object))
+
     @classmethod
     def of(cls, lo: Any, hi: Any) -> Interval:
         """Build from numbers or arrays."""

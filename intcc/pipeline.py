@@ -41,8 +41,8 @@ PASSES = (
     ("check_integer", "no float, no unknown operator"),
     ("prove_ranges", "last: what is proved is what is shipped"),
 )
-#: Samples that bias correction and the error report run on.
-MEASURED = 32
+#: Samples that the error report runs on.
+MEASURED = 8
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,7 @@ def compile_graph(
     )
     _describe(integer, context, source, positions)
     inputs, outputs = _specs(integer, context)
-    measured = list(samples)[:: max(1, len(samples) // MEASURED)][:MEASURED]
-    feeds = [_integer_feeds(inputs, sample) for sample in measured]
+    feeds = [_integer_feeds(inputs, sample) for sample in samples]
     wide = sum(node.op_type == "LinearWide" for node in integer.graph)
     progress.stage("correct bias", wide)
     corrections = correct_bias(
@@ -132,7 +131,7 @@ def compile_graph(
     progress.stage("prove ranges")
     prove_ranges(integer)
     progress.stage("measure")
-    layers = _measure(model, integer, statistics, measured, feeds)
+    layers = _measure(model, integer, statistics, samples, feeds)
     return CompiledGraph(integer, inputs, outputs, layers, corrections)
 
 
@@ -222,7 +221,7 @@ def _measure(
     floats = float_session(model, {name for _, name, _ in pairs})
     signal = dict.fromkeys((str(v.name) for v, _, _ in pairs), 0.0)
     noise = dict(signal)
-    for sample, feed in zip(samples[:8], feeds[:8], strict=True):
+    for sample, feed in zip(samples[:MEASURED], feeds[:MEASURED], strict=True):
         names = sorted({name for _, name, _ in pairs})
         wanted = {i.name for i in floats.get_inputs()}
         known = dict(

@@ -116,7 +116,7 @@ def demands(graph: ir.Graph) -> dict[str, Demand]:
     table: dict[str, Demand] = defaultdict(lambda: Demand(set()))
     for node in graph:
         for index, value in enumerate(node.inputs):
-            if value is None:
+            if value is None or (node.op_type == "Attention" and index > 2):
                 continue
             role = _role(node, index)
             if role is None:

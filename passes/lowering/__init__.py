@@ -83,6 +83,31 @@ def _register(ctx: Lowering, node: ir.Node) -> None:
     rule(ctx, node, layer_label(node))
 
 
+def _materialise(ctx: Lowering, node: ir.Node) -> None:
+    """Emit the demanded forms now: the graph keeps the model's order, however deep it is."""
+    for value in node.outputs:
+        name = str(value.name)
+        if name in ctx.producers and name in ctx.demands:
+            for role in sorted(ctx.demands[name].roles):
+                ctx.narrow(value, role)
+            if ctx.demands[name].wide:
+                ctx.wide(value)
+
+
+def _live(graph: ir.Graph) -> set[ir.Node]:
+    """Nodes that results depend on; the float mask of an attention node does not count."""
+    todo = [v.producer() for v in graph.outputs]
+    found: set[ir.Node] = set()
+    while todo:
+        node = todo.pop()
+        if node is None or node in found:
+            continue
+        found.add(node)
+        inputs = node.inputs[:3] if node.op_type == "Attention" else node.inputs
+        todo.extend(v.producer() for v in inputs if v is not None)
+    return found
+
+
 def _nearest(kind: str) -> str:
     from difflib import get_close_matches
 
@@ -149,9 +174,11 @@ def lower(
     """
     ctx = Lowering(model, statistics, max_length, compensation=compensation, dynamic=dynamic)
     _inputs(ctx, model)
+    live = _live(model.graph)
     for node in model.graph:
-        if _is_float(node):
+        if node in live and _is_float(node):
             _register(ctx, node)
+            _materialise(ctx, node)
     _outputs(ctx, model)
     _record_scales(ctx)
     used = {v for node in ctx.graph for v in node.inputs} | set(ctx.graph.outputs)
