@@ -68,7 +68,7 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
     calibration: dict[str, Any] = {"samples": len(samples)}
     if settings.calibration is not None:
         calibration["sha256"] = sha256_of(settings.calibration)
-    elif source.tokenizer_files:
+    elif source.tokenizer is not None:
         calibration["text"] = "built-in"
         progress.note(
             f"Calibrated on {len(samples)} built-in English sentences; "
@@ -121,8 +121,13 @@ def source_digest(source: SourceModel) -> str:
 
 
 def _proto(model: ir.Model) -> onnx.ModelProto:
+    """Serialize with the type and shape of every value, which later proofs read."""
     proto = ir.to_proto(model)
     assert isinstance(proto, onnx.ModelProto)
+    # onnx_ir leaves out values that served as outputs for a while, to be measured.
+    known = {info.name for info in (*proto.graph.value_info, *proto.graph.output)}
+    for value in (v for node in model.graph for v in node.outputs if v.name not in known):
+        ir.serde.serialize_value_into(proto.graph.value_info.add(), value)
     return proto
 
 

@@ -20,6 +20,7 @@ from intcc.errors import DataError, ModelError
 from intcc.frontends.source import SourceModel
 from intcc.locate import load_float_source
 from intcc.model import CompiledModel
+from intcc.passes.canonicalize import canonicalize
 from intcc.progress import Progress
 from intcc.report.metrics import cosine, spearman
 from intcc.runtime.artifact import Artifact
@@ -83,8 +84,9 @@ def read_sts(path: str | Path, limit: int | None = None) -> list[tuple[str, str,
 
 
 def float_session(source: SourceModel, threads: int = 1) -> Any:
-    """Open the imported float graph in onnxruntime."""
-    return open_session(ir.to_proto(source.model).SerializeToString(), threads)
+    """Open the canonical float graph of a source in onnxruntime."""
+    model = canonicalize(source.model)
+    return open_session(ir.to_proto(model).SerializeToString(), threads)
 
 
 def pooled(output: Array, mask: Array | None) -> Array:
