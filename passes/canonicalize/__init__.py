@@ -1,6 +1,7 @@
 """Canonicalize: one spelling per float idiom, so that later passes meet a small grammar.
 
-The grammar is written down in `grammar.py` and checked at the end.
+The grammar is `intcc.stages.FLOAT`; every value has a type and a shape, dimensions are numbers,
+"batch" or "sequence".
 """
 
 from __future__ import annotations
@@ -8,35 +9,82 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from intcc.passes.canonicalize.check_grammar import CheckGrammar
 from intcc.passes.canonicalize.float_functions import AddFloatFunctions
+from intcc.passes.canonicalize.fold_constants import FoldConstants
 from intcc.passes.canonicalize.fold_length_tables import FoldLengthTables
+from intcc.passes.canonicalize.fuse_attention import FuseAttention
+from intcc.passes.canonicalize.infer_shapes import InferShapes
 from intcc.passes.canonicalize.merge_constant_rows import MergeConstantRows
 from intcc.passes.canonicalize.merge_heads import MergeHeads
+from intcc.passes.canonicalize.recognize_gelu import RecognizeGelu
 from intcc.passes.canonicalize.recognize_masks import RecognizeMasks
+from intcc.passes.canonicalize.recognize_norms import RecognizeNorms
+from intcc.passes.canonicalize.recognize_pooling import RecognizePooling
+from intcc.passes.canonicalize.recognize_positions import RecognizePositions
+from intcc.passes.canonicalize.remove_dead import RemoveDead
 from intcc.passes.canonicalize.resolve_shapes import ResolveShapes
+from intcc.passes.canonicalize.simplify_movement import SimplifyMovement
+from intcc.passes.canonicalize.split_gemm import SplitGemm
+from intcc.passes.canonicalize.unfold_patches import UnfoldPatches
+from intcc.passes.canonicalize.upgrade_opset import UpgradeOpset
 
 __all__ = ["canonicalize"]
+
+#: Once, in this order.
+PREPARE: tuple[ir.passes.PassBase, ...] = (
+    UpgradeOpset(),  # one opset for all that follows
+    common.InlinePass(lambda function: function.domain != "ai.intcc.float"),  # one flat graph
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),  # one constant
+)
+#: Until nothing changes: each lets the others see further.
+SETTLE: tuple[ir.passes.PassBase, ...] = (
+    InferShapes(),
+    FoldConstants(),
+    ResolveShapes(),
+    SimplifyMovement(),
+)
+#: Once, in this order, on a graph with known shapes and folded constants.
+IDIOMS: tuple[ir.passes.PassBase, ...] = (
+    RecognizeGelu(),
+    RecognizeNorms(),
+    SplitGemm(),
+    UnfoldPatches(),
+    RecognizePooling(),  # before FoldLengthTables: the mask's Expand belongs to the pooling
+    RecognizePositions(),  # what is then left of positions depends on the length alone
+    FoldLengthTables(),
+    MergeConstantRows(),
+    FuseAttention(),  # before RecognizeMasks, which looks at Attention's mask
+    RecognizeMasks(),
+    MergeHeads(),
+    RemoveDead(),
+    AddFloatFunctions(),
+    common.NameFixPass(),
+    CheckGrammar(),
+)
+#: A model settles in as many rounds as it has layers, in the worst case.
+MAX_ROUNDS = 200
 
 
 def canonicalize(model: ir.Model) -> ir.Model:
     """Bring `model` (changed in place) to the canonical FLOAT grammar.
 
     Reads the metadata that frontends write: intcc.task, intcc.max_positions.
+
+    Raises:
+        ModelError: the model does something that no canonical form can say.
+        UnsupportedOperatorError: an operator has no integer rule.
     """
-    passes = (
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        ResolveShapes(),
-        FoldLengthTables(),
-        MergeConstantRows(),
-        RecognizeMasks(),
-        MergeHeads(),
-        common.RemoveUnusedNodesPass(),
-        AddFloatFunctions(),
-        common.NameFixPass(),
-    )
-    for step in passes:
+    for step in PREPARE:
         step(model)
-    for name, value in list(model.graph.initializers.items()):
-        if not value.consumers() and not value.is_graph_output():
-            del model.graph.initializers[name]
+    for _ in range(MAX_ROUNDS):
+        if not any([step(model).modified for step in SETTLE[1:]] if _infer(model) else []):
+            break
+    for step in IDIOMS:
+        step(model)
     return model
+
+
+def _infer(model: ir.Model) -> bool:
+    SETTLE[0](model)
+    return True

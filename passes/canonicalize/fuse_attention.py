@@ -216,5 +216,3 @@ def _sum(graph: ir.Graph, terms: list[Term], anchor: ir.Node) -> ir.Value:
         total = add.outputs[0]
     assert total is not None
     return total
-
-

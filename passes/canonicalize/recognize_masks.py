@@ -1,7 +1,8 @@
 """Recognize masks: whatever hides padding in Attention becomes one shared boolean mask.
 
     before   Attention(q, k, v, any arithmetic on attention_mask [+ relative position bias])
-    after    Attention(q, k, v, keys)                       keys  [batch, 1, S, S] bool
+    after    Attention(q, k, v)                            a mask that hides nothing goes
+             Attention(q, k, v, keys)                       keys  [batch, 1, S, S] bool
              Attention(q, k, v, Where(keys, bias, lowest))  bias  [1, H, S, S] rows of a table
              node.metadata_props: intcc.key_mask = "attention_mask", intcc.position_bias = "bias"
 
@@ -22,7 +23,12 @@ import numpy as np
 import onnx_ir as ir
 
 from intcc.errors import ModelError
-from intcc.passes.canonicalize.evaluate import NotEvaluableError, evaluate
+from intcc.passes.canonicalize.evaluate import (
+    BINDINGS,
+    NotEvaluableError,
+    evaluate,
+    shape_only,
+)
 from intcc.passes.canonicalize.graph import (
     Array,
     add_initializer,
@@ -69,6 +75,8 @@ class RecognizeMasks(ir.passes.InPlacePass):
     def _rewrite(
         self, graph: ir.Graph, node: ir.Node, mask: ir.Value, source: ir.Value | None
     ) -> tuple[ir.Value | None, dict[str, str]]:
+        if _hides_nothing(mask):
+            return None, {}
         bias, masked = _observe(mask, source)
         notes: dict[str, str] = {}
         result: ir.Value | None = None
@@ -89,6 +97,17 @@ class RecognizeMasks(ir.passes.InPlacePass):
             keys = _shared_keys(graph, source, node)
             result = keys if rows is None else _join(graph, keys, rows, node)
         return result, notes
+
+
+def _hides_nothing(mask: ir.Value) -> bool:
+    """Tell whether `mask` needs no data and leaves every score as it is."""
+    if not shape_only(mask, {}):
+        return False
+    try:
+        seen = [evaluate(mask, binding) for binding in BINDINGS]
+    except NotEvaluableError:
+        return False
+    return all(bool(v.all()) if v.dtype == bool else not v.any() for v in seen)
 
 
 def _observe(mask: ir.Value, source: ir.Value | None) -> tuple[Array | None, bool]:
