@@ -2,24 +2,25 @@
 
     s   = (q - 64) @ (k - 128)^T + addend             per head, int32
     d   = min(max_keys(s) + half - s, cap)
-    x   = (d * factor) >> 20                           one step is STEP nats, rounded
-    r   = (c0 - ((x - c2) * x + c1) * x) >> 16         e^(-x STEP / 8) in Q16, modulo 2**32
-    r   = (r * r + 2**15) >> 16, twice;  e = (r * r + round) >> shift       e < 2**bits
+    x   = d * up / down                                rounded by `half`; one step is h8 nats
+    r   = (c0 - ((x - c2) * x + c1) * x) >> 16         e^(-x h8 / 8) in Q16, modulo 2**32
+    r   = (r * r) >> 16, twice;  e = (r * r + round) >> shift               e < 2**bits
     o   = floor((sum e (v - 128) + 128 S + floor(S/2)) / S),  S = sum e
 
 Only ratios of numerators matter, so e needs no unit. An 8-bit probability at a fixed scale
 would vanish on long rows; here the only rounding after e is the last one, into the scale of v.
 The product with v runs in two u7 x s8 halves (e = 128 eh + el), which no CPU saturates.
 
-Inputs after addend: heads [0, 0, H, D], merged [0, 0, H*D], half, cap, factor, rounding, shift.
+Inputs after addend: heads [0, 0, H, D], merged [0, 0, H*D], half, cap, up, down, c0, c1, c2,
+rounding, shift; `parameters` makes them.
 
 Constraints
     (C1) q in [0, 127]; k, v in [1, 255]; the pair bound 127 * (127 + 127) <= 32767 follows
     (C2) |s| + half < 2**30
-    (C3) cap * factor < 2**32 and e(cap) = 0, so masked keys get exactly nothing
+    (C3) cap * up < 2**31 and e(cap) = 0, so masked keys get exactly nothing
     (C4) 2**bits * keys * 255.5 < 2**31
 Error
-    numerators: 2.8e-3 relative (cubic) and STEP / 2 = 5.3e-3 nats (grid of x, averages out);
+    numerators: 2.8e-3 relative (cubic) and h8 / 2 <= 5.8e-3 nats (grid of x, averages out);
     o: 1/2 of its step
 """
 
@@ -36,41 +37,28 @@ from intcc.errors import RangeProofError
 from intcc.interval import Interval, Operand, require_fits
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector
 
-__all__ = ["CUBIC", "OPERATOR", "STEP", "numerators", "parameters"]
+__all__ = ["OPERATOR", "STEP", "numerators", "parameters"]
 
 #: p(y) with p(y)**8 ~ e**(-8 y) on [0, 1.35]: least maximum of |error| / (e + 1e-3).
 _FIT = (0.99965339, -0.99072361, 0.45702176, -0.09779582)
-#: p is scaled so that p(0) is 65535 * 2**16 and its cubic coefficient is -1.
-_K = 65535 * 2**16 / _FIT[0]
-_H = (1 / (-_FIT[3] * _K)) ** (1 / 3)
-#: Real size of one step of x, in nats.
-STEP = 8 * _H
-#: (c0, c1, c2) of the monic cubic; c0 holds the rounding half.
-CUBIC = (
-    round(_FIT[0] * _K) + 2**15,
-    round(-_FIT[1] * _H * _K),
-    round(_FIT[2] * _H**2 * _K),
-)
-FACTOR_BITS = 20
-#: First x whose numerator is 0 even with 14 bits.
-LAST = 1023
+#: Smallest step of x, in nats: there the monic cubic starts just below 2**32.
+STEP = 8 * (_FIT[0] / (-_FIT[3] * (2**32 - 2**16))) ** (1 / 3)
+#: Distance in nats beyond which a numerator is nothing.
+REACH = 10.95
+#: Largest factor by which the step may pass STEP.
+_SLACK = 1.08
 
 
-def _u32(x: int) -> onnx.TensorProto:
-    return onnx.numpy_helper.from_array(np.array(x, np.uint32))
+def _const(x: int, dtype: type[np.generic]) -> onnx.TensorProto:
+    return onnx.numpy_helper.from_array(np.array(x, dtype))
 
 
-_C0, _C1, _C2 = (_u32(c) for c in CUBIC)
-_S20, _S16, _H15, _S7 = _u32(FACTOR_BITS), _u32(16), _u32(2**15), _u32(7)
-_ONES = onnx.numpy_helper.from_array(np.ones((1, 1), np.int32))
+_S16, _S7 = _const(16, np.uint32), _const(7, np.uint32)
+_ONES = onnx.numpy_helper.from_array(np.ones((1, 1), np.int8))
 _UNIT = onnx.numpy_helper.from_array(np.array([1], np.int64))
 _LAST_AXIS = onnx.numpy_helper.from_array(np.array([-1], np.int64))
-_128U8 = onnx.numpy_helper.from_array(np.array(128, np.uint8))
-_64U8 = onnx.numpy_helper.from_array(np.array(64, np.uint8))
-_127U8 = onnx.numpy_helper.from_array(np.array(127, np.uint8))
-_128 = onnx.numpy_helper.from_array(np.array(128, np.int32))
-_257 = onnx.numpy_helper.from_array(np.array(257, np.int32))
-_2 = onnx.numpy_helper.from_array(np.array(2, np.int32))
+_64U8, _128U8 = _const(64, np.uint8), _const(128, np.uint8)
+_2, _128, _257 = _const(2, np.int32), _const(128, np.int32), _const(257, np.int32)
 
 
 @script(DOMAIN, default_opset=op)
@@ -83,52 +71,64 @@ def Attention(
     merged: INT64,
     half: INT32,
     cap: INT32,
-    factor: UINT32,
+    up: INT32,
+    down: INT32,
+    c0: UINT32,
+    c1: UINT32,
+    c2: UINT32,
     rounding: UINT32,
     shift: UINT32,
 ) -> UINT8:
     """Multi-head attention on unsigned 8 bits."""
-    zero = op.Constant(value=_128U8)
+    u128 = op.Constant(value=_128U8)
     queries = op.Transpose(op.Reshape(q, heads), perm=[0, 2, 1, 3])
-    k8 = op.Cast(op.Sub(op.Reshape(k, heads), zero), to=3)
-    v8 = op.Cast(op.Sub(op.Reshape(v, heads), zero), to=3)
+    k8 = op.Cast(op.Sub(op.Reshape(k, heads), u128), to=3)
+    v8 = op.Cast(op.Sub(op.Reshape(v, heads), u128), to=3)
     keys = op.Transpose(k8, perm=[0, 2, 3, 1])
     values = op.Transpose(v8, perm=[0, 2, 1, 3])
     raw = op.MatMulInteger(queries, keys, op.Constant(value=_64U8))
     scores = op.Add(raw, addend)
     top = op.Add(op.ReduceMax(scores, op.Constant(value=_LAST_AXIS), keepdims=1), half)
-    d = op.Cast(op.Min(op.Sub(top, scores), cap), to=12)
-    x = op.BitShift(op.Mul(d, factor), op.Constant(value=_S20), direction="RIGHT")
-    inner = op.Add(op.Mul(op.Sub(x, op.Constant(value=_C2)), x), op.Constant(value=_C1))
-    cubic = op.Sub(op.Constant(value=_C0), op.Mul(inner, x))
+    d = op.Min(op.Sub(top, scores), cap)
+    x = op.Cast(op.Div(op.Mul(d, up), down), to=12)
+    cubic = op.Sub(c0, op.Mul(op.Add(op.Mul(op.Sub(x, c2), x), c1), x))
     s16 = op.Constant(value=_S16)
-    h15 = op.Constant(value=_H15)
     r1 = op.BitShift(cubic, s16, direction="RIGHT")
-    r2 = op.BitShift(op.Add(op.Mul(r1, r1), h15), s16, direction="RIGHT")
-    r4 = op.BitShift(op.Add(op.Mul(r2, r2), h15), s16, direction="RIGHT")
+    r2 = op.BitShift(op.Mul(r1, r1), s16, direction="RIGHT")
+    r4 = op.BitShift(op.Mul(r2, r2), s16, direction="RIGHT")
     e = op.BitShift(op.Add(op.Mul(r4, r4), rounding), shift, direction="RIGHT")
-    low = op.BitwiseAnd(op.Cast(e, to=2), op.Constant(value=_127U8))
     high = op.Cast(op.BitShift(e, op.Constant(value=_S7), direction="RIGHT"), to=2)
+    low = op.Sub(op.Cast(e, to=2), op.Mul(high, u128))
     count = op.Concat(op.Shape(k, start=1, end=2), op.Constant(value=_UNIT), axis=0)
     ones = op.Expand(op.Constant(value=_ONES), count)
-    total = op.MatMul(op.Cast(e, to=6), ones)
-    fine = op.MatMulInteger(low, values)
-    coarse = op.Mul(op.MatMulInteger(high, values), op.Constant(value=_128))
+    i128 = op.Constant(value=_128)
+    total = op.Add(op.Mul(op.MatMulInteger(high, ones), i128), op.MatMulInteger(low, ones))
+    sums = op.Add(op.Mul(op.MatMulInteger(high, values), i128), op.MatMulInteger(low, values))
     center = op.Div(op.Mul(total, op.Constant(value=_257)), op.Constant(value=_2))
-    context = op.Div(op.Add(op.Add(coarse, fine), center), total)
+    context = op.Div(op.Add(sums, center), total)
     rows = op.Transpose(op.Cast(context, to=2), perm=[0, 2, 1, 3])
     return op.Reshape(rows, merged)
 
 
-def numerators(d: Array, factor: int, rounding: int, shift: int) -> Array:
+def numerators(
+    d: Array, up: int, down: int, cubic: tuple[int, int, int], rounding: int, shift: int
+) -> Array:
     """Return e for score distances d (already clipped at cap)."""
-    mask = 2**32 - 1
-    x = (d.astype(np.int64) * factor) >> FACTOR_BITS
-    c0, c1, c2 = CUBIC
-    r = ((c0 - ((x - c2) * x + c1) * x) & mask) >> 16
+    x = d.astype(np.int64) * up // down
+    c0, c1, c2 = cubic
+    r = ((c0 - ((x - c2) * x + c1) * x) & (2**32 - 1)) >> 16
     for _ in range(2):
-        r = (r * r + 2**15) >> 16
+        r = (r * r) >> 16
     return (r * r + rounding) >> shift
+
+
+def _grid(unit: float) -> tuple[int, int]:
+    """Return up, down with STEP <= unit * down / up <= _SLACK * STEP, as short as possible."""
+    for up in range(1, 2**20):
+        down = math.ceil(STEP * up / unit)
+        if unit * down <= _SLACK * STEP * up:
+            return up, down
+    raise AssertionError(f"no grid for a score unit of {unit}")
 
 
 def parameters(
@@ -150,20 +150,28 @@ def parameters(
     bits = min(14, math.floor(math.log2(2.0**31 / (255.5 * max_keys))))
     if bits < 8:
         raise RangeProofError(
-            "Attention", f"over {max_keys} keys leaves {bits} bits per numerator",
+            "Attention",
+            f"over {max_keys} keys leaves {bits} bits per numerator",
             "Use a shorter --max-length",
-        )  # fmt: skip
-    ratio = unit / STEP
-    factor = min(max(round(ratio * 2**FACTOR_BITS), 1), (LAST + 1) << FACTOR_BITS)
-    cap = min(-(-(LAST << FACTOR_BITS) // factor), (2**32 - 1) // factor)
-    half = min((1 << (FACTOR_BITS - 1)) // factor, 2**28)
+        )
+    unit = min(max(unit, 1e-7), 2 * REACH)
+    up, down = _grid(unit)
+    h = unit * down / up / 8
+    k = 1 / (-_FIT[3] * h**3)
+    cubic = (
+        round(_FIT[0] * k) + 2**15,
+        round(-_FIT[1] * h * k),
+        round(_FIT[2] * h**2 * k),
+    )
     shift = 32 - bits
     return (
         np.array([0, 0, num_heads, head_dim], np.int64),
         np.array([0, 0, num_heads * head_dim], np.int64),
-        np.array(half, np.int32),
-        np.array(min(cap, 2**31 - 1), np.int32),
-        np.array(factor, np.uint32),
+        np.array(down // (2 * up), np.int32),
+        np.array(math.ceil(REACH / unit), np.int32),
+        np.array(up, np.int32),
+        np.array(down, np.int32),
+        *(np.array(c, np.uint32) for c in cubic),
         np.array(2 ** (shift - 1), np.uint32),
         np.array(shift, np.uint32),
     )
@@ -178,7 +186,11 @@ def reference(
     merged: Array,
     half: Array,
     cap: Array,
-    factor: Array,
+    up: Array,
+    down: Array,
+    c0: Array,
+    c1: Array,
+    c2: Array,
     rounding: Array,
     shift: Array,
 ) -> Array:
@@ -191,7 +203,8 @@ def reference(
 
     scores = split(q, 64) @ split(k, 128).swapaxes(-1, -2) + addend
     d = np.minimum(scores.max(-1, keepdims=True) + int(half) - scores, int(cap))
-    e = numerators(d, int(factor), int(rounding), int(shift))
+    cubic = (int(c0), int(c1), int(c2))
+    e = numerators(d, int(up), int(down), cubic, int(rounding), int(shift))
     total = e.sum(-1, keepdims=True)
     context = (e @ split(v, 128) + 128 * total + total // 2) // total
     rows = context.transpose(0, 2, 1, 3).astype(np.uint8)
@@ -207,7 +220,11 @@ def bounds(
     merged: Operand,
     half: Operand,
     cap: Operand,
-    factor: Operand,
+    up: Operand,
+    down: Operand,
+    c0: Operand,
+    c1: Operand,
+    c2: Operand,
     rounding: Operand,
     shift: Operand,
 ) -> Interval:
@@ -220,10 +237,13 @@ def bounds(
     limit = Interval.symmetric(2**30)
     scores = Interval.symmetric(reach) + addend.interval.scalar()
     require_fits(scores + int(half.value), limit, "Attention scores")
-    top, scale = int(cap.value), int(factor.value)
-    last = numerators(np.array([top]), scale, int(rounding.value), int(shift.value))[0]
-    first = numerators(np.array([0]), scale, int(rounding.value), int(shift.value))[0]
-    if top * scale >= 2**32 or last != 0 or first >= 1 << (32 - int(shift.value)):
+    cubic = (int(c0.value), int(c1.value), int(c2.value))
+    ends = np.array([0, int(cap.value)])
+    first, last = numerators(
+        ends, int(up.value), int(down.value), cubic, int(rounding.value), int(shift.value)
+    )
+    overflow = int(cap.value) * int(up.value) >= 2**31
+    if overflow or last != 0 or first >= 1 << (32 - int(shift.value)):
         raise RangeProofError("Attention constants", "break C3", "This is a bug: report it")
     largest = (1 << (32 - int(shift.value))) * k.shape[1] * 255.5
     if largest >= 2**31:

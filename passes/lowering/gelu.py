@@ -31,12 +31,11 @@ class GeluProducer(Producer):
         form: QParams = x.meta["forms"][Role.GELU]
         zero = self.form(role).zero
         variant = self.node.attributes.get_string("approximate", "none") or "none"
-        coefficient, divisor = gelu.parameters(form.scale, form.zero, variant)
+        divisor = gelu.parameters(form.scale, variant)
         inputs = [
             ctx.narrow(x, Role.GELU),
             ctx.channels(form.zero),
-            ctx.channels(coefficient),
-            ctx.scalar(int(divisor)),
+            ctx.channels(divisor),
             ctx.channels(np.broadcast_to(form.zero, np.shape(form.scale)) - zero),
         ]
         return ctx.emit("Gelu", inputs, ir.DataType.UINT8, self.value, scale=self.form(role))
