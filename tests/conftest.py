@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,108 @@ def minilm() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the user's cache out of the tests; compiled C is shared between tests of one worker."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
+
+
+WORDS = [
+    "a",
+    "the",
+    "cat",
+    "dog",
+    "sat",
+    "ran",
+    "on",
+    "under",
+    "mat",
+    "log",
+    "quickly",
+    "slowly",
+    "and",
+    "then",
+    "saw",
+    "big",
+    "small",
+    "red",
+    "blue",
+    "green",
+    "bird",
+    "tree",
+    "house",
+    ".",
+    ",",
+    "?",
+]
+
+
+def write_tokenizer(folder: Path) -> int:
+    """Write a word-level tokenizer.json with BERT's special tokens; return its vocabulary size."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    vocabulary = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 24}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    return len(vocabulary)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a sentence-transformers folder: a random BERT of hidden size 60 with 3 heads."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
+    folder.mkdir()
+    size = write_tokenizer(folder)
+    torch.manual_seed(7)
+    config = BertConfig(
+        vocab_size=size,
+        hidden_size=60,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=100,
+        max_position_embeddings=24,
+    )
+    BertModel(config).eval().save_pretrained(folder)
+    kinds = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Norm", "Normalize"))
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (path, kind) in enumerate(kinds)
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (folder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 60, "pooling_mode_mean_tokens": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a calibration file in the tiny tokenizer's words."""
+    import random
+
+    chooser = random.Random(3)
+    lines = [" ".join(chooser.choices(WORDS, k=chooser.randint(1, 20))) for _ in range(40)]
+    path = tmp_path_factory.mktemp("text") / "sentences.txt"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def artifact(tiny_encoder: Path, sentences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the tiny encoder compiled to both backends. Copy it before changing it."""
+    import intcc
+
+    folder = tmp_path_factory.mktemp("artifacts") / "tiny"
+    intcc.compile(tiny_encoder, folder, calibration=sentences, calibration_samples=16)
+    return folder
