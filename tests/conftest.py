@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -55,34 +56,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-WORDS = [
-    "a",
-    "the",
-    "cat",
-    "dog",
-    "sat",
-    "ran",
-    "on",
-    "under",
-    "mat",
-    "log",
-    "quickly",
-    "slowly",
-    "and",
-    "then",
-    "saw",
-    "big",
-    "small",
-    "red",
-    "blue",
-    "green",
-    "bird",
-    "tree",
-    "house",
-    ".",
-    ",",
-    "?",
-]
+WORDS = re.findall(
+    r"\S+",
+    "a the cat dog sat ran on under mat log quickly slowly and then saw big small red blue green "
+    "bird tree house . , ?",
+)
 
 
 def write_tokenizer(folder: Path) -> int:

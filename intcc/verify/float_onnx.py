@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import onnx
+import onnx.inliner
 from onnx import AttributeProto, TensorProto
 
 from intcc.backends.onnx.float_tail import TAIL_PREFIX
