@@ -1,0 +1,248 @@
+"""Emit: an integer graph becomes a folder of C.
+
+    <name>.h            what a caller needs, and what a person needs before reading on
+    <name>.c            the model: arena map, checks, calls
+    <name>_kernels.h    the functions that the model calls, specialised on its shapes
+    <name>_weights.h .c constant data
+    <name>_selftest.c   a recorded input with its output
+    main.c, Makefile, CMakeLists.txt, README.md
+
+Everything is a function of the graph: the same graph gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from intcc._version import __version__
+from intcc.backends.c.arena import ALIGNMENT, Arena, plan
+from intcc.backends.c.interface import Port, ports
+from intcc.backends.c.literals import array_body
+from intcc.backends.c.program import Program
+from intcc.backends.c.recorded import recorded_feeds, recorded_tokens
+from intcc.backends.c.render import render
+from intcc.backends.c.select import select
+from intcc.backends.c.target import load_target
+from intcc.backends.c.text import (
+    access_macros,
+    arena_rows,
+    call_text,
+    declaration,
+    definition,
+    kernel_texts,
+    wrap,
+)
+
+__all__ = ["CReport", "OperatorFigures", "emit_c"]
+
+Array = npt.NDArray[Any]
+Evaluate = Callable[[ir.Model, Mapping[str, Array]], Mapping[str, Array]]
+
+#: Stack of the run function and one kernel's scalars, on top of a kernel's arrays.
+_FRAME = 512
+
+
+@dataclass(frozen=True)
+class OperatorFigures:
+    """One kind of operator: how often it is called, and its multiply-accumulates."""
+
+    calls: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class CReport:
+    """Figures of the emitted C, for the largest number of tokens.
+
+    Attributes:
+        name: prefix of all public names.
+        arena_bytes: working memory that the caller provides.
+        arena_lower_bound: what no packing can go below.
+        flash_bytes: constant data.
+        stack_bytes: estimate of the deepest call.
+        memory_map: (name, offset, size, first call, last call) of every region.
+        operators: calls and multiply-accumulates by operator.
+        flash_by_layer: bytes of constant data by layer.
+    """
+
+    name: str
+    arena_bytes: int
+    arena_lower_bound: int
+    flash_bytes: int
+    stack_bytes: int
+    memory_map: list[tuple[str, int, int, int, int]]
+    operators: dict[str, OperatorFigures]
+    flash_by_layer: dict[str, int]
+
+
+def emit_c(
+    integer: ir.Model,
+    folder: Path,
+    *,
+    target: str = "generic",
+    evaluate: Evaluate | None = None,
+) -> CReport:
+    """Write the C form of an integer graph.
+
+    Args:
+        integer: operators of ai.intcc and data movement.
+        folder: where the files go; it is created.
+        target: name of a file in targets/.
+        evaluate: runs the graph on a recorded input for the self-test; none is written without.
+
+    Raises:
+        UnsupportedOperatorError: an operator or a shape has no C form.
+    """
+    program = select(integer, load_target(target))
+    arena = plan(program)
+    report = _figures(program, arena)
+    context = _context(integer, program, arena, report, selftest=evaluate is not None)
+    files = {
+        f"{program.name}.h": render("model.h", context),
+        f"{program.name}.c": render("model.c", context),
+        f"{program.name}_kernels.h": render("kernels.h", context),
+        f"{program.name}_weights.h": render("weights.h", context),
+        f"{program.name}_weights.c": _weights(program, context),
+        "main.c": render("main.c", context),
+        "Makefile": render("project/Makefile", context),
+        "CMakeLists.txt": render("project/CMakeLists.txt", context),
+        "README.md": render("project/README.md", context),
+    }
+    if evaluate is not None:
+        files[f"{program.name}_selftest.c"] = _selftest(integer, program, context, evaluate)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    return report
+
+
+def _figures(program: Program, arena: Arena) -> CReport:
+    tokens = max(program.max_tokens, 1)
+    calls: Counter[str] = Counter()
+    macs: Counter[str] = Counter()
+    for call in program.calls:
+        calls[call.operator] += 1
+        macs[call.operator] += call.macs.at(tokens) if call.macs is not None else 0
+    layers: Counter[str] = Counter()
+    for storage in program.constants:
+        layers[storage.layer] += storage.bytes_at(tokens)
+    deepest = max((call.kernel.stack for call in program.calls), default=0)
+    return CReport(
+        name=program.name,
+        arena_bytes=arena.size,
+        arena_lower_bound=arena.lower_bound,
+        flash_bytes=program.flash_bytes,
+        stack_bytes=deepest + _FRAME,
+        memory_map=[(r.storage.name, r.offset, r.size, r.first, r.last) for r in arena.regions],
+        operators={k: OperatorFigures(calls[k], macs[k]) for k in sorted(calls)},
+        flash_by_layer=dict(sorted(layers.items())),
+    )
+
+
+def _banners(program: Program) -> list[dict[str, Any]]:
+    """Group the calls under the layer that they belong to."""
+    groups: list[dict[str, Any]] = []
+    for call in program.calls:
+        if not groups or groups[-1]["layer"] != call.layer:
+            groups.append({"layer": call.layer, "calls": []})
+        groups[-1]["calls"].append(call_text(call))
+    return groups
+
+
+def _parameters(inputs: list[Port], outputs: list[Port], tokens: bool) -> list[str]:
+    return [
+        "void *arena",
+        *(f"const {p.c_type} *{p.name}" for p in inputs),
+        *(["size_t tokens"] if tokens else []),
+        *(f"{p.c_type} *{p.name}" for p in outputs),
+    ]
+
+
+def _context(
+    integer: ir.Model, program: Program, arena: Arena, report: CReport, *, selftest: bool
+) -> dict[str, Any]:
+    """Return everything that the templates may show."""
+    inputs, outputs = ports(program, integer.graph)
+    dynamic = program.max_tokens > 0 and _depends_on_tokens(program)
+    return {
+        "version": __version__,
+        "name": program.name,
+        "upper": program.name.upper(),
+        "task": integer.metadata_props.get("intcc.task", ""),
+        "report": report,
+        "alignment": ALIGNMENT,
+        "dynamic": dynamic,
+        "max_tokens": program.max_tokens,
+        "inputs": inputs,
+        "outputs": outputs,
+        "signature": wrap(
+            f"int {program.name}_run(", _parameters(inputs, outputs, dynamic), ")", 0
+        ),
+        "pointers": ["arena", *(p.name for p in (*inputs, *outputs))],
+        "arena_rows": arena_rows(program, arena),
+        "access": access_macros(program),
+        "banners": _banners(program),
+        "declarations": [declaration(s) for s in program.constants],
+        "kernels": kernel_texts(program.kernels()),
+        "selftest": selftest,
+        "selftest_bytes": report.arena_bytes + sum(s for s in _room(program, outputs)),
+        "example_tokens": recorded_tokens(program),
+        "checked": [p for p in inputs if p.limit is not None],
+    }
+
+
+def _room(program: Program, outputs: list[Port]) -> list[int]:
+    """Return the bytes that the self-test keeps for each output, behind the arena."""
+    tokens = recorded_tokens(program)
+    return [-(-p.extent.at(tokens) * 8 // ALIGNMENT) * ALIGNMENT for p in outputs]
+
+
+def _depends_on_tokens(program: Program) -> bool:
+    views = [v for call in program.calls for v in (*call.reads, *call.writes)]
+    return any(not v.extent.static for v in views)
+
+
+def _weights(program: Program, context: Mapping[str, Any]) -> str:
+    """Return the file of constant data; megabytes, so it is joined and not rendered."""
+    parts = [render("weights.c", context), *(definition(s) for s in program.constants)]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _selftest(
+    integer: ir.Model, program: Program, context: Mapping[str, Any], evaluate: Evaluate
+) -> str:
+    """Return the self-test: one recorded input with its output."""
+    feeds = recorded_feeds(program, integer.graph)
+    results = evaluate(integer, feeds)
+    tokens = recorded_tokens(program)
+
+    def arrays(ports_: list[Port], source: Mapping[str, Array]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": p.name,
+                "c_type": p.c_type,
+                "count": p.extent.at(tokens),
+                "body": array_body(np.asarray(source[p.source]).reshape(-1), strings=False)[1],
+            }
+            for p in ports_
+        ]
+
+    inputs, outputs = context["inputs"], context["outputs"]
+    sizes = _room(program, outputs)
+    start = context["report"].arena_bytes
+    offsets = [start + sum(sizes[:i]) for i in range(len(sizes))]
+    recorded = {
+        "recorded_inputs": arrays(inputs, feeds),
+        "recorded_outputs": arrays(outputs, results),
+    }
+    for entry, offset in zip(recorded["recorded_outputs"], offsets, strict=True):
+        entry["offset"] = offset
+    return render("selftest.c", {**context, **recorded, "tokens": tokens})

@@ -1,0 +1,104 @@
+"""Kernel rule for Attention: all heads of one layer in one call."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from intcc.backends.c.builder import Builder, unsupported
+from intcc.backends.c.divide import division
+from intcc.backends.c.kernels_linear import quotient
+from intcc.backends.c.program import Argument, Kernel, View
+from intcc.backends.c.shapes import Extent
+
+__all__ = ["attention"]
+
+#: Keys are processed in multiples of this: a 256-bit register of int16.
+_LANES = 16
+#: 16-bit products that may be added before they are widened.
+_GROUP = 4
+
+
+def attention(b: Builder, node: ir.Node) -> None:
+    """Emit o = softmax(q k^T + bias) v; the key mask is always open in C."""
+    q, k, v = (b.view(x) for x in node.inputs[:3])
+    if q.rows != k.rows:
+        raise unsupported(node, "has other keys than queries")
+    heads, dim = (int(n) for n in b.constant(node.inputs[4])[2:4])
+    half, cap, up, down, c0, c1, c2, rounding, shift = (b.scalar(x) for x in node.inputs[6:15])
+    rows, padded = b.target.rows, -(-dim // 4) * 4
+    bias_declaration, bias_arguments = _bias(b, node)
+    kind = f"{heads}x{dim}_e{32 - shift}"
+    grid = division(np.asarray(down), np.asarray(cap * up))
+    how, divisor, x, grid_arguments = quotient(b, grid, f"{node.outputs[0].name}.grid", "0")
+    kind = f"{kind}_{how}"
+    parameters = {
+        "heads": heads,
+        "dim": dim,
+        "width": heads * dim,
+        "padded": padded,
+        "rows": rows,
+        "lanes": _LANES,
+        "groups": [list(range(d, min(d + _GROUP, dim))) for d in range(0, dim, _GROUP)],
+        "bits": 32 - shift,
+        "shift": shift,
+        "rounding": rounding,
+        "divisor": divisor,
+        "divisor_names": ", ".join(w.split()[-1] for w in divisor.split(", ")),
+        "x": x,
+        "bias": bias_declaration,
+        "scores": f"scores_{kind}{'_b' if bias_declaration else ''}",
+        "softmax": f"softmax_{kind}{'_b' if bias_declaration else ''}",
+        "context": f"context_{kind}{'_b' if bias_declaration else ''}",
+    }
+    stack = 4 * rows * (padded + 1) + 2 * dim
+    name = f"attention_{kind}{'_biased' if bias_declaration else ''}"
+    kernel = Kernel("ops/attention", name, parameters, stack=stack)
+    y = b.result(node.outputs[0])
+    most = q.rows.at(max(b.program.max_tokens, 1))
+    lanes = -(-most // _LANES) * _LANES
+    keys, values, score, e = (
+        b.storage(f"{node.outputs[0].name}.{what}", dtype, Extent(count), scratch=True)
+        for what, dtype, count in (
+            ("keys", "int16", padded * lanes),
+            ("values", "int16", padded * lanes),
+            ("score", "int32", lanes),
+            ("e", "int16", rows * lanes),
+        )
+    )
+    scratch = [View(s, (s.extent,)) for s in (keys, values, score, e)]
+    arguments: list[Argument] = [
+        q.rows,
+        q,
+        k,
+        v,
+        *bias_arguments,
+        half,
+        cap,
+        up,
+        *grid_arguments,
+        f"{c0}u",
+        f"{c1}u",
+        f"{c2}u",
+        *scratch,
+        y,
+    ]
+    b.call(
+        kernel,
+        arguments,
+        [y],
+        note=f"[{q.rows}, {heads} x {dim}]",
+        macs=q.rows * q.rows * (2 * heads * dim),
+        scratch=[keys, values, score, e],
+    )
+
+
+def _bias(b: Builder, node: ir.Node) -> tuple[str, list[Argument]]:
+    """Return declaration and arguments of a position bias; empty where there is none."""
+    addend = node.inputs[3]
+    assert addend is not None
+    if b.is_zero(addend):
+        return "", []
+    view, head_step, row_step = b.score_table(addend)
+    declared = "const int32_t *restrict bias, size_t bias_head, size_t bias_row, "
+    return declared, [view, head_step, row_step]

@@ -1,0 +1,177 @@
+"""Kernel rules for products with constant weights: Linear, LinearWide, and what they absorb."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from intcc.backends.c.builder import Builder, Vector
+from intcc.backends.c.divide import Division, division
+from intcc.backends.c.program import Argument, InPlace, Kernel, View
+from intcc.backends.c.shapes import Extent
+
+__all__ = [
+    "linear",
+    "linear_gelu",
+    "linear_wide",
+    "linear_wide_add",
+    "packed_weight",
+    "tile_kernel",
+]
+
+Array = npt.NDArray[Any]
+
+
+def tile_kernel(b: Builder, k: int, rows: Extent) -> tuple[Kernel, int]:
+    """Return the kernel that computes a tile of sums, and its number of rows."""
+    height = min(b.target.rows, rows.coefficient) if rows.static else b.target.rows
+    columns, tile = b.target.columns, b.target.tile
+    name = f"tile{height}x{tile}_k{k}"
+    parameters = {
+        "dot": f"dot{height}x{columns}_k{k}",
+        "k": k,
+        "rows": height,
+        "columns": columns,
+        "tile": tile,
+    }
+    return Kernel("kernels/tile", name, parameters), height
+
+
+def packed_weight(b: Builder, weight: ir.Value | None) -> View:
+    """Return the weights as [N][K], padded with zero rows to whole register blocks."""
+    assert weight is not None
+    w = b.constant(weight).T
+    padding = -w.shape[0] % b.target.columns
+    packed = np.concatenate([w, np.zeros((padding, w.shape[1]), np.int8)])
+    return b.flash_view(packed, str(weight.name))
+
+
+def quotient(
+    b: Builder, d: Division, stem: str, index: str
+) -> tuple[str, str, str, list[Argument]]:
+    """Return kernel-name code, declaration, expression of t / divisor, and arguments."""
+    if d.mul is None:
+        assert isinstance(d.shift, int)
+        return "p", "int shift", "t >> shift", [d.shift]
+    mul, mul_argument = b.vector(d.mul, "mul", f"{stem}.inverse", np.uint32)
+    shift: Vector
+    shift_argument: Argument
+    if isinstance(d.shift, int):
+        shift, shift_argument = Vector("shift", "int", False), d.shift
+    else:
+        shift, shift_argument = b.vector(d.shift, "shift", f"{stem}.shift", np.uint8)
+    wide = "" if d.narrow else "(uint64_t)"
+    expression = f"(int32_t)({wide}(uint32_t)t * {mul.at(index)} >> {shift.at(index)})"
+    declaration = f"{mul.declaration}, {shift.declaration}"
+    code = mul.code + shift.code + ("n" if d.narrow else "")
+    return code, declaration, expression, [mul_argument, shift_argument]
+
+
+def _product(b: Builder, node: ir.Node) -> tuple[View, int, int, Extent]:
+    x = b.view(node.inputs[0])
+    k, n = b.constant(node.inputs[1]).shape
+    return x, k, n, x.rows
+
+
+def _linear(
+    b: Builder, node: ir.Node, y: View, finish: str, code: str, remark: str, extra: str,
+    extra_arguments: list[Argument], needs: tuple[Kernel, ...],
+) -> None:  # fmt: skip
+    x, k, n, rows = _product(b, node)
+    weight, bias, divisor = (b.constant(v) for v in node.inputs[1:4])
+    top = 255 * np.maximum(weight, 0).astype(np.int64).sum(0) + bias
+    stem = str(node.outputs[0].name)
+    d = division(np.broadcast_to(divisor, (n,)) if divisor.size > 1 else divisor, top)
+    how, declaration, expression, division_arguments = quotient(b, d, stem, "n + j")
+    tile, height = tile_kernel(b, k, rows)
+    kernel = Kernel(
+        "ops/linear",
+        f"linear_{k}x{n}_{how}{code}" + (f"_r{height}" if height != b.target.rows else ""),
+        {
+            "k": k,
+            "n": n,
+            "rows": height,
+            "tile": b.target.tile,
+            "tile_kernel": tile.name,
+            "divisor": declaration,
+            "quotient": expression,
+            "finish": finish,
+            "extra": extra,
+            "remark": remark,
+        },
+        (tile, *needs),
+        4 * height * b.target.tile,
+    )
+    bias_view = b.flash_view(np.broadcast_to(bias, (n,)), f"{stem}.bias")
+    lo, hi = b.scalar(node.inputs[4]), b.scalar(node.inputs[5])
+    arguments = [rows, x, packed_weight(b, node.inputs[1]), bias_view, *division_arguments, lo, hi,
+                 *extra_arguments, y]  # fmt: skip
+    b.call(kernel, arguments, [y], note=f"[{rows}, {k}] x [{k}, {n}]", macs=rows * (k * n))
+
+
+def linear(b: Builder, node: ir.Node) -> None:
+    """Emit y = clip((x @ weight + bias) / divisor, lo, hi)."""
+    y = b.result(node.outputs[0])
+    _linear(b, node, y, "(uint8_t)t", "", "", "", [], ())
+
+
+def linear_gelu(b: Builder, node: ir.Node, gelu: ir.Node) -> None:
+    """Linear and the Gelu after it."""
+    from intcc.backends.c.kernels_gelu import epilogue
+
+    y = b.result(gelu.outputs[0])
+    e = epilogue(b, gelu, "n + j")
+    _linear(b, node, y, e.expression, e.code, ", then GELU", e.declarations, e.arguments, e.needs)
+
+
+def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
+    x, k, n, rows = _product(b, node)
+    stem = str(node.outputs[0].name)
+    mul, mul_argument = b.vector(b.constant(node.inputs[2]), "mul", f"{stem}.mul")
+    bias, bias_argument = b.vector(b.constant(node.inputs[3]), "bias", f"{stem}.bias")
+    tile, height = tile_kernel(b, k, rows)
+    weight = packed_weight(b, node.inputs[1])
+
+    def kernel(suffix: str, declaration: str, addend: str, assign: str) -> Kernel:
+        code = mul.code + bias.code
+        name = f"linear_wide_{k}x{n}_{code}{suffix}"
+        parameters = {
+            "k": k,
+            "n": n,
+            "rows": height,
+            "tile": b.target.tile,
+            "tile_kernel": tile.name,
+            "mul": mul,
+            "bias": bias,
+            "residual": declaration,
+            "addend": addend,
+            "assign": assign,
+            "in_place": assign == "+=",
+            "remark": " + residual[m][n]" if addend else "",
+        }
+        if height != b.target.rows:
+            name += f"_r{height}"
+        return Kernel("ops/linear_wide", name, parameters, (tile,), 4 * height * b.target.tile)
+
+    head: list[Argument] = [rows, x, weight, mul_argument, bias_argument]
+    note, macs = f"[{rows}, {k}] x [{k}, {n}]", rows * (k * n)
+    if residual is None:
+        b.call(kernel("", "", "", "="), [*head, y], [y], note=note, macs=macs)
+        return
+    separate = kernel("_add", "const int32_t *restrict residual, ", " + residual[at + j]", "=")
+    onto = InPlace(residual, kernel("_onto", "", "", "+="), (*head, y))
+    b.call(separate, [*head, residual, y], [y], note=note, macs=macs, in_place=[onto])
+
+
+def linear_wide(b: Builder, node: ir.Node) -> None:
+    """Emit y = (x @ weight) * mul + bias."""
+    _wide(b, node, b.result(node.outputs[0]), None)
+
+
+def linear_wide_add(b: Builder, node: ir.Node, add: ir.Node) -> None:
+    """LinearWide and the Add after it."""
+    other = add.inputs[1] if add.inputs[0] is node.outputs[0] else add.inputs[0]
+    _wide(b, node, b.result(add.outputs[0]), b.view(other))

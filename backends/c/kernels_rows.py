@@ -1,0 +1,68 @@
+"""Kernel rules for row by row operators: Embedding, norms, pooling."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from intcc.backends.c.builder import Builder
+from intcc.backends.c.kernels_elementwise import pointwise
+from intcc.backends.c.program import Argument, Kernel
+from intcc.ops import rows as norm
+
+__all__ = ["embedding", "l2_normalize", "layer_norm", "mean_pool", "rms_norm"]
+
+_FACTOR = Kernel("kernels/row_factor", "row_factor")
+
+
+def embedding(b: Builder, node: ir.Node) -> None:
+    """Emit y = table[ids] * mul[ids]."""
+    ids, table, y = b.view(node.inputs[0]), b.view(node.inputs[1]), b.result(node.outputs[0])
+    rows, columns = (e.coefficient for e in table.dims)
+    b.require_below(ids, rows)
+    mul = b.view(node.inputs[2])
+    kernel = Kernel("ops/embedding", f"embedding_c{columns}", {"columns": columns})
+    b.call(kernel, [ids.extent, ids, table, mul, y], [y], note=f"[{ids.extent}, {columns}]")
+
+
+def _normalize(b: Builder, node: ir.Node, template: str, what: str, gain_at: int) -> None:
+    """Call a norm; its constants gain, lift, divisor, lower start at input `gain_at`."""
+    x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
+    columns = x.columns.coefficient
+    table = b.flash_view(norm.RSQRT_TABLE.astype(np.uint32), "reciprocal_roots")
+    eps, gain = b.scalar(node.inputs[1]), b.scalar(node.inputs[gain_at])
+    shift = b.scalar(node.inputs[gain_at + 2]).bit_length() - 1
+    parameters = {
+        "columns": columns,
+        "factor": _FACTOR.name,
+        "row_bits": norm.ROW_BITS,
+        "what": what,
+    }
+    tail: list[Argument] = [eps, gain, shift, table]
+    pointwise(
+        b, template, f"{template}_c{columns}", x, y, [x.rows], tail, parameters, needs=(_FACTOR,)
+    )
+
+
+def layer_norm(b: Builder, node: ir.Node) -> None:
+    """Emit y = 2**11 * (x - mean) / sqrt(var + eps)."""
+    _normalize(b, node, "layer_norm", "", 6)
+
+
+def rms_norm(b: Builder, node: ir.Node) -> None:
+    """Emit y = 2**11 * x / sqrt(mean(x**2) + eps)."""
+    what = "round(x[r] * 2^11 / sqrt(mean square + eps))"
+    _normalize(b, node, "rms_norm", what, 3)
+
+
+def l2_normalize(b: Builder, node: ir.Node) -> None:
+    """Emit y = 2**20 * x / |x|."""
+    _normalize(b, node, "l2_normalize", "round(x[r] * 2^20 / |x[r]|)", 3)
+
+
+def mean_pool(b: Builder, node: ir.Node) -> None:
+    """Emit y = mean over the tokens; in C every token is valid."""
+    x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
+    columns = x.columns.coefficient
+    kernel = Kernel("ops/mean_pool", f"mean_pool_c{columns}", {"columns": columns}, stack=128)
+    b.call(kernel, [x.rows, x, y], [y], note=f"[{x.rows}, {columns}] -> [{columns}]")

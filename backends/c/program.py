@@ -1,0 +1,219 @@
+"""The C program before it is text: storages, kernels and calls.
+
+Storage   a region of memory: in the arena, a caller's array, or constant data in flash
+View      a typed window into a storage, with the extents of the value that it shows
+Kernel    one C function, specialised on compile-time constants; equal kernels are one function
+Call      one line of the run function
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.backends.c.literals import c_type
+from intcc.backends.c.shapes import ONE, Extent, product
+
+__all__ = [
+    "Argument",
+    "Call",
+    "InPlace",
+    "Kernel",
+    "Parameter",
+    "Place",
+    "Program",
+    "Storage",
+    "View",
+]
+
+Array = npt.NDArray[Any]
+
+
+class Place(Enum):
+    """Where a storage lies."""
+
+    ARENA = "arena"
+    INPUT = "input"
+    OUTPUT = "output"
+    FLASH = "flash"
+
+
+@dataclass(eq=False)
+class Storage:
+    """A region of memory that holds `extent` elements of `dtype`.
+
+    Attributes:
+        name: C identifier.
+        data: the elements of constant data.
+        layer: where the storage was made, for the size tables.
+        scratch: working memory of one call, without a value's name.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    extent: Extent
+    place: Place = Place.ARENA
+    data: Array | None = None
+    layer: str = ""
+    scratch: bool = False
+
+    def bytes_at(self, tokens: int) -> int:
+        """Size for a token count."""
+        return self.extent.at(tokens) * self.dtype.itemsize
+
+    @property
+    def c_type(self) -> str:
+        """Element type in C."""
+        return c_type(self.dtype)
+
+
+@dataclass(frozen=True)
+class View:
+    """`dims` elements of a storage, from element `offset` on, contiguous."""
+
+    storage: Storage
+    dims: tuple[Extent, ...]
+    offset: Extent | None = None
+
+    @property
+    def extent(self) -> Extent:
+        """Number of elements."""
+        return product(self.dims)
+
+    @property
+    def rows(self) -> Extent:
+        """Product of all extents but the last."""
+        return product(self.dims[:-1])
+
+    @property
+    def columns(self) -> Extent:
+        """Last extent; one for a scalar."""
+        return self.dims[-1] if self.dims else ONE
+
+    @property
+    def whole(self) -> bool:
+        """Whether the view covers its storage."""
+        return self.offset is None and self.extent == self.storage.extent
+
+
+#: A view becomes a pointer, an Extent or int a number, a str stands for itself.
+Argument = View | Extent | int | str
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A C function made from a template.
+
+    Attributes:
+        template: path below templates/c, without the suffix.
+        name: name of the function; equal names must mean equal text.
+        parameters: what the template needs, computed and proved.
+        needs: kernels that the function calls.
+        stack: bytes of local arrays.
+    """
+
+    template: str
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[Kernel, ...] = ()
+    stack: int = 0
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """The form of a call that overwrites one of its inputs.
+
+    Attributes:
+        source: input whose storage becomes the result's.
+        kernel: the function of that form.
+        arguments: its arguments; the result's view stands for both.
+    """
+
+    source: View
+    kernel: Kernel
+    arguments: tuple[Argument, ...]
+
+
+@dataclass
+class Call:
+    """One call in execution order.
+
+    Attributes:
+        kernel: the function.
+        arguments: in the order of its parameters.
+        reads: values read.
+        writes: values written.
+        layer: banner under which the call stands.
+        operator: operator of the integer graph, for the counts.
+        note: shapes, as a comment.
+        macs: multiply-accumulates.
+        scratch: working memory; no value survives in it.
+        in_place: the form that may replace this one when its source dies here.
+    """
+
+    kernel: Kernel
+    arguments: tuple[Argument, ...]
+    reads: tuple[View, ...]
+    writes: tuple[View, ...]
+    layer: str
+    operator: str
+    note: str = ""
+    macs: Extent | None = None
+    scratch: tuple[Storage, ...] = ()
+    in_place: tuple[InPlace, ...] = ()
+
+
+@dataclass
+class Parameter:
+    """An argument of the public run function.
+
+    Attributes:
+        view: the caller's array.
+        source: name in the integer graph.
+        limit: elements must lie in [0, limit), checked at run time; None where all are legal.
+    """
+
+    view: View
+    source: str
+    limit: int | None = None
+
+
+@dataclass
+class Program:
+    """A whole model.
+
+    Attributes:
+        name: prefix of all public names.
+        max_tokens: largest token count; zero where no extent depends on it.
+    """
+
+    name: str
+    max_tokens: int
+    calls: list[Call] = field(default_factory=list)
+    constants: list[Storage] = field(default_factory=list)
+    inputs: list[Parameter] = field(default_factory=list)
+    outputs: list[Parameter] = field(default_factory=list)
+
+    @property
+    def flash_bytes(self) -> int:
+        """Size of all constant data."""
+        return sum(s.bytes_at(1) for s in self.constants)
+
+    def kernels(self) -> list[Kernel]:
+        """Return all kernels, each once, callees first."""
+        found: dict[str, Kernel] = {}
+
+        def visit(kernel: Kernel) -> None:
+            for needed in kernel.needs:
+                visit(needed)
+            known = found.setdefault(kernel.name, kernel)
+            assert known == kernel, f"two kernels are called {kernel.name}"
+
+        for call in self.calls:
+            visit(call.kernel)
+        return list(found.values())

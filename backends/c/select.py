@@ -1,0 +1,125 @@
+"""Select: an integer graph becomes a program, node by node, in order of execution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import onnx_ir as ir
+
+from intcc.backends.c import (
+    kernels_attention,
+    kernels_elementwise,
+    kernels_gelu,
+    kernels_linear,
+    kernels_rows,
+)
+from intcc.backends.c.arena import merge_in_place
+from intcc.backends.c.builder import Builder, unsupported
+from intcc.backends.c.fuse import DIALECT, Fusions
+from intcc.backends.c.kernels_movement import MOVEMENT, copy, data_inputs
+from intcc.backends.c.program import Parameter, Place, Program, Storage, View
+from intcc.backends.c.shapes import ONE, dimensions
+from intcc.backends.c.target import Target
+
+__all__ = ["OPERATORS", "select"]
+
+Rule = Callable[[Builder, ir.Node], None]
+FusedRule = Callable[[Builder, ir.Node, ir.Node], None]
+
+
+def _key_mask(b: Builder, node: ir.Node) -> None:
+    """In C every token is valid: nothing is masked."""
+    b.zeros.add(node.outputs[0])
+
+
+#: C forms of the dialect's operators.
+OPERATORS: Mapping[str, Rule] = {
+    "Add": kernels_elementwise.add,
+    "Affine": kernels_elementwise.affine,
+    "Attention": kernels_attention.attention,
+    "Embedding": kernels_rows.embedding,
+    "Gelu": kernels_gelu.gelu,
+    "KeyMask": _key_mask,
+    "L2Normalize": kernels_rows.l2_normalize,
+    "LayerNorm": kernels_rows.layer_norm,
+    "Linear": kernels_linear.linear,
+    "LinearWide": kernels_linear.linear_wide,
+    "MeanPool": kernels_rows.mean_pool,
+    "Quantize": kernels_elementwise.quantize,
+    "RMSNorm": kernels_rows.rms_norm,
+    "Relu": kernels_elementwise.relu,
+    "Rescale": kernels_elementwise.rescale,
+    "Widen": kernels_elementwise.widen,
+}
+_FUSED: Mapping[str, FusedRule] = {
+    "Gelu": kernels_linear.linear_gelu,
+    "Add": kernels_linear.linear_wide_add,
+}
+#: Operands that C does not read, because every token is valid.
+_MASKS = {"KeyMask": (0,), "MeanPool": (1,)}
+
+
+def _operands(node: ir.Node) -> list[ir.Value]:
+    if node.domain != DIALECT:
+        return data_inputs(node)
+    hidden = _MASKS.get(node.op_type, ())
+    return [v for i, v in enumerate(node.inputs) if v is not None and i not in hidden]
+
+
+def _needed(graph: ir.Graph) -> tuple[list[ir.Node], list[ir.Value]]:
+    """Return the nodes and inputs that some output depends on in C."""
+    wanted = set(graph.outputs)
+    nodes = []
+    for node in reversed(list(graph)):
+        if any(v in wanted for v in node.outputs):
+            nodes.append(node)
+            wanted.update(_operands(node))
+    return nodes[::-1], [v for v in graph.inputs if v in wanted]
+
+
+def _finish_outputs(b: Builder) -> None:
+    """Let the model's outputs be written to the caller's arrays, without a copy where possible."""
+    b.layer = "output"
+    taken: set[Storage] = set()
+    for value in b.model.graph.outputs:
+        view, dims = b.view(value), dimensions(value)
+        b.operator = "output"
+        if view.storage.place is not Place.ARENA or not view.whole or view.storage in taken:
+            storage = b.storage(str(value.name), view.storage.dtype, view.extent)
+            target = View(storage, dims)
+            copy(b, ONE, view.extent, view, view.extent, target, view.extent)
+            view = target
+        view.storage.place = Place.OUTPUT
+        view.storage.name = b.public[value]
+        taken.add(view.storage)
+        b.program.outputs.append(Parameter(view, str(value.name)))
+
+
+def select(model: ir.Model, target: Target) -> Program:
+    """Return the program of an integer graph.
+
+    Raises:
+        UnsupportedOperatorError: an operator or a shape has no C form.
+    """
+    b = Builder(model, target)
+    nodes, inputs = _needed(model.graph)
+    for value in inputs:
+        b.input(value)
+    fusions = Fusions(model.graph)
+    for node in nodes:
+        b.layer = node.metadata_props.get("intcc.layer", "")
+        b.operator = node.op_type
+        if node in fusions.absorbed:
+            continue
+        if node in fusions.partner:
+            b.operator = f"{fusions.partner[node].op_type}+{node.op_type}"
+            _FUSED[node.op_type](b, fusions.partner[node], node)
+        elif node.domain == DIALECT and node.op_type in OPERATORS:
+            OPERATORS[node.op_type](b, node)
+        elif node.domain == "" and node.op_type in MOVEMENT:
+            MOVEMENT[node.op_type](b, node)
+        else:
+            raise unsupported(node, "has no C form")
+    _finish_outputs(b)
+    merge_in_place(b.program)
+    return b.program

@@ -1,0 +1,134 @@
+"""C text of a program's parts: declarations, arguments, wrapped calls, tables in comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from intcc.backends.c.arena import Arena
+from intcc.backends.c.literals import array_body, integer
+from intcc.backends.c.program import Argument, Call, Kernel, Place, Program, Storage, View
+from intcc.backends.c.render import render_kernel
+from intcc.backends.c.shapes import Extent
+
+__all__ = [
+    "access_macros",
+    "arena_rows",
+    "argument",
+    "call_text",
+    "declaration",
+    "definition",
+    "kernel_texts",
+    "shape_text",
+    "wrap",
+]
+
+_COLUMNS = 96
+#: Macro that turns an arena offset into a pointer, by element type.
+_ACCESS = {
+    "int8": "I8",
+    "uint8": "U8",
+    "int16": "I16",
+    "uint16": "U16",
+    "int32": "I32",
+    "uint32": "U32",
+    "int64": "I64",
+    "uint64": "U64",
+}
+
+
+def wrap(head: str, items: Sequence[str], tail: str, indent: int = 4) -> str:
+    """Return head + comma separated items + tail, broken into lines."""
+    lines, line = [], " " * indent + head
+    for position, item in enumerate(items):
+        word = item + (", " if position + 1 < len(items) else tail)
+        if len(line) + len(word.rstrip()) > _COLUMNS and line.strip():
+            lines.append(line.rstrip())
+            line = " " * (indent + 4)
+        line += word
+    return "\n".join([*lines, line.rstrip()])
+
+
+def _view(view: View) -> str:
+    storage = view.storage
+    if storage.place is Place.ARENA:
+        pointer = f"{_ACCESS[storage.dtype.name]}(at_{storage.name})"
+    elif storage.data is not None and _dimensions(storage).count("[") > 1:
+        pointer = f"{storage.name}[0]"
+    else:
+        pointer = storage.name
+    return pointer if view.offset is None else f"{pointer} + {view.offset}"
+
+
+def argument(a: Argument) -> str:
+    """Return the C expression of an argument."""
+    if isinstance(a, View):
+        return _view(a)
+    return integer(a) if isinstance(a, int) else str(a)
+
+
+def call_text(call: Call) -> str:
+    """Return a call as C lines, its shapes as a comment above."""
+    text = wrap(f"{call.kernel.name}(", [argument(a) for a in call.arguments], ");")
+    return f"    /* {call.operator}: {call.note} */\n{text}" if call.note else text
+
+
+def access_macros(program: Program) -> list[str]:
+    """Return the definitions of the pointer macros that the calls use."""
+    used = {
+        v.storage.dtype.name: v.storage.c_type
+        for call in program.calls
+        for v in call.arguments
+        if isinstance(v, View) and v.storage.place is Place.ARENA
+    }
+    return [
+        f"#define {_ACCESS[name]}(at) (({used[name]} *)(void *)(base + (at)))"
+        for name in sorted(used)
+    ]
+
+
+def shape_text(dims: Iterable[Extent]) -> str:
+    """Return [n, 384]."""
+    return f"[{', '.join(map(str, dims))}]"
+
+
+def arena_rows(program: Program, arena: Arena) -> list[dict[str, str | int]]:
+    """Return the arena map: one row a region, with the value that first lives there."""
+    shapes: dict[Storage, str] = {}
+    for call in program.calls:
+        for view in call.writes:
+            shapes.setdefault(view.storage, shape_text(view.dims))
+    return [
+        {
+            "name": region.storage.name,
+            "offset": region.offset,
+            "size": region.size,
+            "first": region.first,
+            "last": region.last,
+            "what": f"{region.storage.c_type.removesuffix('_t')} "
+            + shapes.get(region.storage, f"[{region.storage.extent}], scratch"),
+        }
+        for region in arena.regions
+    ]
+
+
+def _dimensions(storage: Storage) -> str:
+    """Return the C dimensions of constant data without formatting its elements."""
+    assert storage.data is not None
+    return array_body(storage.data, body=False)[0]
+
+
+def declaration(storage: Storage) -> str:
+    """Return the extern declaration of constant data."""
+    return f"extern const {storage.c_type} {storage.name}{_dimensions(storage)};"
+
+
+def definition(storage: Storage) -> str:
+    """Return the definition of constant data."""
+    assert storage.data is not None
+    dims, body = array_body(storage.data)
+    return f"const {storage.c_type} {storage.name}{dims} = {{\n{body}\n}};"
+
+
+def kernel_texts(kernels: Iterable[Kernel]) -> list[str]:
+    """Return the C functions."""
+    return [render_kernel(kernel) for kernel in kernels]

@@ -1,0 +1,116 @@
+"""Build generated C into a shared library with the system's compiler, once per content."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from intcc.errors import ArtifactError, ToolError
+
+__all__ = ["DEFAULT_FLAGS", "STRICT_FLAGS", "cache_folder", "find_compiler", "shared_library"]
+
+#: What the product promises about its C: no warning at all.
+STRICT_FLAGS = (
+    "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror",
+)  # fmt: skip
+DEFAULT_FLAGS = ("-O3", "-march=native")
+_CANDIDATES = ("cc", "gcc", "clang")
+
+
+def find_compiler(name: str | None = None) -> str:
+    """Return the path of a C compiler: `name`, else $CC, else cc, gcc or clang.
+
+    Raises:
+        ToolError: there is none.
+    """
+    wanted = [name] if name else [os.environ.get("CC", ""), *_CANDIDATES]
+    for candidate in wanted:
+        path = shutil.which(candidate) if candidate else None
+        if path:
+            return path
+    raise ToolError(
+        "C compiler",
+        f"was not found ({', '.join(w for w in wanted if w)})",
+        "Install gcc or clang, or set CC",
+    )
+
+
+def cache_folder() -> Path:
+    """Return where built libraries are kept: $INTCC_CACHE, else the user's cache folder."""
+    named = os.environ.get("INTCC_CACHE")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "intcc"
+
+
+def _version(compiler: str) -> bytes:
+    return subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
+
+
+def shared_library(
+    sources: Sequence[Path], headers: Sequence[Path], compiler: str, flags: Sequence[str]
+) -> ctypes.CDLL:
+    """Return the library of `sources`, built now or found in the cache.
+
+    Args:
+        sources: .c files.
+        headers: files that they include; part of the content.
+        compiler: path of the compiler.
+        flags: optimisation and the like; the strict warnings are always on.
+
+    Raises:
+        ToolError: the compiler fails, or the library cannot be loaded.
+        ArtifactError: a source cannot be read.
+    """
+    digest = hashlib.sha256(_version(compiler))
+    digest.update("\0".join([compiler, *flags]).encode())
+    if "-march=native" in flags:
+        digest.update(_processor())
+    try:
+        for path in (*sources, *headers):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    except OSError as error:
+        raise ArtifactError(f"C source '{error.filename}'", "cannot be read") from error
+    path = cache_folder() / f"{digest.hexdigest()[:32]}.so"
+    if not path.exists():
+        _build(sources, path, compiler, flags)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ToolError(
+            f"Library '{path.name}'", f"cannot be loaded ({error})", "Delete it and try again"
+        ) from error
+
+
+def _processor() -> bytes:
+    """Return what tells one processor from another: native code must not travel in a cache."""
+    try:
+        lines = Path("/proc/cpuinfo").read_bytes().split(b"\n\n")[0].splitlines()
+    except OSError:
+        return b""
+    return b"\n".join(line for line in lines if line.startswith((b"model name", b"flags")))
+
+
+def _build(sources: Sequence[Path], path: Path, compiler: str, flags: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / "library.so"
+        command = [compiler, *STRICT_FLAGS, *flags, "-shared", "-fPIC", "-o", str(made)]
+        done = subprocess.run(
+            [*command, *map(str, sources)], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            first = next((x for x in done.stderr.splitlines() if "error" in x), done.stderr[:200])
+            raise ToolError(
+                f"C compiler '{Path(compiler).name}'",
+                f"rejects the generated code ({first.strip()})",
+                "Try another compiler with CC, or report it to us",
+            )
+        os.replace(made, path)
