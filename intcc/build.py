@@ -98,10 +98,10 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     c_report: CReport | None = None
     if "c" in settings.emit:
         from intcc.backends.c.emit import emit_c
+        from intcc.runtime.reference import evaluate
 
         progress.stage("emit C")
-        (folder / "c").mkdir()
-        c_report = emit_c(graph.integer, folder / "c")
+        c_report = emit_c(graph.integer, folder / "c", evaluate=evaluate)
     for path in source.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
     recorded = built.samples[:: max(1, len(built.samples) // RECORDED)][:RECORDED]

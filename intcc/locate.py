@@ -14,20 +14,15 @@ from typing import TYPE_CHECKING
 
 from intcc.errors import ModelError
 from intcc.runtime.artifact import Artifact
+from intcc.runtime.compiler import cache_folder
 
 if TYPE_CHECKING:
     from intcc.frontends.source import SourceModel
 
-__all__ = ["cache_folder", "load_float_source", "remember"]
+__all__ = ["load_float_source", "remember"]
 
 #: Most entries kept; the oldest go first.
 LIMIT = 200
-
-
-def cache_folder() -> Path:
-    """Return intcc's folder under $XDG_CACHE_HOME, by default ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "intcc"
 
 
 def _notebook() -> dict[str, str]:

@@ -18,6 +18,8 @@ from intcc.model import open_runtime
 from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
+from intcc.runtime.compiler import find_compiler
+from intcc.runtime.native import NativeModel
 from intcc.verify.equality import Variant, compare, variants
 from intcc.verify.float_c import compile_without_float, generated_sources, token_findings
 from intcc.verify.float_onnx import count_tensors, float_findings, without_tail
@@ -81,6 +83,7 @@ class _Verification:
         if "c" in self.emitted:
             self.check("C sources free of float and heap", self.c_tokens)
             self.check("C compiles without float registers", self.c_registers)
+            self.check("C self-test", self.c_selftest)
         self.check("ranges proved", self.ranges)
         self.equality()
         return self.report
@@ -141,12 +144,20 @@ class _Verification:
         sources = [p for p in generated_sources(self.artifact.c_folder) if p.suffix == ".c"]
         sources = [p for p in sources if not _is_program(p)]
         try:
-            failed = compile_without_float(sources, _compiler())
+            failed = compile_without_float(sources, find_compiler())
         except ToolError as error:
             raise _SkippedError(str(error)) from error
         if failed:
             raise _FailedError(failed[0])
         return f"{len(sources)} files with -mgeneral-regs-only"
+
+    def c_selftest(self) -> str:
+        """The generated self-test meets its recorded output."""
+        model = NativeModel(self.artifact.c_folder, self.artifact.manifest)
+        status = model.selftest()
+        if status:
+            raise _FailedError(f"returned {status}")
+        return f"arena of {model.arena_bytes:,} bytes"
 
     def ranges(self) -> str:
         """Every interval follows again from integer.onnx alone."""
@@ -200,12 +211,6 @@ def _spread(count: int, wanted: int) -> list[int]:
 
 def _is_program(path: Path) -> bool:
     return path.stem.endswith(("_selftest", "_main")) or path.stem == "main"
-
-
-def _compiler() -> str:
-    from intcc.runtime.native import find_compiler
-
-    return str(find_compiler())
 
 
 def verify_artifact(artifact: Artifact, progress: Progress, **options: Any) -> Report:

@@ -6,17 +6,20 @@ import itertools
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from intcc.errors import ToolError
 from intcc.model import Runtime, open_runtime
 from intcc.runtime.artifact import Artifact
+from intcc.runtime.compiler import find_compiler
 from intcc.runtime.ort import LEVELS
 from intcc.verify.inputs import valid_positions
 
-__all__ = ["Difference", "Variant", "compare", "variants"]
+__all__ = ["Difference", "Variant", "compare", "system_compiler", "variants"]
 
 Array = npt.NDArray[Any]
 Inputs = Sequence[dict[str, Array]]
@@ -54,6 +57,14 @@ class Difference:
     first: str = ""
 
 
+def system_compiler() -> str:
+    """Return the name of the compiler that $CC or the system offers; "cc" where there is none."""
+    try:
+        return Path(find_compiler()).name
+    except ToolError:
+        return "cc"
+
+
 def variants(artifact: Artifact) -> list[Variant]:
     """List every way to run the artifact's backends on this machine; the judge comes first."""
 
@@ -71,13 +82,14 @@ def variants(artifact: Artifact) -> list[Variant]:
             # Without fusion every node runs by itself, so this one is several times slower.
             found.append(Variant(title, ort(threads, level), 0.25 if level != "all" else 1.0))
     if "c" in emitted:
+        own = system_compiler()
         fast = ("-O3", "-march=native")
-        found.append(Variant("C, cc -O3 -march=native", c("cc", fast)))
-        found.append(Variant("C, cc -O2", c("cc", ("-O2",)), 0.25))
-        found.append(Variant("C, cc -O0", c("cc", ("-O0",)), 0.1))
-        clang = next(filter(shutil.which, ("clang", "clang-19")), None)
-        if clang:
-            found.append(Variant(f"C, {clang} -O2", c(clang, ("-O2",)), 0.25))
+        found.append(Variant(f"C, {own} -O3 -march=native", c(own, fast)))
+        found.append(Variant(f"C, {own} -O2", c(own, ("-O2",)), 0.25))
+        found.append(Variant(f"C, {own} -O0", c(own, ("-O0",)), 0.1))
+        for other in ("gcc", "clang", "clang-19"):
+            if other != own and shutil.which(other):
+                found.append(Variant(f"C, {other} -O2", c(other, ("-O2",)), 0.25))
     return found
 
 
