@@ -208,7 +208,7 @@ def reference(
     total = e.sum(-1, keepdims=True)
     context = (e @ split(v, 128) + 128 * total + total // 2) // total
     rows = context.transpose(0, 2, 1, 3).astype(np.uint8)
-    return rows.reshape(*rows.shape[:2], h * dim)
+    return np.asarray(rows.reshape(*rows.shape[:2], h * dim))
 
 
 def bounds(
@@ -259,9 +259,7 @@ def _vector() -> Vector:
     v = np.array([[[1, 255], [255, 1]]], np.uint8)
     constants = parameters(1e-3, 2, 1, 2, 1)
     zero = np.zeros((1, 1, 1, 1), np.int32)
-    return Vector(
-        (q, k, v, zero, *constants), (np.array([[[1, 255], [1, 255]]], np.uint8),)
-    )
+    return Vector((q, k, v, zero, *constants), (np.array([[[1, 255], [1, 255]]], np.uint8),))
 
 
 vectors = (_vector(),)

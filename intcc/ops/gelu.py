@@ -75,7 +75,7 @@ def reference(x: Array, knee: Array, divisor: Array, offset: Array) -> Array:
     q = x.astype(np.int64)
     b = np.maximum(knee - np.abs(q - knee), 0).astype(np.int64)
     delta = ((knee - b) * b**3 + divisor // 2) // divisor
-    return (np.maximum(q, knee) - delta - offset).astype(np.uint8)
+    return np.asarray(np.maximum(q, knee) - delta - offset, np.uint8)
 
 
 def bounds(x: Operand, knee: Operand, divisor: Operand, offset: Operand) -> Interval:

@@ -5,8 +5,7 @@
 An attention score plus -2**28 lies so far below the row's maximum that its numerator is 0, so
 padded keys change nothing, not even the last bit.
 
-Error
-    none
+No constraint, no error.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from onnxscript import opset20 as op
 
 from intcc.interval import Interval, Operand, require_fits
 from intcc.ops import rows
-from intcc.ops.rows import NormalizeRows
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
+from intcc.ops.rows import NarrowRows, NormalizeRows
 
 __all__ = ["FRACTION_BITS", "OPERATOR", "parameters"]
 
@@ -61,4 +61,4 @@ vectors = (
     ),
 )
 
-OPERATOR = Operator(L2Normalize, reference, bounds, vectors, nested=(NormalizeRows,))
+OPERATOR = Operator(L2Normalize, reference, bounds, vectors, nested=(NarrowRows, NormalizeRows))

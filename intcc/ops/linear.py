@@ -33,9 +33,7 @@ __all__ = ["OPERATOR", "product_interval", "require_pair_bound"]
 
 
 @script(DOMAIN, default_opset=op)
-def Linear(
-    x: UINT8, weight: INT8, bias: INT32, divisor: INT32, lo: INT32, hi: INT32
-) -> UINT8:
+def Linear(x: UINT8, weight: INT8, bias: INT32, divisor: INT32, lo: INT32, hi: INT32) -> UINT8:
     """Unsigned 8-bit linear layer with per-channel rescale."""
     acc = op.MatMulInteger(x, weight)
     quotient = op.Div(op.Add(acc, bias), divisor)
@@ -43,12 +41,17 @@ def Linear(
 
 
 def product_interval(x: Interval, weight: Array) -> Interval:
-    """Interval per output channel of x @ weight; x per input channel or scalar."""
-    w = weight.astype(object)
+    """Interval per output channel of x @ weight; x per input channel or scalar, 8 bits both.
+
+    int64 is exact here: K products of 8-bit numbers stay below 2**63 for every K in memory.
+    """
+    assert x.magnitude <= 255, "operands have 8 bits"
+    w = weight.astype(np.int64)
     positive, negative = np.maximum(w, 0), np.minimum(w, 0)
     k = weight.shape[0]
-    lo, hi = np.broadcast_to(x.lo, (k,)), np.broadcast_to(x.hi, (k,))
-    return Interval(lo @ positive + hi @ negative, hi @ positive + lo @ negative)
+    lo = np.broadcast_to(x.lo, (k,)).astype(np.int64)
+    hi = np.broadcast_to(x.hi, (k,)).astype(np.int64)
+    return Interval.of(lo @ positive + hi @ negative, hi @ positive + lo @ negative)
 
 
 def require_pair_bound(x: Interval, weight: Array, what: str) -> None:
@@ -69,7 +72,7 @@ def reference(x: Array, weight: Array, bias: Array, divisor: Array, lo: Array, h
     """Exact integers."""
     t = x.astype(np.int64) @ weight.astype(np.int64) + bias
     quotient = np.sign(t) * (np.abs(t) // divisor)
-    return np.clip(quotient, lo, hi).astype(np.uint8)
+    return np.asarray(np.clip(quotient, lo, hi), np.uint8)
 
 
 def bounds(

@@ -51,7 +51,7 @@ def reference(x: Array, mask: Array) -> Array:
     keep = (mask != 0).astype(np.int64)
     count = np.maximum(keep.sum(1, keepdims=True), 1)
     total = np.einsum("bsc,bs->bc", x.astype(np.int64), keep)
-    return ((total + count // 2) // count).astype(np.int32)
+    return np.asarray((total + count // 2) // count, np.int32)
 
 
 def bounds(x: Operand, mask: Operand) -> Interval:

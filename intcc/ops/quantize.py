@@ -28,9 +28,7 @@ __all__ = ["OPERATOR"]
 
 
 @script(DOMAIN, default_opset=op)
-def Quantize(
-    x: INT32, mul: INT32, bias: INT32, divisor: INT32, lo: INT32, hi: INT32
-) -> UINT8:
+def Quantize(x: INT32, mul: INT32, bias: INT32, divisor: INT32, lo: INT32, hi: INT32) -> UINT8:
     """Saturating per-channel quantization."""
     quotient = op.Div(op.Add(op.Mul(x, mul), bias), divisor)
     return op.Cast(op.Clip(quotient, lo, hi), to=2)
@@ -39,7 +37,7 @@ def Quantize(
 def reference(x: Array, mul: Array, bias: Array, divisor: Array, lo: Array, hi: Array) -> Array:
     """Exact integers."""
     t = x.astype(np.int64) * mul + bias
-    return np.clip(np.sign(t) * (np.abs(t) // divisor), lo, hi).astype(np.uint8)
+    return np.asarray(np.clip(np.sign(t) * (np.abs(t) // divisor), lo, hi), np.uint8)
 
 
 def bounds(

@@ -20,8 +20,8 @@ from onnxscript import opset20 as op
 
 from intcc.interval import Interval, Operand, require_fits
 from intcc.ops import rows
-from intcc.ops.rows import NormalizeRows
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
+from intcc.ops.rows import NarrowRows, NormalizeRows
 
 __all__ = ["OPERATOR", "parameters"]
 
@@ -63,4 +63,4 @@ vectors = (
     ),
 )
 
-OPERATOR = Operator(RMSNorm, reference, bounds, vectors, nested=(NormalizeRows,))
+OPERATOR = Operator(RMSNorm, reference, bounds, vectors, nested=(NarrowRows, NormalizeRows))

@@ -27,11 +27,15 @@ from onnxscript import opset20 as op
 from intcc.ops.operator import DOMAIN, Array
 
 __all__ = [
+    "LARGEST_INPUT",
     "RSQRT_ERROR",
     "RSQRT_TABLE",
+    "NarrowRows",
     "NormalizeRows",
+    "bit_length",
     "constants",
     "largest_output",
+    "narrow_rows",
     "normalize_rows",
 ]
 
@@ -73,17 +77,25 @@ _CELL = _tensor(np.array(2**22, np.int64))
 
 
 @script(DOMAIN, default_opset=op)
+def NarrowRows(x: INT32) -> tuple[INT32, INT32, INT32]:
+    """rsh(x, sh), max |x| and its bit length, per row."""
+    last = op.Constant(value=_LAST)
+    largest = op.ReduceMax(op.Abs(x), last, keepdims=1)
+    at_least = op.GreaterOrEqual(largest, op.Constant(value=_ROW_POWERS))
+    bits = op.ReduceSum(op.Cast(at_least, to=6), last, keepdims=1)
+    lifted = op.Add(x, op.Gather(op.Constant(value=_ROW_LIFT), bits))
+    shifted = op.Div(lifted, op.Gather(op.Constant(value=_ROW_DIVISOR), bits))
+    y = op.Sub(shifted, op.Gather(op.Constant(value=_ROW_LOWER), bits))
+    return y, largest, bits
+
+
+@script(DOMAIN, default_opset=op)
 def NormalizeRows(
     y0: INT32, eps: INT64, ones: INT64, gain: INT64, lift: INT32, divisor: INT32, lower: INT32
 ) -> INT32:
     """y0 * gain / sqrt(sum of squares + eps) per row."""
     last = op.Constant(value=_LAST)
-    largest = op.ReduceMax(op.Abs(y0), last, keepdims=1)
-    at_least = op.GreaterOrEqual(largest, op.Constant(value=_ROW_POWERS))
-    bits = op.ReduceSum(op.Cast(at_least, to=6), last, keepdims=1)
-    lifted = op.Add(y0, op.Gather(op.Constant(value=_ROW_LIFT), bits))
-    shifted = op.Div(lifted, op.Gather(op.Constant(value=_ROW_DIVISOR), bits))
-    y = op.Sub(shifted, op.Gather(op.Constant(value=_ROW_LOWER), bits))
+    y, _, bits = NarrowRows(y0)
     squares = op.MatMul(op.Cast(op.Mul(y, y), to=7), ones)
     half = op.Gather(op.Constant(value=_ROW_HALF_SQUARE), bits)
     eps_row = op.Div(op.Add(half, eps), op.Gather(op.Constant(value=_ROW_SQUARE), bits))
@@ -95,9 +107,7 @@ def NormalizeRows(
     cell = op.Div(u, op.Constant(value=_CELL))
     rest = op.Sub(u, op.Mul(cell, op.Constant(value=_CELL)))
     drop = op.Mul(op.Gather(op.Constant(value=_DROP), cell), rest)
-    r = op.Sub(
-        op.Gather(op.Constant(value=_TABLE), cell), op.Div(drop, op.Constant(value=_CELL))
-    )
+    r = op.Sub(op.Gather(op.Constant(value=_TABLE), cell), op.Div(drop, op.Constant(value=_CELL)))
     scaled = op.Add(op.Mul(r, gain), op.Gather(op.Constant(value=_SCALE_HALF), length))
     factor = op.Div(scaled, op.Gather(op.Constant(value=_SCALE_DIVISOR), length))
     product = op.Mul(y, op.Cast(factor, to=6))
@@ -125,7 +135,7 @@ def largest_output(gain_real: float, fraction_bits: int) -> int:
     return math.floor(gain_real * (1 + 2e-4) * 2.0**fraction_bits) + 2
 
 
-def _bit_length(x: Array) -> Array:
+def bit_length(x: Array) -> Array:
     """Bit length of non-negative integers, exactly."""
     length = np.zeros(x.shape, np.int64)
     rest = x.astype(np.int64)
@@ -136,20 +146,25 @@ def _bit_length(x: Array) -> Array:
     return length + (rest > 0)
 
 
+def narrow_rows(x: Array) -> tuple[Array, Array]:
+    """Return rsh(x, sh) and sh per row: what ROW_BITS bits hold of the largest element."""
+    x = x.astype(np.int64)
+    sh = np.maximum(0, bit_length(np.abs(x).max(-1, keepdims=True)) - ROW_BITS)
+    return (x + ((1 << sh) >> 1)) >> sh, sh
+
+
 def normalize_rows(
     y0: Array, eps: Array, ones: Array, gain: Array, lift: Array, divisor: Array, lower: Array
 ) -> Array:
     """Exact integers, by shifts instead of table-driven divisions."""
-    y0 = y0.astype(np.int64)
-    sh = np.maximum(0, _bit_length(np.abs(y0).max(-1, keepdims=True)) - ROW_BITS)
-    y = (y0 + ((1 << sh) >> 1)) >> sh
+    y, sh = narrow_rows(y0)
     squares = (y * y).sum(-1, keepdims=True)
     v = np.maximum(squares + ((int(eps) + ((1 << (2 * sh)) >> 1)) >> (2 * sh)), 1)
-    e = np.floor_divide(_bit_length(v) - 29, 2)
+    e = np.floor_divide(bit_length(v) - 29, 2)
     u = np.where(e < 0, v << np.maximum(0, -2 * e), v >> np.maximum(0, 2 * e))
     cell, rest = (u >> 22) - 64, u & (2**22 - 1)
     drop = RSQRT_TABLE[cell] - RSQRT_TABLE[np.minimum(cell + 1, 192)]
     r = RSQRT_TABLE[cell] - ((drop * rest) >> 22)
     factor = (r * int(gain) + (np.int64(1) << (43 + e))) >> (44 + e)
     shift = int(divisor).bit_length() - 1
-    return ((y * factor + (1 << (shift - 1))) >> shift).astype(np.int32)
+    return np.asarray((y * factor + (1 << (shift - 1))) >> shift, np.int32)
