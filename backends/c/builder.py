@@ -96,6 +96,7 @@ class Builder:
         graph = model.graph
         #: Names of the run function's parameters, taken before any other.
         self.public = {v: self.names.unique(str(v.name)) for v in (*graph.inputs, *graph.outputs)}
+        #: Banner of the calls to come.
         self.layer = ""
         self.operator = ""
         #: Values that are zero whenever they are read: key masks, as every token is valid in C.
@@ -151,7 +152,7 @@ class Builder:
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
             storage = Storage(
-                self.names.unique(f"{self.program.name}_{identifier(name)}"),
+                name,
                 array.dtype,
                 Extent(array.size),
                 Place.FLASH,
@@ -186,9 +187,7 @@ class Builder:
 
     def storage(self, name: str, dtype: Any, extent: Extent, *, scratch: bool = False) -> Storage:
         """Return new storage in the arena."""
-        return Storage(
-            self.names.unique(name), np.dtype(dtype), extent, layer=self.layer, scratch=scratch
-        )
+        return Storage(name, np.dtype(dtype), extent, layer=self.layer, scratch=scratch)
 
     def result(self, value: ir.Value) -> View:
         """Claim storage for a computed value."""

@@ -118,8 +118,7 @@ def _trimmed(b: Builder, x: View, window: tuple[Extent, Extent, Extent]) -> View
     if used >= data.size:
         return x
     rows = used // inner.coefficient
-    name = x.storage.name.removeprefix(f"{b.program.name}_")
-    storage = b.flash(data.reshape(-1, inner.coefficient)[:rows], name)
+    storage = b.flash(data.reshape(-1, inner.coefficient)[:rows], x.storage.name)
     return View(storage, (Extent(rows), inner))
 
 

@@ -1,10 +1,18 @@
-"""C identifiers: readable, unique, never a keyword, from any ONNX name."""
+"""C identifiers: readable, unique, never a keyword, from any ONNX name.
+
+A module path becomes its layer and as few of its last parts as tell it from all other names:
+
+    encoder.layer.0.attention.self.query.weight   ->  layer0_query_weight
+    encoder.layer.0.output.dense.bias             ->  layer0_output_dense_bias
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 
-__all__ = ["Names", "identifier"]
+__all__ = ["Names", "identifier", "layer_title", "short_names"]
 
 #: Internal identifiers are significant to 63 characters in C99.
 _LONGEST = 48
@@ -19,12 +27,47 @@ _RESERVED = frozenset(
 )
 
 
+#: Parts that a short name has at least, layer apart.
+_PARTS = 2
+
+
 def identifier(name: str) -> str:
     """Return the nearest C identifier in lower case."""
     text = re.sub(r"[^0-9a-zA-Z]+", "_", name).strip("_").lower() or "value"
     if text[0].isdigit():
         text = f"v{text}"
     return text[:_LONGEST].rstrip("_")
+
+
+def _split(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the layer ("layer0", or nothing) and the other parts of a module path."""
+    parts = [p for p in re.split(r"[./:]+", name) if p] or [name]
+    for position, part in enumerate(parts[:-1]):
+        if part.isdigit() and position:
+            return f"layer{part}", tuple(parts[position + 1 :])
+    return "", tuple(parts)
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the shortest telling form of every name; distinct names stay distinct."""
+    split = {name: _split(name) for name in names}
+    endings: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for layer, parts in split.values():
+        endings.update((layer, parts[-k:]) for k in range(1, len(parts) + 1))
+    short = {}
+    for name, (layer, parts) in split.items():
+        k = min(_PARTS, len(parts))
+        while k < len(parts) and endings[layer, parts[-k:]] > 1:
+            k += 1
+        short[name] = "_".join([*([layer] if layer else []), *parts[-k:]])
+    return short
+
+
+def layer_title(path: str) -> str:
+    """Return the banner of a module path: the layer and the block inside it."""
+    layer, parts = _split(path)
+    block = parts[0] if parts else ""
+    return f"layer {layer.removeprefix('layer')}: {block}" if layer else block
 
 
 class Names:
@@ -36,7 +79,7 @@ class Names:
 
     def unique(self, name: str) -> str:
         """Return an identifier for `name` that was not returned before."""
-        stem = identifier(name)
+        stem = name if re.fullmatch(r"[a-z][a-z0-9_]*", name) else identifier(name)
         candidate, count = stem, 1
         while candidate in self._taken:
             count += 1

@@ -199,6 +199,14 @@ class Program:
     inputs: list[Parameter] = field(default_factory=list)
     outputs: list[Parameter] = field(default_factory=list)
 
+    def storages(self) -> list[Storage]:
+        """Return every storage that a call touches, in order of first use."""
+        found: dict[Storage, None] = {}
+        for call in self.calls:
+            views = [a for a in call.arguments if isinstance(a, View)]
+            found.update(dict.fromkeys(v.storage for v in (*views, *call.reads, *call.writes)))
+        return list(found)
+
     @property
     def flash_bytes(self) -> int:
         """Size of all constant data."""

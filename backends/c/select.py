@@ -17,6 +17,7 @@ from intcc.backends.c.arena import merge_in_place
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.fuse import DIALECT, Fusions
 from intcc.backends.c.kernels_movement import MOVEMENT, copy, data_inputs
+from intcc.backends.c.names import identifier, layer_title, short_names
 from intcc.backends.c.program import Parameter, Place, Program, Storage, View
 from intcc.backends.c.shapes import ONE, dimensions
 from intcc.backends.c.target import Target
@@ -107,7 +108,7 @@ def select(model: ir.Model, target: Target) -> Program:
         b.input(value)
     fusions = Fusions(model.graph)
     for node in nodes:
-        b.layer = node.metadata_props.get("intcc.layer", "")
+        b.layer = layer_title(node.metadata_props.get("intcc.layer", ""))
         b.operator = node.op_type
         if node in fusions.absorbed:
             continue
@@ -122,4 +123,16 @@ def select(model: ir.Model, target: Target) -> Program:
             raise unsupported(node, "has no C form")
     _finish_outputs(b)
     merge_in_place(b.program)
+    _name_storages(b)
     return b.program
+
+
+def _name_storages(b: Builder) -> None:
+    """Replace the graph's names by identifiers; constants are public and carry the prefix."""
+    program = b.program
+    program.constants = [s for s in program.constants if s in set(program.storages())]
+    named = [s for s in program.storages() if s.place in (Place.ARENA, Place.FLASH)]
+    short = short_names(s.name for s in named)
+    for storage in named:
+        prefix = f"{program.name}_" if storage.place is Place.FLASH else ""
+        storage.name = b.names.unique(prefix + identifier(short[storage.name]))

@@ -91,24 +91,21 @@ def shape_text(dims: Iterable[Extent]) -> str:
     return f"[{', '.join(map(str, dims))}]"
 
 
-def arena_rows(program: Program, arena: Arena) -> list[dict[str, str | int]]:
+def arena_rows(program: Program, arena: Arena) -> list[str]:
     """Return the arena map: one row a region, with the value that first lives there."""
     shapes: dict[Storage, str] = {}
     for call in program.calls:
         for view in call.writes:
             shapes.setdefault(view.storage, shape_text(view.dims))
-    return [
-        {
-            "name": region.storage.name,
-            "offset": region.offset,
-            "size": region.size,
-            "first": region.first,
-            "last": region.last,
-            "what": f"{region.storage.c_type.removesuffix('_t')} "
-            + shapes.get(region.storage, f"[{region.storage.extent}], scratch"),
-        }
-        for region in arena.regions
-    ]
+    rows = []
+    width = max((len(r.storage.name) for r in arena.regions), default=0)
+    for position, r in enumerate(arena.regions):
+        scratch = f"[{r.storage.extent}], scratch"
+        what = f"{r.storage.c_type.removesuffix('_t')} {shapes.get(r.storage, scratch)}"
+        comma = "," if position + 1 < len(arena.regions) else " "
+        left = f"at_{r.storage.name}{' ' * (width - len(r.storage.name))} = {r.offset:>9}{comma}"
+        rows.append(f"{left} /* {r.size:>9} {r.first:>4} .. {r.last:<4} {what} */")
+    return rows
 
 
 def _dimensions(storage: Storage) -> str:
