@@ -13,7 +13,7 @@ from intcc.settings import Settings
 from intcc.staging import check_target, staged
 
 if TYPE_CHECKING:
-    from intcc.verify import Report
+    from intcc.verification import Report
 
 __all__ = ["compile", "load", "verify"]
 
@@ -70,11 +70,11 @@ def verify(folder: str | Path, *, progress: Progress | None = None, **options: A
     Args:
         folder: what `compile` wrote.
         progress: receives the course of the work.
-        options: fields of `intcc.verify.Options`.
+        options: fields of `intcc.verification.Options`.
 
     Returns:
         A report; `.ok` tells whether every check passed.
     """
-    from intcc.verify import verify_artifact
+    from intcc.verification import verify_artifact
 
     return verify_artifact(Artifact.open(folder), progress or Progress(), **options)

@@ -146,7 +146,7 @@ def test_import_is_light() -> None:
 def test_compiling_onnx_needs_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['transformers'] = None; "
-        "import intcc.api, intcc.build, intcc.verify, intcc.pipeline, intcc.cli"
+        "import intcc.api, intcc.build, intcc.verification, intcc.pipeline, intcc.cli"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -155,3 +155,11 @@ def test_task_choices_are_the_frontends() -> None:
     from intcc.frontends.source import TASKS
 
     assert set(CHOICES["task"]) == {"auto", *TASKS}
+
+
+def test_no_module_shadows_a_function() -> None:
+    """`import intcc.x` sets the attribute x of the package, whatever it was before."""
+    folder = Path(intcc.__file__).parent
+    for name in ("compile", "load", "verify"):
+        assert not (folder / name).exists()
+        assert not (folder / f"{name}.py").exists()

@@ -21,7 +21,7 @@ RANKS = (
     ("report",),
     ("build",),
     ("locate",),
-    ("evaluate", "verify", "support", "describe"),
+    ("evaluate", "verification", "support", "describe"),
     ("benchmark",),
     ("api",),
     ("commands",),

@@ -16,9 +16,9 @@ from intcc.backends.onnx.float_tail import add_float_tail
 from intcc.cli import main
 from intcc.runtime.ort import open_session, without_float_tail
 from intcc.specs import Scale
-from intcc.verify.float_c import compile_without_float, token_findings
-from intcc.verify.float_onnx import float_findings
-from intcc.verify.inputs import valid_positions
+from intcc.verification.float_c import compile_without_float, token_findings
+from intcc.verification.float_onnx import float_findings
+from intcc.verification.inputs import valid_positions
 
 
 def model(

@@ -17,7 +17,7 @@ from intcc.model import Runtime, open_runtime
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.compiler import find_compiler
 from intcc.runtime.ort import LEVELS
-from intcc.verify.inputs import valid_positions
+from intcc.verification.inputs import valid_positions
 
 __all__ = ["Difference", "Variant", "compare", "system_compiler", "variants"]
 

@@ -20,11 +20,11 @@ from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.compiler import find_compiler
 from intcc.runtime.native import NativeModel
-from intcc.verify.equality import Variant, compare, variants
-from intcc.verify.float_c import compile_without_float, generated_sources, token_findings
-from intcc.verify.float_onnx import count_tensors, float_findings, without_tail
-from intcc.verify.inputs import random_inputs
-from intcc.verify.report import Check, Report
+from intcc.verification.equality import Variant, compare, variants
+from intcc.verification.float_c import compile_without_float, generated_sources, token_findings
+from intcc.verification.float_onnx import count_tensors, float_findings, without_tail
+from intcc.verification.inputs import random_inputs
+from intcc.verification.report import Check, Report
 
 __all__ = ["Check", "Options", "Report", "verify_artifact"]
 
