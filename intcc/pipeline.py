@@ -108,7 +108,7 @@ def compile_graph(
     progress.stage("calibrate", len(samples))
     statistics = calibrate(model, list(samples), progress.advance)
     progress.stage("assign scales")
-    assign_scales(model, statistics, settings.observer)
+    assign_scales(model, statistics, settings.observer, _pixel_form(source))
     assign_units(model)
     progress.stage("lower")
     positions = int(model.metadata_props.get("intcc.max_positions", source.max_length or 1))
@@ -150,14 +150,28 @@ def _describe(integer: ir.Model, context: Lowering, source: SourceModel, positio
         value.metadata_props["intcc.range"] = f"{interval.min} {interval.max}"
 
 
+def _pixel_form(source: SourceModel) -> dict[str, QParams]:
+    """The form of image bytes: the normalisation of the source is their scale and zero."""
+    if source.image is None:
+        return {}
+    std, mean = np.asarray(source.image.std), np.asarray(source.image.mean)
+    scale = (source.image.rescale / std).reshape(-1, 1, 1)
+    zero = (mean / source.image.rescale).reshape(-1, 1, 1)
+    return {"pixel_values": QParams.of(scale, zero)}
+
+
 def _scale(value: ir.Value) -> Scale | None:
     scale = value.meta.get("scale")
     if scale is None:
         return None
-    if isinstance(scale, QParams):
-        dyadic = Dyadic.from_real(float(scale.scale.max()))
-        return Scale(dyadic.mul, dyadic.shift, int(np.rint(scale.zero.max())))
-    return Scale(1, round(-np.log2(float(scale))))
+    if not isinstance(scale, QParams):
+        return Scale(1, round(-np.log2(float(scale))))
+    largest = Dyadic.from_real(float(scale.scale.max()))
+    if scale.scale.size == 1:
+        return Scale(largest.mul, largest.shift, int(np.rint(scale.zero.max())))
+    mul = np.rint(scale.scale.ravel() * 2.0**largest.shift).astype(int).tolist()
+    zero = np.rint(np.broadcast_to(scale.zero, scale.scale.shape)).ravel().astype(int).tolist()
+    return Scale(tuple(mul), largest.shift, tuple(zero), axis=1)
 
 
 def _specs(

@@ -16,7 +16,16 @@ import onnx_ir as ir
 
 from intcc.qparams import Role
 
-__all__ = ["FLOAT_DOMAIN", "MOVEMENT", "Demand", "LinearSite", "constant", "demands", "linear_sites"]
+__all__ = [
+    "FLOAT_DOMAIN",
+    "MOVEMENT",
+    "Demand",
+    "LinearSite",
+    "constant",
+    "demands",
+    "linear_sites",
+    "live_nodes",
+]
 
 #: Model-local functions with float bodies, allowed until lowering.
 FLOAT_DOMAIN = "ai.intcc.float"
@@ -111,18 +120,56 @@ def _role(node: ir.Node, index: int) -> Role | None:
     return None
 
 
-def demands(graph: ir.Graph) -> dict[str, Demand]:
-    """Return what each value is needed for, by name."""
-    table: dict[str, Demand] = defaultdict(lambda: Demand(set()))
+def live_nodes(graph: ir.Graph) -> set[ir.Node]:
+    """Nodes that results depend on; the float mask of an attention node does not count."""
+    todo = [v.producer() for v in graph.outputs]
+    found: set[ir.Node] = set()
+    while todo:
+        node = todo.pop()
+        if node is None or node in found:
+            continue
+        found.add(node)
+        inputs = node.inputs[:3] if node.op_type == "Attention" else node.inputs
+        todo.extend(v.producer() for v in inputs if v is not None)
+    return found
+
+
+def _moved_inputs(graph: ir.Graph) -> set[str]:
+    """Names of float inputs and of what only moves their elements."""
+    names = {str(v.name) for v in graph.inputs if v.dtype == ir.DataType.FLOAT}
     for node in graph:
+        first = node.inputs[0] if node.inputs else None
+        if node.op_type in MOVEMENT and first is not None and str(first.name) in names:
+            floats = [v for v in node.inputs if v is not None and v.dtype == ir.DataType.FLOAT]
+            if len(floats) == 1:
+                names.update(str(v.name) for v in node.outputs)
+    return names
+
+
+def demands(graph: ir.Graph) -> dict[str, Demand]:
+    """Return what each value is needed for, by name.
+
+    Moving the elements of a model input asks of it what is asked of the moved value; elsewhere
+    movement works on the wide form.
+    """
+    table: dict[str, Demand] = defaultdict(lambda: Demand(set()))
+    for value in graph.outputs:
+        table[str(value.name)].wide = True
+    moved, live = _moved_inputs(graph), live_nodes(graph)
+    for node in reversed(graph):
+        if node not in live:
+            continue
+        through = node.op_type in MOVEMENT and all(str(v.name) in moved for v in node.outputs)
         for index, value in enumerate(node.inputs):
             if value is None or (node.op_type == "Attention" and index > 2):
                 continue
-            role = _role(node, index)
-            if role is None:
-                table[str(value.name)].wide = True
+            demand, role = table[str(value.name)], _role(node, index)
+            if role is not None:
+                demand.roles.add(role)
+            elif through:
+                for output in node.outputs:
+                    demand.roles |= table[str(output.name)].roles
+                    demand.wide |= table[str(output.name)].wide
             else:
-                table[str(value.name)].roles.add(role)
-    for value in graph.outputs:
-        table[str(value.name)].wide = True
+                demand.wide = True
     return table

@@ -15,15 +15,18 @@ Order      after calibrate; lowering reads what this pass writes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from intcc.errors import UnsupportedOperatorError
 from intcc.ops import gelu
-from intcc.passes.calibrate import Statistics
+from intcc.passes.calibrate import Statistics, float_session
 from intcc.passes.equivalences import smooth
 from intcc.qparams import QParams, Role
-from intcc.sites import Demand, LinearSite, demands, linear_sites
+from intcc.sites import MOVEMENT, Demand, LinearSite, demands, linear_sites
 
 __all__ = ["assign_scales"]
 
@@ -36,10 +39,15 @@ class _Assigner:
     """State of one run; every method writes the forms of one kind of value."""
 
     def __init__(
-        self, graph: ir.Graph, statistics: dict[str, Statistics], observer: str
+        self,
+        model: ir.Model,
+        statistics: dict[str, Statistics],
+        observer: str,
+        inputs: Mapping[str, QParams],
     ) -> None:
-        self.graph, self.statistics, self.observer = graph, statistics, observer
-        self.sites = linear_sites(graph)
+        self.model, self.graph = model, model.graph
+        self.statistics, self.observer, self.inputs = statistics, observer, inputs
+        self.sites = linear_sites(model.graph)
         self.consumers: dict[str, list[LinearSite]] = {}
         for site in self.sites.values():
             self.consumers.setdefault(str(site.x.name), []).append(site)
@@ -53,6 +61,9 @@ class _Assigner:
                 self.gelu(node)
             elif node.op_type == "MatMul" and str(node.outputs[0].name) and len(node.inputs) == 2:
                 self.product(node)
+        for value in self.graph.inputs:
+            if value.dtype == ir.DataType.FLOAT:
+                forms(value)[Role.LINEAR] = self.model_input(value)
         for value in self._values():
             demand = table.get(str(value.name), Demand(set()))
             if Role.LINEAR in demand.roles and Role.LINEAR not in forms(value):
@@ -71,8 +82,45 @@ class _Assigner:
     def _weights(self, value: ir.Value) -> Float:
         return np.concatenate([site.weight for site in self.consumers[str(value.name)]], axis=1)
 
+    def model_input(self, value: ir.Value) -> QParams:
+        """Take the declared form of a float input, else one that covers its calibration range."""
+        if str(value.name) in self.inputs:
+            return self.inputs[str(value.name)]
+        record = self.statistics[str(value.name)]
+        return QParams.affine(float(record.low.min()), float(record.high.max()))
+
+    def moved_input(self, value: ir.Value) -> QParams | None:
+        """Carry the form of a model input through data movement; None where there is none.
+
+        Scale and zero are sent through the float graph in place of the data, which moves them.
+        """
+        origin: ir.Value | None = value
+        while origin is not None and (node := origin.producer()) is not None:
+            origin = node.inputs[0] if node.op_type in MOVEMENT else None
+        if origin is None or origin.dtype != ir.DataType.FLOAT or origin is value:
+            return None
+        form = forms(origin)[Role.LINEAR]
+        assert origin.shape is not None
+        shape = [d if isinstance(d, int) else 1 for d in origin.shape]
+        session = float_session(self.model, [str(value.name)])
+        moved = []
+        for figure in (form.scale, form.zero):
+            feed = np.broadcast_to(figure, shape).astype(np.float32)
+            rows = session.run([str(value.name)], {str(origin.name): feed})[0]
+            rows = rows.reshape(-1, rows.shape[-1])
+            if (rows != rows[0]).any():
+                raise UnsupportedOperatorError(
+                    f"Value {str(value.name)!r}",
+                    "mixes channels of different scales along its rows",
+                    "Use one mean and standard deviation for all channels",
+                )
+            moved.append(rows[0].astype(np.float64))
+        return QParams.of(moved[0], moved[1], form.lo, form.hi)
+
     def linear_input(self, value: ir.Value) -> QParams:
         """Search smoothing strength and clipping on the products with the consumers' weights."""
+        if (moved := self.moved_input(value)) is not None:
+            return moved
         low, high = self._range(value)
         record = self.statistics[str(value.name)]
         if record.rows.shape[1] != self._weights(value).shape[0]:
@@ -138,7 +186,10 @@ def forms(value: ir.Value) -> dict[Role, QParams]:
 
 
 def assign_scales(
-    model: ir.Model, statistics: dict[str, Statistics], observer: str = "minmax"
+    model: ir.Model,
+    statistics: dict[str, Statistics],
+    observer: str = "minmax",
+    inputs: Mapping[str, QParams] | None = None,
 ) -> None:
     """Write the forms of all values.
 
@@ -146,5 +197,6 @@ def assign_scales(
         model: canonical float graph; values get `meta["forms"]`.
         statistics: from `calibrate`.
         observer: "minmax", "percentile" (99.99 %) or "mse".
+        inputs: forms of float inputs that the source declares, such as pixels.
     """
-    _Assigner(model.graph, statistics, observer).run()
+    _Assigner(model, statistics, observer, inputs or {}).run()

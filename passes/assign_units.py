@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from intcc.errors import RangeProofError
 from intcc.qparams import QParams, Role
-from intcc.sites import MOVEMENT, LinearSite, constant, linear_sites
+from intcc.sites import MOVEMENT, LinearSite, constant, linear_sites, live_nodes
 
 __all__ = ["FIXED_UNITS", "assign_units"]
 
@@ -134,7 +134,13 @@ def assign_units(model: ir.Model) -> None:
     graph = model.graph
     magnitudes, groups = _Magnitudes(graph), _Groups()
     values: dict[str, ir.Value] = {}
+    live = live_nodes(graph)
+    for value in graph.inputs:
+        if Role.LINEAR in value.meta.get("forms", {}):
+            magnitudes.table[str(value.name)] = _form_magnitude(value.meta["forms"][Role.LINEAR])
     for node in graph:
+        if node not in live:
+            continue
         top = magnitudes.node(node)
         shared = node.op_type in _SHARING and str(node.outputs[0].name) not in magnitudes.sites
         for value in [*node.inputs, *node.outputs]:

@@ -29,6 +29,7 @@ __all__ = ["Statistics", "calibrate", "float_session"]
 Float = npt.NDArray[np.float64]
 ROWS_KEPT = 768
 BINS = 2048
+PENDING_ROWS = 1024
 
 
 @dataclass
@@ -48,7 +49,8 @@ class Statistics:
     total: Float
     count: int = 0
     rows: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    second: npt.NDArray[np.float32] | None = None
+    second: Float | None = None
+    pending: list[npt.NDArray[np.float32]] = field(default_factory=list)
     histogram: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
     reach: float = 0.0
 
@@ -65,7 +67,16 @@ class Statistics:
     @property
     def moment(self) -> Float | None:
         """X^T X / count in float64."""
-        return None if self.second is None else self.second.astype(np.float64) / self.count
+        self._add_pending()
+        return None if self.second is None else self.second / self.count
+
+    def _add_pending(self) -> None:
+        """Add the waiting rows to the second moment: one large product instead of many small."""
+        if self.pending:
+            rows = np.concatenate(self.pending)
+            product = (rows.T @ rows).astype(np.float64)
+            self.second = product if self.second is None else self.second + product
+            self.pending = []
 
     def update(self, x: npt.NDArray[np.float32], quota: int, second: bool) -> None:
         """Take in a matrix of rows."""
@@ -78,8 +89,9 @@ class Statistics:
             pick = x if len(x) <= free else x[np.linspace(0, len(x) - 1, free).astype(int)]
             self.rows = np.concatenate([self.rows.reshape(-1, x.shape[1]), pick])
         if second:
-            product = x.T @ x
-            self.second = product if self.second is None else self.second + product
+            self.pending.append(x)
+            if sum(map(len, self.pending)) >= PENDING_ROWS:
+                self._add_pending()
         self._count_magnitudes(np.abs(x))
 
     def _count_magnitudes(self, magnitude: npt.NDArray[np.float32]) -> None:
@@ -90,7 +102,8 @@ class Statistics:
             half = self.histogram.reshape(-1, 2).sum(1)
             self.histogram = np.concatenate([half, np.zeros(BINS - len(half), np.int64)])
             self.reach *= 2
-        self.histogram += np.histogram(magnitude, bins=BINS, range=(0, self.reach))[0]
+        bins = np.minimum(magnitude.ravel() * (BINS / self.reach), BINS - 1).astype(np.int32)
+        self.histogram += np.bincount(bins, minlength=BINS)
 
     def percentile(self, fraction: float) -> float:
         """Return the magnitude below which `fraction` of the elements lie."""

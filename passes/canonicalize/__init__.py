@@ -55,6 +55,7 @@ IDIOMS: tuple[ir.passes.PassBase, ...] = (
     FoldLengthTables(),
     MergeConstantRows(),
     FuseAttention(),  # before RecognizeMasks, which looks at Attention's mask
+    common.CommonSubexpressionEliminationPass(),  # one mask for all layers
     RecognizeMasks(),
     MergeHeads(),
     RemoveDead(),

@@ -10,7 +10,8 @@ value that depends on the data only through `Shape` can be computed without any 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import onnx
@@ -19,7 +20,15 @@ from onnx.reference import ReferenceEvaluator
 
 from intcc.passes.canonicalize.graph import Array, constant, dims
 
-__all__ = ["BINDINGS", "NotEvaluableError", "concrete_shape", "evaluate", "run_node", "shape_only"]
+__all__ = [
+    "BINDINGS",
+    "NotEvaluableError",
+    "concrete_shape",
+    "evaluate",
+    "fit_dims",
+    "run_node",
+    "shape_only",
+]
 
 #: Extents at which shape values are observed: primes, so that products are told apart.
 BINDINGS: tuple[dict[str, int], ...] = (
@@ -65,6 +74,19 @@ def _bind(dim: ir.SymbolicDim, binding: Mapping[str, int]) -> int | None:
         return None
 
 
+def fit_dims(observed: Sequence[tuple[int, ...]]) -> list[int | str | None]:
+    """Return each dimension as the number, "batch" or "sequence" that explains all BINDINGS."""
+    fitted: list[int | str | None] = []
+    for extents in zip(*observed, strict=True):
+        names = [
+            n
+            for n in ("batch", "sequence")
+            if all(e == b[n] for e, b in zip(extents, BINDINGS, strict=True))
+        ]
+        fitted.append(extents[0] if len(set(extents)) == 1 else (names[0] if names else None))
+    return fitted
+
+
 def run_node(node: ir.Node, inputs: list[Array | None]) -> list[Array]:
     """Execute one standard node in numpy.
 
@@ -74,26 +96,43 @@ def run_node(node: ir.Node, inputs: list[Array | None]) -> list[Array]:
     if node.domain not in ("", "ai.onnx") or node.op_type in _RANDOM:
         raise NotEvaluableError(f"{node.domain}::{node.op_type}")
     _limit(node, inputs)
-    names = [f"i{k}" if x is not None else "" for k, x in enumerate(inputs)]
+    given = tuple(x is not None for x in inputs)
+    feeds = {f"i{k}": x for k, x in enumerate(inputs) if x is not None}
+    try:
+        evaluator = _evaluator(node, given)
+        with np.errstate(all="ignore"):
+            return [np.asarray(x) for x in evaluator.run(None, feeds)]
+    except Exception as error:  # numpy's and the evaluator's own, of every class
+        raise NotEvaluableError(f"{node.op_type}: {error}") from None
+
+
+#: Evaluators by node; building one costs far more than running it.
+_EVALUATORS: WeakKeyDictionary[ir.Node, tuple[str, ReferenceEvaluator]] = WeakKeyDictionary()
+
+
+def _evaluator(node: ir.Node, given: tuple[bool, ...]) -> ReferenceEvaluator:
+    """Return a runner of `node` whose inputs are i0, i1, ... where `given`."""
+    attributes = {name: str(a) for name, a in node.attributes.items()}
+    key = f"{node.op_type} {given} {attributes}"
+    known = _EVALUATORS.get(node)
+    if known is not None and known[0] == key:
+        return known[1]
     proto = ir.serde.serialize_node(node)
     del proto.input[:], proto.output[:]
-    proto.input.extend(names)
+    proto.input.extend(f"i{k}" if present else "" for k, present in enumerate(given))
     proto.output.extend(f"o{k}" for k in range(len(node.outputs)))
     proto.ClearField("metadata_props")
     graph = onnx.helper.make_graph(
         [proto],
         "node",
-        [onnx.ValueInfoProto(name=name) for name in names if name],
+        [onnx.ValueInfoProto(name=name) for name in proto.input if name],
         [onnx.ValueInfoProto(name=name) for name in proto.output],
     )
     version = node.version or (node.graph.opset_imports.get("") if node.graph else None) or 23
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", version)])
-    feeds = {n: x for n, x in zip(names, inputs, strict=True) if x is not None}
-    try:
-        with np.errstate(all="ignore"):
-            return [np.asarray(x) for x in ReferenceEvaluator(model).run(None, feeds)]
-    except Exception as error:  # numpy's and the evaluator's own, of every class
-        raise NotEvaluableError(f"{node.op_type}: {error}") from None
+    evaluator = ReferenceEvaluator(model)
+    _EVALUATORS[node] = (key, evaluator)
+    return evaluator
 
 
 def _limit(node: ir.Node, inputs: list[Array | None]) -> None:

@@ -21,11 +21,19 @@ import numpy as np
 import onnx_ir as ir
 
 from intcc.errors import ModelError
-from intcc.passes.canonicalize.evaluate import NotEvaluableError, evaluate, shape_only
+from intcc.passes.canonicalize.evaluate import (
+    BINDINGS,
+    NotEvaluableError,
+    evaluate,
+    fit_dims,
+    shape_only,
+)
 from intcc.passes.canonicalize.graph import (
     Array,
     add_initializer,
+    as_shape,
     constant,
+    dims,
     insert_before,
     replace,
 )
@@ -47,7 +55,6 @@ class FoldLengthTables(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Handle the last shape-only value of each chain: the one whose readers need data."""
         graph = model.graph
-        longest = int(model.metadata_props.get("intcc.max_positions", "0"))
         memo: dict[ir.Value, bool] = {}
         frontier = [
             out
@@ -60,6 +67,12 @@ class FoldLengthTables(ir.passes.InPlacePass):
             and shape_only(out, memo)
             and any(not shape_only(o, memo) for user in out.consumers() for o in user.outputs)
         ]
+        if frontier and _depends_on_length(frontier):
+            longest = int(model.metadata_props.get("intcc.max_positions", "0") or 0)
+            longest = longest or _longest_length(frontier)
+            model.metadata_props["intcc.max_positions"] = str(longest)
+        else:
+            longest = max(_CHECKED) + 1
         for value in frontier:
             self._fold(graph, value, longest)
         return ir.passes.PassResult(model, bool(frontier))
@@ -75,7 +88,6 @@ class FoldLengthTables(ir.passes.InPlacePass):
         )
 
     def _fold(self, graph: ir.Graph, value: ir.Value, longest: int) -> None:
-        longest = longest or _longest_length(value)
         table = _at(value, 1, longest)
         short = [_at(value, b, s) for b, s in zip((2, 3), _CHECKED, strict=True)]
         axes = [a for a in range(table.ndim) if len({t.shape[a] for t in (table, *short)}) > 1]
@@ -95,6 +107,8 @@ class FoldLengthTables(ir.passes.InPlacePass):
                     "depends on the sequence length in a way that is no table of positions",
                     "Report the model to us",
                 )
+        if value.shape is None or None in dims(value):
+            value.shape = as_shape(fit_dims([_at(value, **b).shape for b in BINDINGS]))
         self._emit(graph, value, table, length_axes, bool(batch_axes or collapsed))
 
     def _emit(
@@ -168,20 +182,29 @@ def _at(value: ir.Value, batch: int, sequence: int) -> Array:
         ) from None
 
 
-def _longest_length(value: ir.Value) -> int:
-    """Find the largest length at which `value` can be computed (its tables end somewhere)."""
+def _depends_on_length(values: list[ir.Value]) -> bool:
+    return any(_at(v, 1, _CHECKED[0]).shape != _at(v, 1, _CHECKED[1]).shape for v in values)
 
-    def fits(length: int) -> bool:
-        try:
-            evaluate(value, {"batch": 1, "sequence": length})
-        except NotEvaluableError:
-            return False
-        return True
 
-    low, high = max(_CHECKED) + 1, _LONGEST
-    if fits(high):
-        return high
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+def _longest_length(values: list[ir.Value]) -> int:
+    """Find the largest length at which all `values` can be computed: their tables end there."""
+    longest = _LONGEST
+    small = min(_CHECKED)
+    for value in sorted(values, key=lambda v: _at(v, 1, small).size):
+        axes = [a for a, extent in enumerate(_at(value, 1, small).shape) if extent == small]
+
+        def fits(length: int, value: ir.Value = value, axes: list[int] = axes) -> bool:
+            try:
+                shape = evaluate(value, {"batch": 1, "sequence": length}).shape
+            except NotEvaluableError:
+                return False
+            return all(shape[a] in (small, length) for a in axes)
+
+        if fits(longest):
+            continue
+        low, high = max(_CHECKED), longest
+        while low + 1 < high:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        longest = low
+    return longest

@@ -103,14 +103,12 @@ def _peel(value: ir.Value | None) -> tuple[ir.Node | None, list[Term], float]:
             rest, factor = _factor(node)
             if rest is None:
                 break
-            if terms and factor != 1.0:
-                break  # a scaled mask: not an attention as we know it
             scale *= factor
             value = rest
         elif node.op_type == "Add":
             side = _scores_side(node)
-            if side is None:
-                break
+            if side is None or scale != 1.0:
+                break  # a scale over the addends too: no attention as we know it
             other = node.inputs[1 - side]
             assert other is not None
             terms.append(("add", other))

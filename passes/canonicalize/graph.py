@@ -67,7 +67,8 @@ def fresh_name(graph: ir.Graph, stem: str) -> str:
 def add_initializer(graph: ir.Graph, stem: str, array: Array) -> ir.Value:
     """Register a new constant."""
     name = fresh_name(graph, stem)
-    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+    # np.ascontiguousarray would turn a scalar into a vector.
+    tensor = ir.tensor(np.array(array, order="C"), name=name)
     value = ir.Value(
         name=name,
         type=ir.TensorType(tensor.dtype),
@@ -116,6 +117,6 @@ def replace(graph: ir.Graph, old: ir.Value, new: ir.Value) -> None:
     ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
 
 
-def as_shape(extents: Sequence[int | str | None]) -> ir.Shape:
+def as_shape(extents: Sequence[Any]) -> ir.Shape:
     """Build a shape from numbers and symbol names."""
     return ir.Shape(list(extents))

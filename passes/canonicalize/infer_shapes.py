@@ -1,14 +1,28 @@
-"""Infer shapes: onnx's own inference, with the model's weights left out of the copy it makes.
+"""Infer shapes: onnx's own inference, then what it cannot know.
 
-Dimensions that the inference names itself ("unk__0") mean nothing and are dropped.
+onnx_ir leaves the model's weights out of the copy that is inferred. Dimensions that the inference
+names itself ("unk__0") mean nothing and are dropped. A value that is made by an Expand to
+computed extents, and any value that needs no data, gets its dimensions by observation: it is
+computed for several batches and lengths.
 
 Order      before each round of fold_constants and resolve_shapes.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
+
+from intcc.passes.canonicalize.evaluate import (
+    BINDINGS,
+    NotEvaluableError,
+    concrete_shape,
+    evaluate,
+    fit_dims,
+    shape_only,
+)
+from intcc.passes.canonicalize.graph import as_shape, dims
 
 __all__ = ["InferShapes"]
 
@@ -28,7 +42,38 @@ class InferShapes(ir.passes.InPlacePass):
             for out in node.outputs:
                 if out.shape is None or out.is_graph_output():
                     continue
-                for axis, dim in enumerate(out.shape):
-                    if isinstance(dim, ir.SymbolicDim) and str(dim.value).startswith("unk__"):
-                        out.shape[axis] = None
+                extents = dims(out)
+                named = [None if str(dim).startswith("unk__") else dim for dim in extents]
+                if named != extents:
+                    out.shape = ir.Shape(named)
+        self._observe(model.graph)
         return ir.passes.PassResult(model, result.modified)
+
+    @staticmethod
+    def _observe(graph: ir.Graph) -> None:
+        memo: dict[ir.Value, bool] = {}
+        for node in graph:
+            for out in node.outputs:
+                if out.shape is not None and None not in dims(out):
+                    continue
+                try:
+                    if node.op_type == "Expand":
+                        observed = [_expanded(node, binding) for binding in BINDINGS]
+                    elif shape_only(out, memo):
+                        observed = [evaluate(out, binding).shape for binding in BINDINGS]
+                    else:
+                        continue
+                    out.shape = as_shape(fit_dims(observed))
+                except (NotEvaluableError, ValueError):
+                    continue
+
+
+def _expanded(node: ir.Node, binding: dict[str, int]) -> tuple[int, ...]:
+    """Extents of Expand(x, shape): its operands broadcast together."""
+    x, shape = node.inputs
+    assert x is not None and shape is not None
+    extents = concrete_shape(x, binding)
+    if extents is None:
+        raise NotEvaluableError(f"shape of {x.name}")
+    target = tuple(int(v) for v in evaluate(shape, binding))
+    return np.broadcast_shapes(extents, target)

@@ -32,12 +32,12 @@ _GRID = np.linspace(-9, 9, 145, dtype=np.float32)
 
 def gelu(x: Array, approximate: str) -> Array:
     """Both forms of GELU in float64."""
-    z = x.astype(np.float64)
+    z: Array = x.astype(np.float64)
     if approximate == "tanh":
-        return 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
-    return (
-        0.5 * z * (1 + np.array([math.erf(v / math.sqrt(2)) for v in z.ravel()]).reshape(z.shape))
-    )
+        inner = math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)
+        return np.asarray(0.5 * z * (1 + np.tanh(inner)))
+    erf = np.array([math.erf(v / math.sqrt(2)) for v in z.ravel()]).reshape(z.shape)
+    return np.asarray(0.5 * z * (1 + erf))
 
 
 class RecognizeGelu(ir.passes.InPlacePass):

@@ -114,7 +114,7 @@ def _observe(mask: ir.Value, source: ir.Value | None) -> tuple[Array | None, boo
     """Return the bias seen at unmasked keys (None when it is zero) and whether keys are hidden."""
     bias: Array | None = None
     masked = False
-    for given in _probes(source is not None):
+    for given in _probes(source):
         batch, length = given.shape
         values = _run(mask, given)
         addend = np.where(values, 0.0, -np.inf) if values.dtype == bool else values
@@ -145,19 +145,32 @@ def _heads(addend: Array) -> int:
     return addend.shape[1] if addend.ndim == 4 else 1
 
 
-def _probes(masked: bool) -> list[Array]:
-    """Every mask of two, three and four tokens in pairs with its reverse, and longer ones."""
-    probes = [np.ones((2, 5), np.int64)]
-    if masked:
+def _probes(source: ir.Value | None) -> list[Array]:
+    """Every mask of two, three and four tokens in pairs with its reverse, and longer ones.
+
+    A graph of fixed extents gets 64 random masks of its own size.
+    """
+    generator = np.random.default_rng(0)
+    fixed = [d for d in dims(source) if isinstance(d, int)]
+    sizes = [(2, 5)]
+    if source is None:
+        return [np.ones(sizes[0], np.int64)]
+    if fixed:
+        batch, length = (
+            d if isinstance(d, int) else n for d, n in zip(dims(source), (2, 5), strict=True)
+        )
+        sizes = [(batch, length)]
+    probes = [np.ones(sizes[0], np.int64)]
+    if not fixed:
         for length in (2, 3, 4):
             for bits in itertools.product((0, 1), repeat=length):
                 if any(bits):
                     probes.append(np.array([bits, bits[::-1]], np.int64))
-        generator = np.random.default_rng(0)
-        for length in (7, 13):
-            rows = generator.integers(0, 2, (3, length))
-            rows[:, 0] = 1
-            probes.append(rows.astype(np.int64))
+        sizes = [(3, 7), (3, 13)]
+    for size in sizes * (64 if fixed else 1):
+        rows = generator.integers(0, 2, size)
+        rows[:, generator.integers(0, size[1])] = 1
+        probes.append(rows.astype(np.int64))
     return probes
 
 
@@ -218,7 +231,7 @@ def _shared_keys(graph: ir.Graph, source: ir.Value, node: ir.Node) -> ir.Value:
         (expand, "key_mask.all_queries", ["batch", 1, "sequence", "sequence"]),
     ):
         made.name = made.outputs[0].name = name
-        made.outputs[0].type, made.outputs[0].shape = boolean, ir.Shape(extents)
+        made.outputs[0].type, made.outputs[0].shape = boolean, as_shape(extents)
     shape.name = shape.outputs[0].name = "key_mask.shape"
     shape.outputs[0].type, shape.outputs[0].shape = ir.TensorType(ir.DataType.INT64), ir.Shape([4])
     return expand.outputs[0]

@@ -33,21 +33,8 @@ from intcc.passes.canonicalize.graph import (
 
 __all__ = ["RecognizeNorms"]
 
-_STEPS = set(
-    [
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Pow",
-        "Sqrt",
-        "Reciprocal",
-        "ReduceMean",
-        "Neg",
-        "Identity",
-        "Cast",
-    ]
-)
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Reciprocal", "ReduceMean")
+_STEPS = frozenset((*_ARITHMETIC, "Neg", "Identity", "Cast"))
 #: Steps from the square root back to x, and forward to the unweighted result.
 _BACK, _FORWARD = 6, 3
 
@@ -101,7 +88,7 @@ def _normalized(x: Array, epsilon: float, centred: bool) -> Array:
     z = x.astype(np.float64)
     if centred:
         z = z - z.mean(-1, keepdims=True)
-    return z / np.sqrt((z * z).mean(-1, keepdims=True) + epsilon)
+    return np.asarray(z / np.sqrt((z * z).mean(-1, keepdims=True) + epsilon))
 
 
 def _sources(root: ir.Node) -> list[ir.Value]:

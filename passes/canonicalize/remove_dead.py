@@ -18,7 +18,9 @@ class RemoveDead(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Run onnx_ir's passes, then drop unread initializers."""
         modified = bool(common.RemoveUnusedNodesPass()(model).modified)
-        modified |= bool(common.RemoveUnusedFunctionsPass()(model).modified)
+        used = {node.op_identifier() for node in model.graph}
+        for identifier in [key for key in model.functions if key not in used]:
+            del model.functions[identifier]
         for name, value in list(model.graph.initializers.items()):
             if not value.consumers() and not value.is_graph_output():
                 del model.graph.initializers[name]

@@ -105,6 +105,7 @@ class ResolveShapes(ir.passes.InPlacePass):
         except (NotEvaluableError, ValueError):
             return False
         replace(graph, node.outputs[0], x)
+        graph.remove(node, safe=True)
         return True
 
 

@@ -27,8 +27,8 @@ from intcc.passes.lowering.linear import lower_matmul
 from intcc.passes.lowering.movement import InputProducer, lower_movement
 from intcc.passes.lowering.norm import lower_norm
 from intcc.passes.lowering.pooling import lower_pooling
-from intcc.qparams import QParams
-from intcc.sites import MOVEMENT
+from intcc.qparams import QParams, Role
+from intcc.sites import MOVEMENT, live_nodes
 
 __all__ = ["RULES", "lower"]
 
@@ -94,20 +94,6 @@ def _materialise(ctx: Lowering, node: ir.Node) -> None:
                 ctx.wide(value)
 
 
-def _live(graph: ir.Graph) -> set[ir.Node]:
-    """Nodes that results depend on; the float mask of an attention node does not count."""
-    todo = [v.producer() for v in graph.outputs]
-    found: set[ir.Node] = set()
-    while todo:
-        node = todo.pop()
-        if node is None or node in found:
-            continue
-        found.add(node)
-        inputs = node.inputs[:3] if node.op_type == "Attention" else node.inputs
-        todo.extend(v.producer() for v in inputs if v is not None)
-    return found
-
-
 def _nearest(kind: str) -> str:
     from difflib import get_close_matches
 
@@ -119,6 +105,7 @@ def _inputs(ctx: Lowering, model: ir.Model) -> None:
     for value in model.graph.inputs:
         if value.dtype == ir.DataType.FLOAT:
             made = ctx.add_input(value, ir.DataType.UINT8, Interval.of(0, 255))
+            made.meta["scale"] = value.meta["forms"][Role.LINEAR]
             ctx.producers[str(value.name)] = InputProducer(ctx, value, made)
         else:
             assert value.dtype is not None
@@ -152,7 +139,7 @@ def _record_scales(ctx: Lowering) -> None:
     for value in [*ctx.graph.inputs, *(v for n in ctx.graph for v in n.outputs)]:
         scale = value.meta.get("scale")
         if isinstance(scale, QParams):
-            text = {"scale": np.atleast_1d(scale.scale).tolist(), "zero": np.atleast_1d(scale.zero).tolist()}
+            text = {"scale": scale.scale.ravel().tolist(), "zero": scale.zero.ravel().tolist()}
             value.metadata_props["intcc.scale"] = json.dumps(text)
         elif scale is not None:
             value.metadata_props["intcc.scale"] = f"1/2^{round(-np.log2(float(scale)))}"
@@ -174,7 +161,7 @@ def lower(
     """
     ctx = Lowering(model, statistics, max_length, compensation=compensation, dynamic=dynamic)
     _inputs(ctx, model)
-    live = _live(model.graph)
+    live = live_nodes(model.graph)
     for node in model.graph:
         if node in live and _is_float(node):
             _register(ctx, node)
