@@ -2,6 +2,7 @@
 
     Linear -> Gelu          the activation runs in the epilogue of the product
     LinearWide -> Add       the product is added onto the residual stream
+    LinearDynamic -> Add    likewise
 
 Both need a value with one reader that is no output of the model. The fused call stands where the
 second node stood, when all operands of both exist.
@@ -44,7 +45,7 @@ class Fusions:
             follower: ir.Node | None = None
             if node.op_type == "Linear":
                 follower = _sole_reader(node.outputs[0], "Gelu")
-            elif node.op_type == "LinearWide":
+            elif node.op_type in ("LinearWide", "LinearDynamic"):
                 follower = _sole_reader(node.outputs[0], "Add")
                 if follower is not None and not self._residual(node, follower):
                     follower = None

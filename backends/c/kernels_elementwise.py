@@ -124,8 +124,15 @@ def widen(b: Builder, node: ir.Node) -> None:
 def rescale(b: Builder, node: ir.Node) -> None:
     """Emit y = clip(rsh(x * mul, shift), lo, hi)."""
     x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
-    mul, shift, lo, hi = (b.scalar(v) for v in node.inputs[1:5])
-    pointwise(b, "rescale", "rescale", x, y, [x.extent], [mul, shift, lo, hi])
+    stem = str(node.outputs[0].name)
+    mul, mul_argument = b.vector(b.constant(node.inputs[1]), "mul", f"{stem}.mul")
+    shift, lo, hi = (b.scalar(v) for v in node.inputs[2:5])
+    rows, columns = _per_channel(b, node, x, [mul])
+    if not columns.static:
+        rows, columns = rows * columns, Extent(1)
+    name = f"rescale_c{columns}_{mul.code}"
+    parameters = {"columns": str(columns), "mul": mul}
+    pointwise(b, "rescale", name, x, y, [rows], [mul_argument, shift, lo, hi], parameters)
 
 
 def relu(b: Builder, node: ir.Node) -> None:

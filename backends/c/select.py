@@ -8,7 +8,9 @@ import onnx_ir as ir
 
 from intcc.backends.c import (
     kernels_attention,
+    kernels_dynamic,
     kernels_elementwise,
+    kernels_gate,
     kernels_gelu,
     kernels_linear,
     kernels_rows,
@@ -38,23 +40,31 @@ OPERATORS: Mapping[str, Rule] = {
     "Add": kernels_elementwise.add,
     "Affine": kernels_elementwise.affine,
     "Attention": kernels_attention.attention,
+    "BatchMatMul": kernels_dynamic.batch_matmul,
+    "DynamicQuantize": kernels_dynamic.dynamic_quantize,
     "Embedding": kernels_rows.embedding,
     "Gelu": kernels_gelu.gelu,
     "KeyMask": _key_mask,
     "L2Normalize": kernels_rows.l2_normalize,
     "LayerNorm": kernels_rows.layer_norm,
     "Linear": kernels_linear.linear,
+    "LinearDynamic": kernels_dynamic.linear_dynamic,
     "LinearWide": kernels_linear.linear_wide,
     "MeanPool": kernels_rows.mean_pool,
     "Quantize": kernels_elementwise.quantize,
     "RMSNorm": kernels_rows.rms_norm,
     "Relu": kernels_elementwise.relu,
     "Rescale": kernels_elementwise.rescale,
+    "Sigmoid": kernels_gate.sigmoid,
+    "Silu": kernels_gate.silu,
+    "Softmax": kernels_gate.softmax,
+    "Tanh": kernels_gate.tanh,
     "Widen": kernels_elementwise.widen,
 }
 _FUSED: Mapping[str, FusedRule] = {
-    "Gelu": kernels_linear.linear_gelu,
-    "Add": kernels_linear.linear_wide_add,
+    "Linear+Gelu": kernels_linear.linear_gelu,
+    "LinearWide+Add": kernels_linear.linear_wide_add,
+    "LinearDynamic+Add": kernels_dynamic.linear_dynamic_add,
 }
 #: Operands that C does not read, because every token is valid.
 _MASKS = {"KeyMask": (0,), "MeanPool": (1,)}
@@ -114,7 +124,7 @@ def select(model: ir.Model, target: Target) -> Program:
             continue
         if node in fusions.partner:
             b.operator = f"{fusions.partner[node].op_type}+{node.op_type}"
-            _FUSED[node.op_type](b, fusions.partner[node], node)
+            _FUSED[b.operator](b, fusions.partner[node], node)
         elif node.domain == DIALECT and node.op_type in OPERATORS:
             OPERATORS[node.op_type](b, node)
         elif node.domain == "" and node.op_type in MOVEMENT:

@@ -1,0 +1,107 @@
+"""Kernel rules for per-row scales and for products of two computed matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from intcc.backends.c.builder import Builder, unsupported
+from intcc.backends.c.kernels_linear import packed_weight, tile_kernel
+from intcc.backends.c.program import Argument, InPlace, Kernel, View
+from intcc.backends.c.shapes import ONE, product
+from intcc.ops import rows as norm
+
+__all__ = ["batch_matmul", "dynamic_quantize", "linear_dynamic", "linear_dynamic_add"]
+
+
+def dynamic_quantize(b: Builder, node: ir.Node) -> None:
+    """Emit q, m, k of every row."""
+    x = b.view(node.inputs[0])
+    q, m, k = (b.result(v) for v in node.outputs)
+    if not x.columns.static:
+        raise unsupported(node, "has rows of variable length")
+    parameters = {"columns": str(x.columns), "row_bits": norm.ROW_BITS}
+    kernel = Kernel("ops/dynamic_quantize", f"dynamic_quantize_c{x.columns}", parameters)
+    b.call(kernel, [x.rows, x, q, m, k], [q, m, k], note=f"[{x.rows}, {x.columns}]")
+
+
+def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
+    q, m, k = (b.view(v) for v in node.inputs[:3])
+    weight = b.constant(node.inputs[3])
+    inner, columns = weight.shape
+    stem = str(node.outputs[0].name)
+    mul, mul_argument = b.vector(b.constant(node.inputs[4]), "mul", f"{stem}.mul")
+    shift = b.scalar(node.inputs[5])
+    bias, bias_argument = b.vector(b.constant(node.inputs[6]), "bias", f"{stem}.bias")
+    tile, height = tile_kernel(b, inner, q.rows)
+    center = b.flash_view(128 * weight.astype(np.int32).sum(0, dtype=np.int32), f"{stem}.center")
+
+    def kernel(suffix: str, declaration: str, addend: str, assign: str) -> Kernel:
+        name = f"linear_dynamic_{inner}x{columns}_{mul.code}{bias.code}{suffix}"
+        parameters = {
+            "k": inner,
+            "n": columns,
+            "rows": height,
+            "tile": b.target.tile,
+            "tile_kernel": tile.name,
+            "mul": mul,
+            "bias": bias,
+            "residual": declaration,
+            "addend": addend,
+            "assign": assign,
+            "in_place": assign == "+=",
+            "remark": " + residual[r][n]" if addend else "",
+        }
+        if height != b.target.rows:
+            name += f"_r{height}"
+        return Kernel("ops/linear_dynamic", name, parameters, (tile,), 4 * height * b.target.tile)
+
+    head: list[Argument] = [
+        q.rows, q, m, k, packed_weight(b, node.inputs[3]), center, mul_argument, shift,
+        bias_argument,
+    ]  # fmt: skip
+    note, macs = f"[{q.rows}, {inner}] x [{inner}, {columns}]", q.rows * (inner * columns)
+    if residual is None:
+        b.call(kernel("", "", "", "="), [*head, y], [y], note=note, macs=macs)
+        return
+    apart = kernel("_add", "const int32_t *restrict residual, ", " + residual[at + j]", "=")
+    onto = InPlace(residual, kernel("_onto", "", "", "+="), (*head, y))
+    b.call(apart, [*head, residual, y], [y], note=note, macs=macs, in_place=[onto])
+
+
+def linear_dynamic(b: Builder, node: ir.Node) -> None:
+    """Emit y = clip(rsh((q - 128) @ weight * m * mul, shift - k) + bias)."""
+    _linear_dynamic(b, node, b.result(node.outputs[0]), None)
+
+
+def linear_dynamic_add(b: Builder, node: ir.Node, add: ir.Node) -> None:
+    """LinearDynamic and the Add after it."""
+    other = add.inputs[1] if add.inputs[0] is node.outputs[0] else add.inputs[0]
+    _linear_dynamic(b, node, b.result(add.outputs[0]), b.view(other))
+
+
+def batch_matmul(b: Builder, node: ir.Node) -> None:
+    """Emit y = (a - zero) @ (b - 128), matrix by matrix."""
+    left, right, y = b.view(node.inputs[0]), b.view(node.inputs[2]), b.result(node.outputs[0])
+    rows, inner, columns = left.dims[-2], left.dims[-1], right.dims[-1]
+    count = product(y.dims[:-2])
+    step = right.dims[-2] * columns
+    if product(left.dims[:-2]) != count or product(right.dims[:-2]) not in (ONE, count):
+        raise unsupported(node, "repeats its left operand")
+    if product(right.dims[:-2]) == ONE:
+        # One right matrix for all: the left ones are one tall matrix.
+        rows, count = rows * count, ONE
+    stem = str(node.outputs[0].name)
+    packed = b.storage(f"{stem}.packed", np.int16, inner * columns, scratch=True)
+    line = b.storage(f"{stem}.line", np.int16, inner, scratch=True)
+    views = [View(s, (s.extent,)) for s in (packed, line)]
+    zero = b.scalar(node.inputs[1])
+    arguments: list[Argument] = [count, rows, inner, columns, step, left, zero, right, *views, y]
+    b.call(
+        Kernel("ops/batch_matmul", "batch_matmul"),
+        arguments,
+        [y],
+        note=f"{count} x [{rows}, {inner}] x [{inner}, {columns}]",
+        macs=count * rows * inner * columns,
+        scratch=[packed, line],
+    )

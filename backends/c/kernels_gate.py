@@ -1,0 +1,44 @@
+"""Kernel rules for the exponential family: Softmax, Sigmoid, Tanh, Silu."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from intcc.backends.c.builder import Builder
+from intcc.backends.c.kernels_elementwise import pointwise
+from intcc.backends.c.program import Kernel
+
+__all__ = ["sigmoid", "silu", "softmax", "tanh"]
+
+_EXPONENTIAL = Kernel("kernels/exponential", "exponential")
+_LOGISTIC = Kernel("kernels/logistic", "logistic", needs=(_EXPONENTIAL,))
+_GATE = Kernel("kernels/gate", "gate", needs=(_LOGISTIC,))
+
+
+def _curve(b: Builder, node: ir.Node, template: str, needed: Kernel) -> None:
+    x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
+    mul, shift = b.scalar(node.inputs[1]), b.scalar(node.inputs[2])
+    pointwise(b, template, template, x, y, [x.extent], [mul, shift], needs=(needed,))
+
+
+def sigmoid(b: Builder, node: ir.Node) -> None:
+    """Emit y = 1 / (1 + e**-x), Q15."""
+    _curve(b, node, "sigmoid", _GATE)
+
+
+def silu(b: Builder, node: ir.Node) -> None:
+    """Emit y = x / (1 + e**-x)."""
+    _curve(b, node, "silu", _GATE)
+
+
+def tanh(b: Builder, node: ir.Node) -> None:
+    """Emit y = tanh(x), Q15."""
+    _curve(b, node, "tanh", _LOGISTIC)
+
+
+def softmax(b: Builder, node: ir.Node) -> None:
+    """Emit y = e**x / sum of a row, Q15."""
+    x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
+    mul, shift = b.scalar(node.inputs[1]), b.scalar(node.inputs[2])
+    head, tail = [x.rows, x.columns], [mul, shift]
+    pointwise(b, "softmax", "softmax", x, y, head, tail, needs=(_EXPONENTIAL,))
