@@ -1,0 +1,55 @@
+"""Silu: every exponent of both signs, error against float."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from intcc.ops.silu import OPERATOR, parameters
+from tests.ops.harness import (
+    check,
+    constants,
+    generator,
+    i32,
+    i64,
+    integers,
+    operand,
+    proved,
+    refuses,
+)
+
+LIMIT = 2**31 - 1
+
+
+def test_every_exponent_of_both_signs() -> None:
+    x = i32(np.arange(-17 * 4096 - 5, 17 * 4096 + 6))
+    (y,) = check(OPERATOR, x, i64(2), i64(1))
+    exact = x / (1 + 2.0 ** (-x / 4096))
+    assert (np.abs(y - exact) <= 0.5 + 5.0e-5 * np.abs(x)).all()
+
+
+@pytest.mark.parametrize("unit", [2.0**-20, 0.001, 0.3])
+def test_units(unit: float) -> None:
+    x = i32(np.rint(generator(1).normal(0, 4, (3, 5, 60)) / unit))
+    (y,) = check(OPERATOR, x, *parameters(unit))
+    exact = x / (1 + np.exp(-x * unit))
+    assert (np.abs(y - exact) <= 0.5 + 9e-5 * np.abs(x)).all()
+
+
+def test_extremes_and_bounds() -> None:
+    x = i32(integers(generator(2), -LIMIT, LIMIT, (4, 60)))
+    inputs = (x, i64(2**31 - 1), i64(62))
+    check(OPERATOR, *inputs)
+    proved(OPERATOR, [operand(-LIMIT, LIMIT, 4, 60), *constants(*inputs[1:])], inputs)
+
+
+@pytest.mark.parametrize(
+    ("lo", "mul", "shift", "message"),
+    [
+        (-(2**31), 1, 1, "Silu input ranges over"),
+        (0, -1, 1, "Silu constants break C1"),
+        (0, 1, 0, "Silu constants break C1"),
+    ],
+)
+def test_violations_are_refused(lo: int, mul: int, shift: int, message: str) -> None:
+    refuses(OPERATOR, operand(lo, 1, 2), *constants(i64(mul), i64(shift)), match=message)
