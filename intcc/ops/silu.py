@@ -5,7 +5,7 @@
 Constraints
     (C1) |x| < 2**31, 0 <= mul < 2**31, 1 <= shift <= 62
 Error
-    |y - exact| <= 1/2 + 5.0e-5 |x|; the tail vanishes where 2**15 * sigmoid(x) < 1/2
+    |y - exact| <= 1/2 + 5.6e-5 |x|; the tail vanishes where 2**15 * sigmoid(x) < 1/2
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
 Constraints
     (C1) |x| < 2**31, 0 <= mul < 2**31, 1 <= shift <= 62
 Error
-    |y / 2**15 - exact| <= 8.5e-5, rounding of (mul, shift) apart
+    |y / 2**15 - exact| <= 8.0e-5 for a given exponent, 9.6e-5 with its rounding to Q12
 """
 
 from __future__ import annotations

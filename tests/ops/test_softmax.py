@@ -33,7 +33,23 @@ def test_error_against_float(n: int, spread: float) -> None:
     (y,) = check(OPERATOR, x, *parameters(unit))
     check(OPERATOR, x[None, :, :], *parameters(unit))
     exact = softmax(x * unit)
-    assert (np.abs(y / 2**15 - exact) <= 2.0**-16 + 5e-5 * exact.max(-1, keepdims=True)).all()
+    top = exact.max(-1, keepdims=True)
+    limit = 2.0**-16 + 1.8e-4 * exact + 2.5e-5 * top * (1 + n * exact)
+    assert (np.abs(y / 2**15 - exact) <= limit).all()
+
+
+def test_masked_elements_change_nothing() -> None:
+    x = i32([[5, -(2**28) + 5, 7, -(2**28)]])
+    (y,) = check(OPERATOR, x, *parameters(0.001))
+    (alone,) = check(OPERATOR, x[:, ::2], *parameters(0.001))
+    assert (y == [[alone[0, 0], 0, alone[0, 1], 0]]).all()
+
+
+@pytest.mark.parametrize("unit", [1e-6, 0.3])
+def test_the_longest_row_sums_to_one(unit: float) -> None:
+    x = i32(generator(5).integers(-30, 31, (1, LONGEST)))
+    (y,) = check(OPERATOR, x, *parameters(unit))
+    assert abs(int(y.sum()) - 2**15) <= LONGEST / 2
 
 
 def test_extremes_and_bounds() -> None:
