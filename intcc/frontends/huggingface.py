@@ -14,12 +14,13 @@ from typing import Any
 from intcc.errors import ModelError, ToolError
 from intcc.frontends.sentence_transformers import read_json, read_pooling
 from intcc.frontends.source import (
-    DEFAULT_MAX_LENGTH,
     TASKS,
     ImageSpec,
     SourceModel,
     file_digest,
     identifier,
+    image_spec,
+    resolve_max_length,
 )
 from intcc.frontends.tokenizer import TextTokenizer, tokenizer_files
 
@@ -166,12 +167,9 @@ def _load_torch(folder: Path, task: str, allow_pickle: bool) -> Any:
         "trust_remote_code": False,
     }
     try:
-        try:
-            model, info = loader.from_pretrained(folder, attn_implementation=ATTENTION, **options)
-        except ValueError as error:
-            if "attention" not in str(error).lower():
-                raise
-            # Families with attention code of their own; it is recognised after the trace.
+        model, info = loader.from_pretrained(folder, attn_implementation=ATTENTION, **options)
+        if not getattr(model, "_supports_attention_backend", False):
+            # Attention code of the family's own: it is recognised after the trace.
             model, info = loader.from_pretrained(folder, attn_implementation="eager", **options)
     except Exception as error:  # whatever a damaged folder makes transformers raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -204,30 +202,10 @@ def _load_torch(folder: Path, task: str, allow_pickle: bool) -> Any:
 _POOLED = ("text-classification", "image-classification")
 
 
-def _image_spec(folder: Path, config: dict[str, Any]) -> ImageSpec:
+def _config_image(folder: Path, config: dict[str, Any]) -> ImageSpec:
     size = config.get("image_size", 224)
     height, width = (size, size) if isinstance(size, int) else (size[0], size[1])
-    channels = int(config.get("num_channels", 3))
-    path = folder / "preprocessor_config.json"
-    p = read_json(path) if path.is_file() else {}
-    half = [0.5] * channels
-    normalize = p.get("do_normalize", True)
-    mean = p.get("image_mean", half) if normalize else [0.0] * channels
-    std = p.get("image_std", half) if normalize else [1.0] * channels
-    rescale = float(p.get("rescale_factor", 1 / 255)) if p.get("do_rescale", True) else 1.0
-    return ImageSpec(channels, int(height), int(width), tuple(mean), tuple(std), rescale)
-
-
-def _max_length(requested: int | None, own: int | None, limit: int) -> int:
-    """Tokens per sample: as asked, else the tokenizer's, else 128; never above the model's."""
-    if requested is not None and (requested < 1 or (limit and requested > limit)):
-        raise ModelError(
-            f"--max-length {requested}",
-            f"is outside the model's range of 1 to {limit}" if limit else "is below 1",
-            "Choose a length that the position table holds",
-        )
-    length = requested or own or DEFAULT_MAX_LENGTH
-    return min(length, limit) if limit else length
+    return image_spec(folder, int(config.get("num_channels", 3)), int(height), int(width))
 
 
 def _model_name(folder_name: str, config: dict[str, Any]) -> str:
@@ -260,13 +238,13 @@ def load_folder(
         if code in types
     ]
     tokens = folder / "tokenizer.json"
-    image = _image_spec(folder, config) if task.startswith("image-") else None
+    image = _config_image(folder, config) if task.startswith("image-") else None
     tokenizer = TextTokenizer(tokens) if tokens.is_file() and image is None else None
     with tracing.quiet(), tracing.registered_attention():
         model = _load_torch(folder, task, allow_pickle)
         limit = 0 if image else tracing.max_positions(model)
         own = tokenizer.own_length if tokenizer else None
-        length = 0 if image else _max_length(max_length, own, limit)
+        length = 0 if image else resolve_max_length(max_length, own, limit)
         shape = (image.channels, image.height, image.width) if image else None
         if task != "sentence-embedding":
             pooling = None
@@ -276,9 +254,10 @@ def load_folder(
             "intcc.task": task,
             "intcc.name": name,
             "intcc.max_length": str(length),
-            "intcc.max_positions": str(limit),
         }
     )
+    if limit:
+        graph.metadata_props["intcc.max_positions"] = str(limit)
     files = sorted(p for p in folder.rglob("*") if p.suffix in (".json", ".safetensors", ".bin"))
     return SourceModel(
         model=graph,

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from intcc.errors import CalibrationError
+from intcc.errors import CalibrationError, ModelError
+from intcc.frontends.sentence_transformers import read_json
 from intcc.frontends.tokenizer import TextTokenizer
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "SourceModel",
     "file_digest",
     "identifier",
+    "image_spec",
+    "resolve_max_length",
 ]
 
 #: Tasks that `--task` accepts, each with the name of its output.
@@ -125,3 +128,30 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal text."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def image_spec(folder: Path, channels: int, height: int, width: int) -> ImageSpec:
+    """Return the pixel normalisation that preprocessor_config.json asks for, else 0.5 and 0.5."""
+    path = folder / "preprocessor_config.json"
+    p = read_json(path) if path.is_file() else {}
+    half, normalize = [0.5] * channels, p.get("do_normalize", True)
+    mean = p.get("image_mean", half) if normalize else [0.0] * channels
+    std = p.get("image_std", half) if normalize else [1.0] * channels
+    rescale = float(p.get("rescale_factor", 1 / 255)) if p.get("do_rescale", True) else 1.0
+    return ImageSpec(channels, height, width, tuple(mean), tuple(std), rescale)
+
+
+def resolve_max_length(requested: int | None, own: int | None, limit: int) -> int:
+    """Tokens per sample: as asked, else the tokenizer's, else 128; never above `limit` (0: none).
+
+    Raises:
+        ModelError: the request is outside the range.
+    """
+    if requested is not None and (requested < 1 or (limit and requested > limit)):
+        raise ModelError(
+            f"--max-length {requested}",
+            f"is outside the model's range of 1 to {limit}" if limit else "is below 1",
+            "Choose a length that the position table holds",
+        )
+    length = requested or own or DEFAULT_MAX_LENGTH
+    return min(length, limit) if limit else length

@@ -43,22 +43,28 @@ SETTLE: tuple[ir.passes.PassBase, ...] = (
     FoldConstants(),
     ResolveShapes(),
     SimplifyMovement(),
+    RemoveDead(),  # a dead Shape would count as a reader
+)
+#: What needs no data: afterwards more shapes are known.
+TABLES: tuple[ir.passes.PassBase, ...] = (
+    RecognizePositions(),  # what is then left of positions depends on the length alone
+    FoldLengthTables(),
+    MergeConstantRows(),
 )
 #: Once, in this order, on a graph with known shapes and folded constants.
 IDIOMS: tuple[ir.passes.PassBase, ...] = (
+    RecognizePooling(),
     RecognizeGelu(),
     RecognizeNorms(),
     SplitGemm(),
     UnfoldPatches(),
-    RecognizePooling(),  # before FoldLengthTables: the mask's Expand belongs to the pooling
-    RecognizePositions(),  # what is then left of positions depends on the length alone
-    FoldLengthTables(),
-    MergeConstantRows(),
     FuseAttention(),  # before RecognizeMasks, which looks at Attention's mask
     common.CommonSubexpressionEliminationPass(),  # one mask for all layers
     RecognizeMasks(),
+    RemoveDead(),  # before MergeHeads: what is replaced must have no other reader
     MergeHeads(),
     RemoveDead(),
+    InferShapes(),  # shapes of what the idioms made
     AddFloatFunctions(),
     common.NameFixPass(),
     CheckGrammar(),
@@ -70,7 +76,8 @@ MAX_ROUNDS = 200
 def canonicalize(model: ir.Model) -> ir.Model:
     """Bring `model` (changed in place) to the canonical FLOAT grammar.
 
-    Reads the metadata that frontends write: intcc.task, intcc.max_positions.
+    Reads the metadata that frontends write (intcc.task, intcc.max_positions), and writes the
+    length at which the position tables end into intcc.max_positions.
 
     Raises:
         ModelError: the model does something that no canonical form can say.
@@ -78,14 +85,17 @@ def canonicalize(model: ir.Model) -> ir.Model:
     """
     for step in PREPARE:
         step(model)
-    for _ in range(MAX_ROUNDS):
-        if not any([step(model).modified for step in SETTLE[1:]] if _infer(model) else []):
-            break
+    _settle(model)
+    for step in TABLES:
+        step(model)
+    _settle(model)
     for step in IDIOMS:
         step(model)
     return model
 
 
-def _infer(model: ir.Model) -> bool:
-    SETTLE[0](model)
-    return True
+def _settle(model: ir.Model) -> None:
+    for _ in range(MAX_ROUNDS):
+        modified = [bool(step(model).modified) for step in SETTLE]
+        if not any(modified):
+            return

@@ -187,10 +187,13 @@ def _depends_on_length(values: list[ir.Value]) -> bool:
 
 
 def _longest_length(values: list[ir.Value]) -> int:
-    """Find the largest length at which all `values` can be computed: their tables end there."""
+    """Find the largest length at which all `values` can be computed: their tables end there.
+
+    Tables with two axes of that length (biases) come last, when the end is mostly known.
+    """
     longest = _LONGEST
     small = min(_CHECKED)
-    for value in sorted(values, key=lambda v: _at(v, 1, small).size):
+    for value in sorted(values, key=lambda v: _at(v, 1, small).shape.count(small)):
         axes = [a for a, extent in enumerate(_at(value, 1, small).shape) if extent == small]
 
         def fits(length: int, value: ir.Value = value, axes: list[int] = axes) -> bool:

@@ -37,7 +37,8 @@ class InferShapes(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Infer, then drop the names that inference made up."""
-        result = self._inference(model)
+        before = _knowledge(model.graph)
+        self._inference(model)
         for node in model.graph:
             for out in node.outputs:
                 if out.shape is None or out.is_graph_output():
@@ -47,7 +48,7 @@ class InferShapes(ir.passes.InPlacePass):
                 if named != extents:
                     out.shape = ir.Shape(named)
         self._observe(model.graph)
-        return ir.passes.PassResult(model, result.modified)
+        return ir.passes.PassResult(model, _knowledge(model.graph) != before)
 
     @staticmethod
     def _observe(graph: ir.Graph) -> None:
@@ -66,6 +67,12 @@ class InferShapes(ir.passes.InPlacePass):
                     out.shape = as_shape(fit_dims(observed))
                 except (NotEvaluableError, ValueError):
                     continue
+
+
+def _knowledge(graph: ir.Graph) -> tuple[int, int]:
+    """Count the values with a shape and the known dimensions."""
+    shapes = [dims(out) for node in graph for out in node.outputs if out.shape is not None]
+    return len(shapes), sum(d is not None for shape in shapes for d in shape)
 
 
 def _expanded(node: ir.Node, binding: dict[str, int]) -> tuple[int, ...]:

@@ -199,7 +199,9 @@ def _bias_rows(mask: ir.Value) -> ir.Value | None:
             continue
         seen.add(value)
         node = value.producer()
-        if node is not None and node.op_type == "Slice" and constant(node.inputs[0]) is not None:
+        if node is None and constant(value) is not None:
+            found.append(value)  # a graph of fixed length
+        elif node is not None and node.op_type == "Slice" and constant(node.inputs[0]) is not None:
             found.append(value)
         elif node is not None and node.op_type in ("Add", "Where", "Sub", "Expand", "Identity"):
             stack.extend(x for x in node.inputs if x is not None)

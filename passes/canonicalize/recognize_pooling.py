@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from intcc.passes.canonicalize.evaluate import NotEvaluableError, evaluate
+from intcc.passes.canonicalize.evaluate import NotEvaluableError, concrete_shape, evaluate
 from intcc.passes.canonicalize.float_functions import FLOAT_DOMAIN
 from intcc.passes.canonicalize.graph import Array, dims, insert_before, replace
 
@@ -84,12 +84,13 @@ def _kind(x: ir.Value, y: ir.Value, mask: ir.Value | None) -> str | None:
         return None
     generator = np.random.default_rng(0)
     binding = {"batch": _BATCH, "sequence": _LENGTH}
-    tokens = len(dims(x)) == 3
-    shape = (_BATCH, _LENGTH, width) if tokens else (_BATCH, width)
+    shape = concrete_shape(x, binding)
+    if shape is None:
+        return None
+    tokens = len(shape) == 3
     data = generator.standard_normal(shape).astype(np.float32)
-    given = np.ones((_BATCH, _LENGTH), np.int64)
-    given[1, 5:] = 0
-    given[2, 1:] = 0
+    given = generator.integers(0, 2, shape[:2])
+    given[:, 0] = 1
     feeds: dict[str, Array] = {_MASK: given} if tokens and mask is not None else {}
     try:
         got = evaluate(y, binding, feeds, {x: data})

@@ -65,9 +65,8 @@ class ResolveShapes(ir.passes.InPlacePass):
         extents = [concrete_shape(x, b) for b in BINDINGS]
         given = constant(shape)
         literal = node.attributes.get_int("allowzero", 0) == 1
-        if given is not None and not (literal and (given == 0).any()):
-            node.attributes.pop("allowzero", None)
-            return False
+        if literal and given is not None and (given == 0).any():
+            return False  # an empty tensor
         if not shape_only(shape, memo):
             return False
         try:
@@ -86,6 +85,8 @@ class ResolveShapes(ir.passes.InPlacePass):
         if resolved is None:
             return False
         node.attributes.pop("allowzero", None)
+        if given is not None and given.tolist() == resolved:
+            return False
         stem = f"{node.outputs[0].name}_shape"
         new = add_initializer(graph, stem, np.array(resolved, dtype=np.int64))
         node.replace_input_with(1, new)

@@ -3,12 +3,15 @@
     Dropout(x), Cast(x) to its own type, Transpose by the identity     x
     Transpose(Transpose(x, p), q)                                      Transpose(x, p[q])
     Reshape(Reshape(x)), Flatten, Squeeze / Unsqueeze of a Reshape     the last Reshape
+    Reshape(Transpose(Reshape(x))) that only swaps axes                Transpose(x)
 
 Exactness  the same numbers in the same order.
 Order      after shapes are known; before the idioms that look through Reshape and Transpose.
 """
 
 from __future__ import annotations
+
+from itertools import permutations
 
 import numpy as np
 import onnx_ir as ir
@@ -47,7 +50,7 @@ class SimplifyMovement(ir.passes.InPlacePass):
             elif node.op_type == "Transpose":
                 changed |= self._join_transposes(node)
             elif node.op_type in _RESHAPING:
-                changed |= self._join_reshapes(graph, node)
+                changed |= _swap_axes(graph, node) or self._join_reshapes(graph, node)
         return ir.passes.PassResult(model, changed)
 
     @staticmethod
@@ -117,3 +120,48 @@ class SimplifyMovement(ir.passes.InPlacePass):
         graph.remove(node, safe=True)
         made.outputs[0].name = name
         return True
+
+
+def _swap_axes(graph: ir.Graph, node: ir.Node) -> bool:
+    """Write a Transpose between two Reshapes as one Transpose, where it is one."""
+    turn = producer(node.inputs[0], "Transpose")
+    inner = producer(turn.inputs[0], "Reshape") if turn is not None else None
+    if turn is None or inner is None or inner.inputs[0] is None:
+        return False
+    x, out = inner.inputs[0], node.outputs[0]
+    perm = turn.attributes.get_ints("perm", None)
+    extents = [[concrete_shape(v, b) for v in (x, inner.outputs[0], out)] for b in BINDINGS]
+    rank = len(dims(out))
+    if perm is None or rank > 5 or len(dims(x)) != rank or any(None in e for e in extents):
+        return False
+    for candidate in permutations(range(rank)):
+        if all(
+            source is not None
+            and middle is not None
+            and target is not None
+            and _same_movement(source, middle, target, list(perm), candidate)
+            for source, middle, target in extents
+        ):
+            made = ir.node("Transpose", [x], {"perm": list(candidate)}, name=node.name)
+            insert_before(node, [made])
+            made.outputs[0].type, made.outputs[0].shape = out.type, out.shape
+            name = out.name
+            replace(graph, out, made.outputs[0])
+            graph.remove(node, safe=True)
+            made.outputs[0].name = name
+            return True
+    return False
+
+
+def _same_movement(
+    source: tuple[int, ...],
+    middle: tuple[int, ...],
+    target: tuple[int, ...],
+    perm: list[int],
+    candidate: tuple[int, ...],
+) -> bool:
+    if tuple(source[axis] for axis in candidate) != target:
+        return False
+    numbers = np.arange(np.prod(source)).reshape(source)
+    moved = numbers.reshape(middle).transpose(perm).reshape(target)
+    return bool((moved == numbers.transpose(candidate)).all())
