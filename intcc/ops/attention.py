@@ -4,7 +4,7 @@
     d   = min(max_keys(s) + half - s, cap)
     x   = d * up / down                                rounded by `half`; one step is h8 nats
     r   = (c0 - ((x - c2) * x + c1) * x) >> 16         e^(-x h8 / 8) in Q16, modulo 2**32
-    r   = (r * r) >> 16, twice;  e = (r * r + round) >> shift               e < 2**bits
+    r   = (r * r) >> 16, twice;  e = (r * r + round) >> shift               e < 2**14
     o   = floor((sum e (v - 128) + 128 S + floor(S/2)) / S),  S = sum e
 
 Only ratios of numerators matter, so e needs no unit. An 8-bit probability at a fixed scale
@@ -18,11 +18,12 @@ Constraints
     (C1) q in [0, 127]; k, v in [1, 255]; the pair bound 127 * (127 + 127) <= 32767 follows
     (C2) |s| + half < 2**30
     (C3) cap * up < 2**31 and e(cap) = 0, so masked keys get exactly nothing
-    (C4) e(0) is the largest numerator, e(0) < 2**14 and 257 e(0) * keys < 2**31
+    (C4) e(0) is the largest numerator, e(0) < 2**14 and 255.5 e(0) * keys < 2**31
 Error
     numerators: 2.8e-3 relative (cubic) and h8 / 2 <= 5.8e-3 nats (grid of x, averages out);
     o: 1/2 of its step, and before that rounding, on Gaussian scores and values, relative RMS
-    <= 6e-3 up to 512 keys; with more keys C4 takes bits from e: <= 4e-2 at 2048
+    <= 6e-3 up to 512 keys. With more keys C4 takes bits from e, and rows whose largest score
+    stands far out suffer: <= 8e-2 at 2048
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from onnxscript import opset20 as op
 
 from intcc.errors import RangeProofError
 from intcc.interval import Interval, Operand, require_fits
+from intcc.ops.exact import exact_product
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector
 
 __all__ = ["OPERATOR", "STEP", "numerators", "parameters"]
@@ -62,7 +64,7 @@ _ONES = onnx.numpy_helper.from_array(np.ones((1, 1), np.int8))
 _UNIT = onnx.numpy_helper.from_array(np.array([1], np.int64))
 _LAST_AXIS = onnx.numpy_helper.from_array(np.array([-1], np.int64))
 _64U8, _128U8 = _const(64, np.uint8), _const(128, np.uint8)
-_2, _128, _257 = _const(2, np.int32), _const(128, np.int32), _const(257, np.int32)
+_2, _128 = _const(2, np.int32), _const(128, np.int32)
 
 
 @script(DOMAIN, default_opset=op)
@@ -108,7 +110,7 @@ def Attention(
     i128 = op.Constant(value=_128)
     total = op.Add(op.Mul(op.MatMulInteger(high, ones), i128), op.MatMulInteger(low, ones))
     sums = op.Add(op.Mul(op.MatMulInteger(high, values), i128), op.MatMulInteger(low, values))
-    center = op.Div(op.Mul(total, op.Constant(value=_257)), op.Constant(value=_2))
+    center = op.Add(op.Mul(total, i128), op.Div(total, op.Constant(value=_2)))
     context = op.Div(op.Add(sums, center), total)
     rows = op.Transpose(op.Cast(context, to=2), perm=[0, 2, 1, 3])
     return op.Reshape(rows, merged)
@@ -135,6 +137,24 @@ def _grid(unit: float) -> tuple[int, int]:
     raise AssertionError(f"no grid for a score unit of {unit}")
 
 
+def _fits(largest: int, keys: int) -> bool:
+    """Tell whether 255.5 * largest * keys < 2**31: sums of `keys` numerators stay in int32."""
+    return 511 * largest * keys < 2**32
+
+
+def _shift(cubic: tuple[int, int, int], max_keys: int) -> int:
+    """Return the last shift of a numerator: as many bits as C4 leaves."""
+    for shift in range(12, 25):
+        first = int(numerators(np.array([0]), 1, 1, cubic, 2 ** (shift - 1), shift)[0])
+        if 2**7 <= first < 2**14 and _fits(first, max_keys):
+            return shift
+    raise RangeProofError(
+        "Attention",
+        f"over {max_keys} keys leaves fewer than 8 bits per numerator",
+        "Use a shorter --max-length",
+    )
+
+
 def parameters(
     unit: float, max_keys: int, num_heads: int, head_dim: int, kv_heads: int
 ) -> tuple[Array, ...]:
@@ -151,13 +171,6 @@ def parameters(
         RangeProofError: so many keys that fewer than 8 bits are left for a numerator.
     """
     assert kv_heads == num_heads, "grouped heads belong to decoders"
-    bits = min(14, math.floor(math.log2(2.0**31 / (257 * max_keys))))
-    if bits < 8:
-        raise RangeProofError(
-            "Attention",
-            f"over {max_keys} keys leaves {bits} bits per numerator",
-            "Use a shorter --max-length",
-        )
     unit = min(max(unit, 1e-7), _COARSEST)
     up, down = _grid(unit)
     h = unit * down / up / 8
@@ -167,7 +180,7 @@ def parameters(
         round(-_FIT[1] * h * k),
         round(_FIT[2] * h**2 * k),
     )
-    shift = 32 - bits
+    shift = _shift(cubic, max_keys)
     return (
         np.array([0, 0, num_heads, head_dim], np.int64),
         np.array([0, 0, num_heads * head_dim], np.int64),
@@ -205,12 +218,12 @@ def reference(
         moved = x.reshape(*x.shape[:2], h, dim).transpose(0, 2, 1, 3)
         return moved.astype(np.int64) - zero
 
-    scores = split(q, 64) @ split(k, 128).swapaxes(-1, -2) + addend
+    scores = exact_product(split(q, 64), split(k, 128).swapaxes(-1, -2)) + addend
     d = np.minimum(scores.max(-1, keepdims=True) + int(half) - scores, int(cap))
     cubic = (int(c0), int(c1), int(c2))
     e = numerators(d, int(up), int(down), cubic, int(rounding), int(shift))
     total = e.sum(-1, keepdims=True)
-    context = (e @ split(v, 128) + 128 * total + total // 2) // total
+    context = (exact_product(e, split(v, 128)) + 128 * total + total // 2) // total
     rows = context.transpose(0, 2, 1, 3).astype(np.uint8)
     return np.asarray(rows.reshape(*rows.shape[:2], h * dim))
 
@@ -248,7 +261,7 @@ def bounds(
     largest = int(e[0])
     if reached >= 2**31 or e[-1] != 0 or e.max() != largest or not 0 < largest < 2**14:
         raise RangeProofError("Attention constants", "break C3", "This is a bug: report it")
-    if 257 * largest * k.shape[1] >= 2**31:
+    if not _fits(largest, k.shape[1]):
         raise RangeProofError(
             "Attention", f"over {k.shape[1]} keys passes int32", "Use a shorter --max-length"
         )

@@ -27,6 +27,7 @@ from onnxscript import opset20 as op
 from intcc.errors import RangeProofError
 from intcc.interval import INT32 as I32
 from intcc.interval import Interval, Operand, require_fits
+from intcc.ops.exact import exact_product
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 
 __all__ = ["OPERATOR", "product_interval", "require_pair_bound"]
@@ -70,7 +71,7 @@ def require_pair_bound(x: Interval, weight: Array, what: str) -> None:
 
 def reference(x: Array, weight: Array, bias: Array, divisor: Array, lo: Array, hi: Array) -> Array:
     """Exact integers."""
-    t = x.astype(np.int64) @ weight.astype(np.int64) + bias
+    t = exact_product(x, weight) + bias
     quotient = np.sign(t) * (np.abs(t) // divisor)
     return np.asarray(np.clip(quotient, lo, hi), np.uint8)
 

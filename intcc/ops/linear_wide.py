@@ -19,6 +19,7 @@ from onnxscript import opset20 as op
 
 from intcc.interval import INT32 as I32
 from intcc.interval import Interval, Operand, require_fits
+from intcc.ops.exact import exact_product
 from intcc.ops.linear import product_interval, require_pair_bound
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 
@@ -34,7 +35,7 @@ def LinearWide(x: UINT8, weight: INT8, mul: INT32, bias: INT32) -> INT32:
 
 def reference(x: Array, weight: Array, mul: Array, bias: Array) -> Array:
     """Exact integers."""
-    acc = x.astype(np.int64) @ weight.astype(np.int64)
+    acc = exact_product(x, weight)
     return (acc * mul + bias).astype(np.int32)
 
 
