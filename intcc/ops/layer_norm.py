@@ -9,7 +9,7 @@ Inputs after x: eps (n * eps_real / unit**2), ones [n, 1], mean_lift, size, then
 Constraints
     (C1) |x| < 2**29 - 2**15
 Error
-    |X - exact| <= 2**11 * |X_real| * 5.5e-5 + 1            plus 2**-15 of the row's largest |X|
+    |X - exact| <= 1/2 + sqrt(n) / 16 + 3e-5 |X| + 2**-15 max |X|, against the rounded mean
 """
 
 from __future__ import annotations

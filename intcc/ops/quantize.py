@@ -58,7 +58,7 @@ def bounds(
 vectors = (
     Vector(
         inputs=(
-            as_array([[-(2**30), 2**30, 0], [-129, 7, 100]], np.int32),
+            as_array([[-(2**29), 2**29, 0], [-129, 7, 100]], np.int32),
             as_array([1, 1, 2], np.int32),
             as_array([128, 3, 50], np.int32),
             as_array([1, 7, 16], np.int32),

@@ -7,7 +7,7 @@ Inputs after x: eps (n * eps_real / unit**2), ones [n, 1], then `rows.constants`
 Constraints
     (C1) |x| < 2**30 - 2**16
 Error
-    as LayerNorm
+    |X - exact| <= 1/2 + sqrt(n) / 16 + 3e-5 |X| + 2**-15 max |X|
 """
 
 from __future__ import annotations

@@ -13,6 +13,13 @@ Steps, all integers:
 
 Since |y| <= sqrt(v), |y * R| <= gain_real * 2**Q whatever the data, so 32 bits are enough.
 A row of zeros gives zeros.
+
+Error, with X in units of its last place:
+
+    |X - exact| <= 1/2 + 2.5e-5 |X| + 2**-15 max |X| + |y| * 2**-shift / 2
+
+the last place, the table, the row's 15 bits (to first order) and the rounding of R; the latter is
+at most sqrt(n) / 16 for Q11 and a gain of sqrt(n), and 32 for Q20 and a gain of one.
 """
 
 from __future__ import annotations

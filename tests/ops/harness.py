@@ -6,7 +6,8 @@ insists that both agree; the caller compares with the reference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -86,15 +87,13 @@ def sessions(name: str, types: tuple[tuple[Any, int], ...]) -> tuple[ort.Inferen
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     return tuple(
-        ort.InferenceSession(
-            m.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        ort.InferenceSession(m.SerializeToString(), options, providers=["CPUExecutionProvider"])
         for m in (model, inliner.inline_local_functions(model))
     )
 
 
 def execute(operator: Operator, *inputs: Array) -> tuple[Array, ...]:
-    """Run the ONNX function in onnxruntime."""
+    """Run the ONNX function in onnxruntime, kept and inlined."""
     types = tuple((x.dtype, x.ndim) for x in inputs)
     feeds = {f"x{i}": x for i, x in enumerate(inputs)}
     kept, inlined = (s.run(None, feeds) for s in sessions(operator.name, types))
@@ -157,3 +156,35 @@ def integers(rng: np.random.Generator, lo: int, hi: int, shape: tuple[int, ...])
     x = rng.integers(lo, hi, shape, dtype=np.int64, endpoint=True)
     edges = rng.choice(np.array([lo, hi], np.int64), shape)
     return np.asarray(np.where(rng.random(shape) < 0.1, edges, x))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A family of int32 rows for error measurements.
+
+    Attributes:
+        name: test id.
+        draw: (generator, shape) to real rows of any scale.
+    """
+
+    name: str
+    draw: Callable[[np.random.Generator, tuple[int, int]], Array]
+
+    def make(self, n: int, largest: int, count: int = 40) -> Array:
+        """Return `count` rows of n elements, scaled so that the largest is `largest`."""
+        real = self.draw(generator(n, largest), (count, n))
+        return i32(np.rint(real / np.abs(real).max() * largest))
+
+
+def _outliers(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    real = rng.normal(0, 1, shape)
+    real[:, rng.integers(shape[1])] = 60
+    return np.asarray(real)
+
+
+ROWS = (
+    Rows("gaussian", lambda rng, shape: rng.normal(0, 1, shape)),
+    Rows("uniform", lambda rng, shape: rng.uniform(-1, 1, shape)),
+    Rows("student", lambda rng, shape: rng.standard_t(3, shape)),
+    Rows("outliers", _outliers),
+)
