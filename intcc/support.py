@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any
 
+import onnx
+
 from intcc.ops import OPERATORS
 from intcc.ops.operator import Operator
 from intcc.passes.lowering import RULES
@@ -21,7 +23,7 @@ class IntegerSupport:
     Attributes:
         name: operator type.
         meaning: first line of its file.
-        onnx_nodes: standard nodes of its ONNX body.
+        onnx_nodes: standard nodes of its ONNX body, everything inlined.
         c: whether a C template exists.
         vectors: literal examples, which every backend must reproduce.
     """
@@ -56,6 +58,16 @@ def _meaning(operator: Operator) -> str:
     return first.partition(": ")[2].rstrip(".") or first.rstrip(".")
 
 
+def _node_count(operator: Operator) -> int:
+    """Count the standard nodes of a body, the functions that it calls inlined."""
+    nested = {f.name: f for f in operator.function.to_model_proto().functions}
+
+    def count(body: onnx.FunctionProto) -> int:
+        return sum(count(nested[n.op_type]) if n.domain else 1 for n in body.node)
+
+    return count(operator.function.to_function_proto())
+
+
 def support() -> tuple[list[IntegerSupport], list[FloatSupport]]:
     """Return the integer operators and the float operators that lower to them."""
     templates = resources.files("intcc.templates") / "c" / "ops"
@@ -63,7 +75,7 @@ def support() -> tuple[list[IntegerSupport], list[FloatSupport]]:
         IntegerSupport(
             name,
             _meaning(operator),
-            len(operator.function.to_function_proto().node),
+            _node_count(operator),
             (templates / f"{_stem(operator)}.c.j2").is_file(),
             len(operator.vectors),
         )

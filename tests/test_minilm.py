@@ -76,8 +76,8 @@ def test_same_bits_on_other_processors(artifact: Path, tmp_path: Path, processor
     inputs = list(random_inputs(opened, 6, seed=3))
     arrays = {f"{i}/{name}": array for i, x in enumerate(inputs) for name, array in x.items()}
     np.savez(tmp_path / "in.npz", **arrays)  # type: ignore[arg-type]
-    command = [emulator, "-cpu", processor, sys.executable, "-c", WORKER,
-               str(artifact / "model.onnx"), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]  # fmt: skip
+    files = [str(p) for p in (artifact / "model.onnx", tmp_path / "in.npz", tmp_path / "out.npz")]
+    command = [emulator, "-cpu", processor, sys.executable, "-c", WORKER, *files]
     subprocess.run(command, check=True, capture_output=True, timeout=600)
     model = intcc.load(artifact)
     name = model.outputs[0].name
