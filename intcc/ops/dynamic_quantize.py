@@ -12,7 +12,7 @@ size and every split of a sequence give the same bits. A row of zeros gives q = 
 Constraints
     (C1) |x| < 2**30 - 2**16
 Error
-    |q - 128 - 127 x / amax| <= 0.51 of one step
+    |q - 128 - 127 x / amax| <= 0.512 of one step
 """
 
 from __future__ import annotations
