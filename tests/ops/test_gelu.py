@@ -39,6 +39,17 @@ def test_every_input_of_every_knee(variant: str) -> None:
     assert (error <= {"none": 0.0060, "tanh": 0.0056}[variant] + step / 2).all()
 
 
+@pytest.mark.parametrize("variant", ["none", "tanh"])
+def test_steps_whose_knee_is_rounded(variant: str) -> None:
+    step = np.linspace(fit(variant)[0] / 127, 0.17, 400)
+    knee = np.rint(fit(variant)[0] / step)
+    zero = output_zero(step)
+    x = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 400, 1)
+    (y,) = check(OPERATOR, x, i32(knee), i32(parameters(step, variant)), i32(knee - zero))
+    error = np.abs((y.astype(np.float64) - zero) * step - exact((x - knee) * step, variant))
+    assert (error <= {"none": 0.0060, "tanh": 0.0056}[variant] + 0.57 * step).all()
+
+
 def test_one_knee_for_all_channels() -> None:
     _, _, inputs = case("none")
     check(OPERATOR, X[None, :3], *(c[:1] for c in inputs[1:]))
