@@ -17,7 +17,7 @@ from intcc.passes.assign_units import assign_units
 from intcc.passes.calibrate import Statistics, calibrate, float_session
 from intcc.passes.canonicalize import canonicalize
 from intcc.passes.check_integer import check_integer
-from intcc.passes.correct_bias import correct_bias
+from intcc.passes.correct_bias import BIAS_INPUT, correct_bias
 from intcc.passes.lowering import Lowering, lower
 from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
@@ -109,7 +109,8 @@ def compile_graph(
     statistics = calibrate(model, list(samples), progress.advance)
     progress.stage("assign scales")
     assign_scales(model, statistics, settings.observer, _pixel_form(source))
-    assign_units(model)
+    dynamic = settings.activations == "dynamic"
+    assign_units(model, dynamic=dynamic)
     progress.stage("lower")
     positions = int(model.metadata_props.get("intcc.max_positions", source.max_length or 1))
     integer, context = lower(
@@ -117,12 +118,12 @@ def compile_graph(
         statistics,
         positions,
         compensation=settings.error_compensation,
-        dynamic=settings.activations == "dynamic",
+        dynamic=dynamic,
     )
     _describe(integer, context, source, positions)
     inputs, outputs = _specs(integer, context)
     feeds = [_integer_feeds(inputs, sample) for sample in samples]
-    wide = sum(node.op_type == "LinearWide" for node in integer.graph)
+    wide = sum(node.op_type in BIAS_INPUT for node in integer.graph)
     progress.stage("correct bias", wide)
     corrections = correct_bias(
         integer, context.sites, statistics, feeds, emit, progress.advance

@@ -69,12 +69,24 @@ def _linear_magnitude(site: LinearSite) -> float:
     return float((np.maximum(np.abs(top), np.abs(bottom)) + slack).max())
 
 
+def _dynamic_magnitude(site: LinearSite, largest_input: float) -> float:
+    """Worst case of a layer whose input is quantized per token, up to its own worst case.
+
+    The token's scale is proved as mantissa times power of two, up to twice the real one.
+    """
+    form: QParams = site.x.meta["forms"][Role.LINEAR]
+    factors = np.broadcast_to(form.scale / form.scale.min(), (site.weight.shape[0],))
+    reach = (np.abs(site.weight) * factors[:, None]).sum(0) * largest_input
+    return float((2.1 * reach + np.abs(site.bias)).max())
+
+
 class _Magnitudes:
     """Largest real magnitude of each value, by name."""
 
-    def __init__(self, graph: ir.Graph) -> None:
+    def __init__(self, graph: ir.Graph, *, dynamic: bool) -> None:
         self.table: dict[str, float] = {}
         self.sites = linear_sites(graph)
+        self.dynamic = dynamic
 
     def of(self, value: ir.Value | None) -> float:
         array = constant(value)
@@ -85,8 +97,10 @@ class _Magnitudes:
     def node(self, node: ir.Node) -> float:
         inputs = [self.of(v) for v in node.inputs]
         site = self.sites.get(str(node.outputs[0].name))
-        if site is not None:
+        if site is not None and not self.dynamic:
             return _linear_magnitude(site)
+        if site is not None:
+            return max(_linear_magnitude(site), _dynamic_magnitude(site, self.of(site.x)))
         match node.op_type:
             case "LayerNormalization" | "RMSNormalization":
                 gain = np.abs(np.asarray(constant(node.inputs[1])))
@@ -125,14 +139,18 @@ class _Magnitudes:
                 return max(inputs, default=0.0)
 
 
-def assign_units(model: ir.Model) -> None:
+def assign_units(model: ir.Model, *, dynamic: bool = False) -> None:
     """Write value.meta["unit"] on every float value.
+
+    Args:
+        model: the float graph with forms.
+        dynamic: the inputs of linear layers get their scale at run time.
 
     Raises:
         RangeProofError: a value's worst case leaves fewer than 8 bits below one.
     """
     graph = model.graph
-    magnitudes, groups = _Magnitudes(graph), _Groups()
+    magnitudes, groups = _Magnitudes(graph, dynamic=dynamic), _Groups()
     values: dict[str, ir.Value] = {}
     live = live_nodes(graph)
     for value in graph.inputs:

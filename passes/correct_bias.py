@@ -22,7 +22,10 @@ import onnxruntime as ort
 from intcc.passes.calibrate import Statistics
 from intcc.sites import LinearSite
 
-__all__ = ["correct_bias"]
+__all__ = ["BIAS_INPUT", "correct_bias"]
+
+#: Operators with a bias on the output's grid, and its position among their inputs.
+BIAS_INPUT = {"LinearWide": 3, "LinearDynamic": 6}
 
 Feeds = Mapping[str, npt.NDArray[Any]]
 
@@ -62,10 +65,10 @@ def correct_bias(
         Root mean square of the correction by value name, in real units.
     """
     applied: dict[str, float] = {}
-    for node in [n for n in model.graph if n.op_type == "LinearWide"]:
+    for node in [n for n in model.graph if n.op_type in BIAS_INPUT]:
         output = node.outputs[0]
         name = output.metadata_props.get("intcc.float", "")
-        bias = node.inputs[3]
+        bias = node.inputs[BIAS_INPUT[node.op_type]]
         if name not in statistics or name not in sites or bias is None:
             continue
         unit = float(output.meta["scale"])

@@ -1,7 +1,9 @@
 """Recognize positions: indices that count tokens depend on the length alone.
 
     before   Gather(table, CumSum(input_ids != padding) * (input_ids != padding) + padding)
-    after    Gather(table, Range(0, S) + padding + 1)
+    after    Gather(table, Expand(Range(0, S) + padding + 1))
+
+Every reader of the indices gets the new ones: RoBERTa looks segments up by position too.
 
 RoBERTa and its relatives count positions from the ids; some exports count the mask. The indices
 are recognised by their values, on random ids without padding.
@@ -16,8 +18,8 @@ import numpy as np
 import onnx_ir as ir
 
 from intcc.passes.canonicalize.evaluate import NotEvaluableError, evaluate, shape_only
-from intcc.passes.canonicalize.graph import add_initializer, constant, insert_before
-from intcc.passes.canonicalize.inputs import length_node
+from intcc.passes.canonicalize.graph import add_initializer, constant, dims
+from intcc.passes.canonicalize.inputs import length_node, main_input
 
 __all__ = ["RecognizePositions"]
 
@@ -48,14 +50,16 @@ class RecognizePositions(ir.passes.InPlacePass):
             length = ir.node("Squeeze", [length_node(graph, node)])
             end = ir.node("Add", [length.outputs[0], zero])
             counted = ir.node("Range", [zero, end.outputs[0], one])
-            row = ir.node("Unsqueeze", [counted.outputs[0], axes])
-            insert_before(node, [length, end, counted, row])
-            for made, shape in ((length, []), (end, []), (counted, ["sequence"])):
-                made.outputs[0].type = ir.TensorType(ir.DataType.INT64)
-                made.outputs[0].shape = ir.Shape(shape)
-            row.outputs[0].type = ir.TensorType(ir.DataType.INT64)
-            row.outputs[0].shape = ir.Shape([1, "sequence"])
-            node.replace_input_with(1, row.outputs[0])
+            made = [length, end, counted]
+            if len(dims(index)) == 2:
+                row = ir.node("Unsqueeze", [counted.outputs[0], axes])
+                shape = ir.node("Shape", [main_input(graph)])
+                made += [row, shape, ir.node("Expand", [row.outputs[0], shape.outputs[0]])]
+            graph.insert_after(graph[0], made)
+            ir.convenience.replace_all_uses_with(index, made[-1].outputs[0])
+            for new in made:
+                new.outputs[0].type = ir.TensorType(ir.DataType.INT64)
+            memo.clear()
             changed = True
         return ir.passes.PassResult(model, changed)
 
@@ -71,7 +75,7 @@ def _first_position(index: ir.Value) -> int | None:
             got = evaluate(index, {"batch": batch, "sequence": length}, feeds)
         except NotEvaluableError:
             return None
-        if got.shape not in ((batch, length), (1, length), (length,)) or got.dtype.kind != "i":
+        if got.shape not in ((batch, length), (length,)) or got.dtype.kind != "i":
             return None
         start = int(got.reshape(-1)[0])
         if not (got == np.arange(start, start + length)).all() or first not in (None, start):

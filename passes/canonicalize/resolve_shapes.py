@@ -23,7 +23,7 @@ from intcc.passes.canonicalize.evaluate import (
 )
 from intcc.passes.canonicalize.graph import Array, add_initializer, constant, replace
 
-__all__ = ["ResolveShapes", "reshape_target"]
+__all__ = ["ResolveShapes", "complete_target", "reshape_target"]
 
 
 def reshape_target(
@@ -77,7 +77,7 @@ class ResolveShapes(ir.passes.InPlacePass):
         known = inputs if len(inputs) == len(BINDINGS) else None
         observed = []
         for target, extent in zip(seen, extents, strict=True):
-            full = _complete(target, extent)
+            full = complete_target(target, extent)
             if full is None:
                 return False
             observed.append(full)
@@ -110,7 +110,7 @@ class ResolveShapes(ir.passes.InPlacePass):
         return True
 
 
-def _complete(target: Array, extent: tuple[int, ...] | None) -> tuple[int, ...] | None:
+def complete_target(target: Array, extent: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """Write a target that may hold 0 and -1 out in numbers; None if that needs the input."""
     full = [int(v) for v in target]
     if any(v <= 0 for v in full):

@@ -16,7 +16,12 @@ from itertools import permutations
 import numpy as np
 import onnx_ir as ir
 
-from intcc.passes.canonicalize.evaluate import BINDINGS, concrete_shape
+from intcc.passes.canonicalize.evaluate import (
+    BINDINGS,
+    NotEvaluableError,
+    concrete_shape,
+    evaluate,
+)
 from intcc.passes.canonicalize.graph import (
     add_initializer,
     dims,
@@ -25,7 +30,7 @@ from intcc.passes.canonicalize.graph import (
     producer,
     replace,
 )
-from intcc.passes.canonicalize.resolve_shapes import reshape_target
+from intcc.passes.canonicalize.resolve_shapes import complete_target, reshape_target
 
 __all__ = ["SimplifyMovement"]
 
@@ -130,9 +135,19 @@ def _swap_axes(graph: ir.Graph, node: ir.Node) -> bool:
         return False
     x, out = inner.inputs[0], node.outputs[0]
     perm = turn.attributes.get_ints("perm", None)
-    extents = [[concrete_shape(v, b) for v in (x, inner.outputs[0], out)] for b in BINDINGS]
-    rank = len(dims(out))
-    if perm is None or rank > 5 or len(dims(x)) != rank or any(None in e for e in extents):
+    rank = len(dims(x))
+    if perm is None or rank > 5:
+        return False
+    extents = []
+    try:
+        for binding in BINDINGS:
+            source = concrete_shape(x, binding)
+            middle = _target(inner, source, binding)
+            turned = None if middle is None else tuple(middle[axis] for axis in perm)
+            extents.append((source, middle, _target(node, turned, binding)))
+    except (NotEvaluableError, IndexError):
+        return False
+    if any(len(target or ()) != rank for _, _, target in extents):
         return False
     for candidate in permutations(range(rank)):
         if all(
@@ -151,6 +166,16 @@ def _swap_axes(graph: ir.Graph, node: ir.Node) -> bool:
             made.outputs[0].name = name
             return True
     return False
+
+
+def _target(
+    node: ir.Node, extent: tuple[int, ...] | None, binding: dict[str, int]
+) -> tuple[int, ...] | None:
+    """Extents of a Reshape's result, given those of its input."""
+    shape = node.inputs[1] if node.op_type == "Reshape" else None
+    if extent is None or shape is None:
+        return None
+    return complete_target(evaluate(shape, binding).reshape(-1), extent)
 
 
 def _same_movement(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from intcc.errors import UnsupportedOperatorError
 from intcc.interval import Interval
@@ -168,9 +169,7 @@ def lower(
             _materialise(ctx, node)
     _outputs(ctx, model)
     _record_scales(ctx)
-    used = {v for node in ctx.graph for v in node.inputs} | set(ctx.graph.outputs)
-    for name in [n for n, v in ctx.graph.initializers.items() if v not in used]:
-        del ctx.graph.initializers[name]
     integer = ir.Model(ctx.graph, ir_version=10, producer_name="intcc")
+    RemoveUnusedNodesPass()(integer)
     integer.graph.opset_imports[DIALECT] = 1
     return integer, ctx

@@ -19,6 +19,8 @@ __all__ = ["AttentionProducer", "lower_attention"]
 class AttentionProducer(Producer):
     """Forms of softmax(q k^T * scale + addend) v."""
 
+    made_in_8_bits = True
+
     def __init__(self, ctx: Lowering, node: ir.Node, label: str) -> None:
         """Remember the node and check what is not supported."""
         super().__init__(ctx, node.outputs[0], label)

@@ -45,6 +45,9 @@ def odd_divisor(ratio: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 class Producer:
     """Makes the forms of one float value; override what is native."""
 
+    #: The value exists in 8 bits before any other form: quantizing it again gains nothing.
+    made_in_8_bits = False
+
     def __init__(self, ctx: Lowering, value: ir.Value, label: str) -> None:
         """Remember the context, the float value and the layer's label."""
         self.ctx, self.value, self.label = ctx, value, label
@@ -111,6 +114,7 @@ class Lowering:
         )
         self.intervals: dict[str, Interval] = {}
         self.producers: dict[str, Producer] = {}
+        self._dynamic: dict[str, list[ir.Value]] = {}
         self.moved: dict[ir.Node, list[ir.Value]] = {}
         self.label = ""
         self._forms: dict[tuple[str, str], ir.Value] = {}
@@ -316,6 +320,36 @@ class Lowering:
             )
             self.label = outer
         return self._forms[key]
+
+    def dynamic_form(self, value: ir.Value) -> tuple[list[ir.Value], QParams]:
+        """Return q, m, k of a value quantized per token, and the channel factors in use.
+
+        The factors (smoothing, normalised to at least one) divide the channels first, so that
+        no channel grows; the consumers' weights absorb them.
+        """
+        form: QParams = value.meta["forms"][Role.LINEAR]
+        width = self.extents(value)[-1]
+        factors = np.broadcast_to(form.scale / form.scale.min(), (width,))
+        key = str(value.name)
+        if key not in self._dynamic:
+            x = self.wide(value)
+            if (factors > 1).any():
+                bounds = [self.scalar(-(2**31) + 1), self.scalar(2**31 - 1)]
+                mul = np.rint(2.0**24 / factors).astype(np.int64)
+                inputs = [x, self.const(mul), self.const(np.asarray(24, np.int64)), *bounds]
+                x = self.emit("Rescale", inputs, ir.DataType.INT32, value, suffix=".smooth")
+            assert value.shape is not None
+            rows = ir.Shape([*value.shape[:-1], 1])
+            self._dynamic[key] = self.emit_many(
+                "DynamicQuantize",
+                [x],
+                [
+                    (ir.DataType.UINT8, value, None, ".dynamic", None),
+                    (ir.DataType.INT32, value, None, ".mantissa", rows),
+                    (ir.DataType.INT32, value, None, ".exponent", rows),
+                ],
+            )
+        return self._dynamic[key], QParams.of(factors, 128)
 
     def quantize(self, value: ir.Value, role: Role) -> ir.Value:
         """Derive the unsigned form from the wide one: round(x * unit / scale) + zero."""

@@ -15,6 +15,8 @@ __all__ = ["GeluProducer", "lower_gelu"]
 class GeluProducer(Producer):
     """Forms of gelu(x)."""
 
+    made_in_8_bits = True
+
     def __init__(self, ctx: Lowering, node: ir.Node, label: str) -> None:
         """Remember the node."""
         super().__init__(ctx, node.outputs[0], label)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.dyadic import Dyadic
+from intcc.ops import linear_dynamic
 from intcc.passes.lowering.context import Lowering, Producer, odd_divisor
 from intcc.passes.quantize_weights import best_step, compensate, round_to_nearest
 from intcc.qparams import QParams, Role
@@ -40,9 +41,14 @@ class LinearProducer(Producer):
         self.x_zero = np.broadcast_to(form.zero, (k,))
         self.weight = site.weight * self.x_scale[:, None]
 
+    @property
+    def dynamic(self) -> bool:
+        """Whether the input is quantized per token; one that is made in 8 bits stays static."""
+        return self.ctx.dynamic and not self.ctx.producers[str(self.site.x.name)].made_in_8_bits
+
     def native_roles(self) -> tuple[Role, ...]:
         """Return the roles whose scale leaves room for an odd divisor."""
-        if self.ctx.demands[str(self.value.name)].wide or self.ctx.dynamic:
+        if self.ctx.demands[str(self.value.name)].wide or self.dynamic:
             return ()
         forms: dict[Role, QParams] = self.value.meta.get("forms", {})
         return tuple(role for role in forms if (self._ratio(role) >= SMALLEST_DIVISOR).all())
@@ -57,6 +63,8 @@ class LinearProducer(Producer):
         return np.asarray(record.moment / np.outer(self.x_scale, self.x_scale))
 
     def _pair_limit(self) -> int:
+        if self.dynamic:
+            return 32767 // 255
         x = self.ctx.narrow(self.site.x, Role.LINEAR)
         return 32767 // max(self.ctx.intervals[str(x.name)].max, 1)
 
@@ -95,8 +103,30 @@ class LinearProducer(Producer):
         ]
         return ctx.emit("Linear", inputs, ir.DataType.UINT8, self.value, scale=form, suffix=f".{role}")
 
+    def _make_dynamic(self) -> ir.Value:
+        """Emit LinearDynamic on the input's per-token form."""
+        ctx = self.ctx
+        row, form = ctx.dynamic_form(self.site.x)
+        # The channel factors of the form are relative: the token's own scale does the rest.
+        self.weight = self.site.weight * form.scale[:, None]
+        self.x_scale = form.scale
+        step = self._free_step()
+        q = self._round(step)
+        unit = float(self.site.x.meta["unit"])
+        mul, shift = linear_dynamic.parameters(step * unit / (127 * self.unit), q)
+        inputs = [
+            *row,
+            self._weight_value(q),
+            ctx.const(mul, f"{self.value.name}.mul"),
+            ctx.const(shift),
+            ctx.i32(self.site.bias / self.unit, f"{self.value.name}.bias", share=False),
+        ]
+        return ctx.emit("LinearDynamic", inputs, ir.DataType.INT32, self.value, scale=self.unit)
+
     def make_wide(self) -> ir.Value:
         """Emit LinearWide with an integer multiplier per channel."""
+        if self.dynamic:
+            return self._make_dynamic()
         ctx = self.ctx
         mul = np.maximum(np.ceil(self._free_step() / self.unit), 1)
         q = self._round(mul * self.unit)

@@ -16,6 +16,8 @@ __all__ = ["InputProducer", "MovementProducer", "lower_movement"]
 class InputProducer(Producer):
     """A float input of the model, which becomes an unsigned 8-bit input."""
 
+    made_in_8_bits = True
+
     def __init__(self, ctx: Lowering, value: ir.Value, integer: ir.Value) -> None:
         """Remember the integer input that stands for `value`."""
         super().__init__(ctx, value, "input")
@@ -42,12 +44,19 @@ class MovementProducer(Producer):
         x = self.node.inputs[0]
         assert x is not None
         producer = self.ctx.producers.get(str(x.name))
-        return producer if isinstance(producer, (InputProducer, MovementProducer)) else None
+        if isinstance(producer, MovementProducer):
+            return producer if producer._origin() is not None else None
+        return producer if isinstance(producer, InputProducer) else None
 
     def native_roles(self) -> tuple[Role, ...]:
         """Return what an unsigned origin offers."""
         origin = self._origin()
         return origin.native_roles() if origin is not None else ()
+
+    @property
+    def made_in_8_bits(self) -> bool:  # type: ignore[override]
+        """Whether the chain starts at an unsigned input."""
+        return self._origin() is not None
 
     def make_narrow(self, role: Role) -> ir.Value:
         """Move the unsigned form."""
