@@ -17,7 +17,7 @@ Constraints
     (C3) 0 <= y <= 255 for every x
 Error
     |y_real - gelu| <= 0.0060 + step / 2 (erf form), 0.0056 + step / 2 (tanh form)
-    where knee * step is T; a knee rounded to it adds at most 0.07 * step
+    where knee * step is T; a knee rounded to it adds at most 0.1 * step
 """
 
 from __future__ import annotations
