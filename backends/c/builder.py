@@ -200,6 +200,13 @@ class Builder:
         self._views[value] = view
         return view
 
+    def same(self, value: ir.Value, source: ir.Value) -> None:
+        """Let a value be another one."""
+        if source in self.windows:
+            self.windows[value] = self.windows[source]
+        else:
+            self.alias(value, self.view(source))
+
     def input(self, value: ir.Value) -> None:
         """Declare an argument of the run function."""
         dims = dimensions(value)

@@ -45,7 +45,7 @@ def attention(b: Builder, node: ir.Node) -> None:
         "rounding": rounding,
         "divisor": divisor,
         "divisor_names": ", ".join(w.split()[-1] for w in divisor.split(", ")),
-        "x": x.replace("(int32_t)", "", 1) if "mul" in x else f"(uint32_t)({x})",
+        "x": "(uint32_t)" + (x.removeprefix("(int32_t)") if grid.mul is not None else f"({x})"),
         "bias": bias_declaration,
         "scores": f"scores_{kind}{'_b' if bias_declaration else ''}",
         "softmax": f"softmax_{kind}{'_b' if bias_declaration else ''}",

@@ -150,8 +150,7 @@ def add(b: Builder, node: ir.Node) -> None:
         b.zeros.add(node.outputs[0])
         return
     if any(zero):
-        kept = b.view(second if zero[0] else first)
-        b.alias(node.outputs[0], kept)
+        b.same(node.outputs[0], second if zero[0] else first)
         return
     x, other, y = b.view(first), b.view(second), b.result(node.outputs[0])
     if x.extent != y.extent:

@@ -18,7 +18,9 @@ _GATE = Kernel("kernels/gate", "gate", needs=(_LOGISTIC,))
 def _curve(b: Builder, node: ir.Node, template: str, needed: Kernel) -> None:
     x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
     mul, shift = b.scalar(node.inputs[1]), b.scalar(node.inputs[2])
-    pointwise(b, template, template, x, y, [x.extent], [mul, shift], needs=(needed,))
+    # C's library owns the plain names of some curves.
+    name = f"{template}_values"
+    pointwise(b, template, name, x, y, [x.extent], [mul, shift], needs=(needed,))
 
 
 def sigmoid(b: Builder, node: ir.Node) -> None:
@@ -37,7 +39,7 @@ def tanh(b: Builder, node: ir.Node) -> None:
 
 
 def softmax(b: Builder, node: ir.Node) -> None:
-    """Emit y = e**x / sum of a row, Q15."""
+    """Emit the softmax of every row, Q15."""
     x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
     mul, shift = b.scalar(node.inputs[1]), b.scalar(node.inputs[2])
     head, tail = [x.rows, x.columns], [mul, shift]

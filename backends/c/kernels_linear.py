@@ -84,7 +84,7 @@ def _linear(
     weight, bias, divisor = (b.constant(v) for v in node.inputs[1:4])
     top = 255 * np.maximum(weight, 0).astype(np.int64).sum(0) + bias
     stem = str(node.outputs[0].name)
-    d = division(np.broadcast_to(divisor, (n,)) if divisor.size > 1 else divisor, top)
+    d = division(np.broadcast_to(divisor, (n,)), top)
     how, declaration, expression, division_arguments = quotient(b, d, stem, "n + j")
     tile, height = tile_kernel(b, k, rows)
     kernel = Kernel(

@@ -1,0 +1,75 @@
+"""A C program around a generated model: reads inputs, runs, writes outputs, every array exact.
+
+Each array is a heap block of its own, so that a sanitizer sees a read or write past its end.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.runtime.native import NativeModel
+
+Array = npt.NDArray[Any]
+
+
+def driver_source(name: str, native: NativeModel, sizes: Mapping[str, int], tokens: int) -> str:
+    """Return main(): arrays from stdin in the order of the arguments, results to stdout."""
+    takes = [(a.dtype.name + "_t", sizes[a.spec.name]) for a in native._takes]
+    gives = [(a.dtype.name + "_t", sizes[a.spec.name]) for a in native._gives]
+    lines = [
+        "#include <stdint.h>", "#include <stdio.h>", "#include <stdlib.h>", f'#include "{name}.h"',
+        "int main(void)", "{", f"    void *arena = aligned_alloc(64, {native.arena_bytes});",
+    ]  # fmt: skip
+    for i, (c_type, count) in enumerate(takes):
+        lines += [
+            f"    {c_type} *in{i} = malloc({count} * sizeof *in{i});",
+            f"    if (fread(in{i}, sizeof *in{i}, {count}, stdin) != {count}) return 90;",
+        ]
+    for i, (c_type, count) in enumerate(gives):
+        lines.append(f"    {c_type} *out{i} = malloc({count} * sizeof *out{i});")
+    arguments = ["arena", *(f"in{i}" for i in range(len(takes)))]
+    arguments += [str(tokens)] if native._counts_tokens else []
+    arguments += [f"out{i}" for i in range(len(gives))]
+    lines.append(f"    int status = {name}_run({', '.join(arguments)});")
+    for i, (_, count) in enumerate(gives):
+        lines.append(f"    fwrite(out{i}, sizeof *out{i}, {count}, stdout);")
+    frees = ["arena", *(f"in{i}" for i in range(len(takes)))]
+    frees += [f"out{i}" for i in range(len(gives))]
+    lines += [f"    free({p});" for p in frees]
+    return "\n".join([*lines, "    return status;", "}", ""])
+
+
+def run_driver(
+    folder: Path,
+    name: str,
+    native: NativeModel,
+    feeds: Mapping[str, Array],
+    expected: Mapping[str, Array],
+    tokens: int,
+    flags: Sequence[str],
+    work: Path,
+) -> str:
+    """Return what is wrong, or nothing."""
+    sizes = {k: int(np.size(v)) for k, v in {**feeds, **expected}.items()}
+    source = work / "driver.c"
+    source.write_text(driver_source(name, native, sizes, tokens), encoding="utf-8")
+    program = work / "driver"
+    sources = [source, folder / f"{name}.c", folder / f"{name}_weights.c"]
+    command = ["gcc", "-std=c11", *flags, f"-I{folder}", *map(str, sources), "-o", str(program)]
+    subprocess.run(command, check=True)
+    given = b"".join(
+        np.ascontiguousarray(feeds[a.spec.name], a.dtype).tobytes() for a in native._takes
+    )
+    done = subprocess.run([str(program)], input=given, capture_output=True, check=False)
+    if done.returncode != 0:
+        return f"exit {done.returncode}: {done.stderr.decode(errors='replace')[:1500]}"
+    wanted = b"".join(
+        np.ascontiguousarray(expected[a.spec.name], a.dtype).tobytes() for a in native._gives
+    )
+    return "" if done.stdout == wanted else "the outputs differ"

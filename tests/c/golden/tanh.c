@@ -1,0 +1,39 @@
+/* 2^-z in Q16 for z = d * mul / 2^shift in Q12: a quartic for the fraction, a shift for the rest.
+   */
+static inline uint32_t exponential(int32_t d, uint32_t mul, int shift)
+{
+    const uint64_t q = ((uint64_t)(uint32_t)d * mul + (UINT64_C(1) << shift >> 1)) >> shift;
+    const uint32_t z = q < 69632u ? (uint32_t)q : 69632u;
+    const int32_t f = (int32_t)(z & 4095u);
+    int32_t h = 449;
+
+    h = asr32(h * f + 2048, 12) - 3489;
+    h = asr32(h * f + 2048, 12) + 15692;
+    h = asr32(h * f + 2048, 12) - 45420;
+    h = asr32(h * f + 2048, 12) + 65536;
+    h = h < 65535 ? h : 65535;
+    return ((uint32_t)h + (1u << (z >> 12) >> 1)) >> (z >> 12);
+}
+
+/* 1 / (1 + e) in Q30 for e = e^-|x|: a linear guess and two Newton steps, no division. */
+static inline uint32_t logistic(int32_t x, uint32_t mul, int shift)
+{
+    const uint32_t d = 65536u + exponential(x < 0 ? -x : x, mul, shift);
+    uint32_t r = 46261u - ((d * 30840u + 65536u) >> 17);
+
+    r = (r * (32768u - ((d * r + 65536u) >> 17)) + 8192u) >> 14;
+    return r * (65536u - ((d * r + 32768u) >> 16));
+}
+
+/* y[i] = 2^15 * tanh(x[i]) as 2 / (1 + e^-2x) - 1; mul holds the factor 2. */
+static void tanh_values(size_t count, const int32_t *restrict x, uint32_t mul, int shift,
+    int32_t *restrict y)
+{
+    for (size_t i = 0; i < count; i++) {
+        const int32_t v = x[i];
+        const uint32_t twice = (logistic(v, mul, shift) + 8192u) >> 14;
+        const int32_t above = (int32_t)(twice < 65536u ? twice : 65536u) - 32768;
+
+        y[i] = v > 0 ? above : v < 0 ? -above : 0;
+    }
+}

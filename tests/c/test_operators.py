@@ -1,0 +1,82 @@
+"""Every operator: C against the reference, bit for bit, at all optimisation levels."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from intcc.backends.c.select import OPERATORS as C_OPERATORS
+from intcc.ops import OPERATORS
+from intcc.runtime.reference import evaluate
+from tests.c.bench import Bench, differences
+from tests.c.cases import CASES, full_bench
+from tests.c.driver import run_driver
+
+#: gcc's, and clang's where there is one.
+COMPILERS = [c for c in ("gcc", "clang", "clang-19") if shutil.which(c)]
+FLAGS = [("-O0",), ("-O2",), ("-O3", "-march=native")]
+UNDEFINED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return full_bench()
+
+
+@pytest.fixture(scope="module")
+def folder(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bench")
+    bench.emit(path)
+    return path
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("flags", FLAGS, ids=" ".join)
+def test_equal_to_reference(
+    bench: Bench, folder: Path, compiler: str, flags: tuple[str, ...]
+) -> None:
+    native = bench.native(folder, (*flags, "-Wsign-conversion"), compiler=compiler)
+    assert differences(bench, native) == []
+    assert native.selftest() == 0
+
+
+def test_no_undefined_behaviour(bench: Bench, folder: Path) -> None:
+    assert differences(bench, bench.native(folder, UNDEFINED)) == []
+
+
+@pytest.mark.parametrize("tokens", [1, 17, 41])
+def test_no_access_out_of_bounds(bench: Bench, folder: Path, tmp_path: Path, tokens: int) -> None:
+    feeds = bench.feeds(tokens, "random")
+    expected = evaluate(bench.model, feeds)
+    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    native = bench.native(folder, ("-O0", "-Wsign-conversion"))
+    wrong = run_driver(folder, "bench", native, feeds, expected, tokens, flags, tmp_path)
+    assert not wrong
+
+
+def test_no_float_register(folder: Path, tmp_path: Path) -> None:
+    for source in sorted(folder.glob("bench*.c")):
+        command = ["gcc", "-std=c99", "-O2", "-mgeneral-regs-only", "-c", str(source)]
+        done = subprocess.run(
+            [*command, "-o", str(tmp_path / "x.o")], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[:500]
+
+
+def test_every_operator_has_a_rule_and_cases() -> None:
+    assert set(C_OPERATORS) == set(OPERATORS)
+    missing = {m.rpartition(".")[2] for m in map(_stem, OPERATORS)} - set(CASES) - {"key_mask"}
+    assert not missing
+
+
+def _stem(name: str) -> str:
+    return OPERATORS[name].reference.__module__
+
+
+def test_every_operator_has_a_template() -> None:
+    templates = Path(__file__).resolve().parents[2] / "templates" / "c" / "ops"
+    stems = {p.name.removesuffix(".c.j2") for p in templates.glob("*.c.j2")}
+    assert {_stem(name).rpartition(".")[2] for name in OPERATORS} <= stems
