@@ -125,9 +125,7 @@ def compile_graph(
     feeds = [_integer_feeds(inputs, sample) for sample in samples]
     wide = sum(node.op_type in BIAS_INPUT for node in integer.graph)
     progress.stage("correct bias", wide)
-    corrections = correct_bias(
-        integer, context.sites, statistics, feeds, emit, progress.advance
-    )
+    corrections = correct_bias(integer, context.sites, statistics, feeds, emit, progress.advance)
     check_integer(integer)
     progress.stage("prove ranges")
     prove_ranges(integer)
@@ -240,7 +238,11 @@ def _measure(
         names = sorted({name for _, name, _ in pairs})
         wanted = {i.name for i in floats.get_inputs()}
         known = dict(
-            zip(names, floats.run(names, {k: v for k, v in sample.items() if k in wanted}), strict=True)
+            zip(
+                names,
+                floats.run(names, {k: v for k, v in sample.items() if k in wanted}),
+                strict=True,
+            )
         )
         made = session.run([str(v.name) for v, _, _ in pairs], dict(feed))
         for (value, float_name, node), q in zip(pairs, made, strict=True):

@@ -72,7 +72,11 @@ def _bias_of(product: ir.Value, width: int) -> tuple[ir.Node, npt.NDArray[Any]] 
     if user.op_type != "Add" or user.domain:
         return None
     array = constant(user.inputs[1 - index])
-    if array is None or array.size not in (1, width) or array.shape[-1:] not in ((width,), (1,), ()):
+    if (
+        array is None
+        or array.size not in (1, width)
+        or array.shape[-1:] not in ((width,), (1,), ())
+    ):
         return None
     return user, np.broadcast_to(array.reshape(-1), (width,))
 

@@ -1,9 +1,9 @@
 """What a graph may contain at each stage, as data.
 
-    FLOAT     canonical float operators, float and integer tensors
-    SCALED    FLOAT plus value.meta["forms"] and value.meta["unit"]
-    INTEGER   ai.intcc operators and data movement over integers; no float anywhere
-    STRICT    standard integer operators; no float anywhere
+FLOAT     canonical float operators, float and integer tensors
+SCALED    FLOAT plus value.meta["forms"] and value.meta["unit"]
+INTEGER   ai.intcc operators and data movement over integers; no float anywhere
+STRICT    standard integer operators; no float anywhere
 """
 
 from __future__ import annotations

@@ -46,9 +46,7 @@ def prove_ranges(model: ir.Model) -> dict[str, Interval]:
     known: dict[str, Operand] = {}
     for value in model.graph.inputs:
         lo, hi = value.metadata_props["intcc.range"].split()
-        known[str(value.name)] = Operand(
-            Interval.of(int(lo), int(hi)), extents(value, max_length)
-        )
+        known[str(value.name)] = Operand(Interval.of(int(lo), int(hi)), extents(value, max_length))
     for name, value in model.graph.initializers.items():
         assert value.const_value is not None
         known[name] = Operand.of_constant(np.asarray(value.const_value.numpy()))

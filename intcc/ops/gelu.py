@@ -65,9 +65,15 @@ def output_zero(step: Array) -> Array:
 
 
 def parameters(step: Array, variant: str) -> Array:
-    """Return the divisor per channel."""
-    gamma = fit(variant)[1]
-    exact = 1 / (gamma * np.asarray(step, np.float64) ** 3)
+    """Return the divisor per channel, for the knee nearest to T / step.
+
+    The largest value of gamma * a * (T - a)**3 grows with T**4: where the rounded knee moves T,
+    gamma makes up for it.
+    """
+    reach, gamma = fit(variant)
+    size = np.asarray(step, np.float64)
+    knee = np.maximum(np.rint(reach / size), 1)
+    exact = (knee * size / reach) ** 4 / (gamma * size**3)
     return np.clip(np.rint(exact), 1, 2**30)
 
 

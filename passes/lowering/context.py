@@ -33,8 +33,11 @@ Array = npt.NDArray[Any]
 DIALECT = "ai.intcc"
 #: Divisors from here on represent a scale to better than 0.05 %.
 FINE = 1024
-_DTYPES = {np.dtype(t.numpy()): t for t in ir.DataType if t.name in (
-    "INT8", "UINT8", "INT32", "INT64", "UINT32", "BOOL", "UINT64")}
+_DTYPES = {
+    np.dtype(t.numpy()): t
+    for t in ir.DataType
+    if t.name in ("INT8", "UINT8", "INT32", "INT64", "UINT32", "BOOL", "UINT64")
+}
 
 
 def odd_divisor(ratio: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -77,7 +80,11 @@ class Producer:
         mul = np.maximum(np.rint(form.scale / self.unit), 1)
         return self.ctx.emit(
             "Widen",
-            [self.ctx.narrow(self.value, role), self.ctx.channels(form.zero), self.ctx.channels(mul)],
+            [
+                self.ctx.narrow(self.value, role),
+                self.ctx.channels(form.zero),
+                self.ctx.channels(mul),
+            ],
             ir.DataType.INT32,
             self.value,
             scale=self.unit,
@@ -216,7 +223,9 @@ class Lowering:
             )
             for dtype, like, _, suffix, shape in outputs
         ]
-        node = ir.Node(DIALECT, kind, inputs, outputs=made, name=self.fresh(f"{kind}_{made[0].name}"))
+        node = ir.Node(
+            DIALECT, kind, inputs, outputs=made, name=self.fresh(f"{kind}_{made[0].name}")
+        )
         node.metadata_props["intcc.layer"] = self.label
         try:
             proved = OPERATORS[kind].prove(*[self.operand(v) for v in inputs])
@@ -234,9 +243,7 @@ class Lowering:
     def move(self, node: ir.Node, inputs: list[ir.Value], dtype: ir.DataType) -> list[ir.Value]:
         """Append a copy of a data-movement node over integer inputs."""
         made = [
-            ir.Value(
-                name=self.fresh(str(v.name)), shape=v.shape, type=ir.TensorType(dtype)
-            )
+            ir.Value(name=self.fresh(str(v.name)), shape=v.shape, type=ir.TensorType(dtype))
             for v in node.outputs
         ]
         copy = ir.Node(
@@ -274,7 +281,9 @@ class Lowering:
 
     def add_input(self, value: ir.Value, dtype: ir.DataType, interval: Interval) -> ir.Value:
         """Declare a model input of the same name and shape."""
-        made = ir.Value(name=self.fresh(str(value.name)), shape=value.shape, type=ir.TensorType(dtype))
+        made = ir.Value(
+            name=self.fresh(str(value.name)), shape=value.shape, type=ir.TensorType(dtype)
+        )
         self.graph.inputs.append(made)
         self.intervals[str(made.name)] = interval
         self._forms[(str(value.name), "integer")] = made
@@ -315,9 +324,7 @@ class Lowering:
             producer = self.producers[str(value.name)]
             outer, self.label = self.label, producer.label
             native = role in producer.native_roles()
-            self._forms[key] = (
-                producer.make_narrow(role) if native else self.quantize(value, role)
-            )
+            self._forms[key] = producer.make_narrow(role) if native else self.quantize(value, role)
             self.label = outer
         return self._forms[key]
 

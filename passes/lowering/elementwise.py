@@ -64,9 +64,7 @@ class _ScaleProducer(_Wide):
         ratio = real * float(x.meta["unit"]) / self.unit
         if (np.abs(ratio) >= 256).all() or (ratio == np.rint(ratio)).all():
             inputs = [self.ctx.wide(x), self.ctx.channels(np.rint(ratio)), self.ctx.channels(0)]
-            return self.ctx.emit(
-                "Affine", inputs, ir.DataType.INT32, self.value, scale=self.unit
-            )
+            return self.ctx.emit("Affine", inputs, ir.DataType.INT32, self.value, scale=self.unit)
         exponent = max(0, math.ceil(math.log2(float(np.abs(ratio).max()) + 1e-300)))
         shift = 30 - exponent
         inputs = [

@@ -101,7 +101,9 @@ class LinearProducer(Producer):
             ctx.scalar(form.lo),
             ctx.scalar(form.hi),
         ]
-        return ctx.emit("Linear", inputs, ir.DataType.UINT8, self.value, scale=form, suffix=f".{role}")
+        return ctx.emit(
+            "Linear", inputs, ir.DataType.UINT8, self.value, scale=form, suffix=f".{role}"
+        )
 
     def _make_dynamic(self) -> ir.Value:
         """Emit LinearDynamic on the input's per-token form."""

@@ -1,8 +1,8 @@
 """Lower LayerNorm and RMSNorm: one normalised row, then an affine map per form.
 
-    X       = normalise(x) in Q11                    one LayerNorm or RMSNorm node
-    narrow  = (X * mul + bias) / 2**k, saturated     mul ~ gain / scale, Quantize
-    wide    = X * mul + bias                         mul ~ gain / unit, Affine
+X       = normalise(x) in Q11                    one LayerNorm or RMSNorm node
+narrow  = (X * mul + bias) / 2**k, saturated     mul ~ gain / scale, Quantize
+wide    = X * mul + bias                         mul ~ gain / unit, Affine
 """
 
 from __future__ import annotations
@@ -110,5 +110,3 @@ def lower_norm(ctx: Lowering, node: ir.Node, label: str) -> None:
             "Only the last axis with constant gain has an integer rule",
         )
     ctx.producers[str(node.outputs[0].name)] = NormProducer(ctx, node, label)
-
-
