@@ -20,6 +20,8 @@ __all__ = ["bytes_plot", "histogram_plot", "memory_plot", "sqnr_plot"]
 
 #: Blue for integers, orange for what deserves a look, grey for context.
 BLUE, ORANGE, GREY = "#2f6f9f", "#d9822b", "#9aa5ad"
+#: Bars above this are exact for all purposes.
+SQNR_TOP = 70
 _STYLE = {
     "svg.hashsalt": "intcc",
     "svg.fonttype": "none",
@@ -44,6 +46,18 @@ def _svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
+def _wrapped(name: str, width: int = 22, lines: int = 3) -> str:
+    """Break a dotted name into short lines; the end of it is what tells values apart."""
+    made = [""]
+    for part in name.split("."):
+        joined = f"{made[-1]}.{part}" if made[-1] else part
+        if len(joined) <= width:
+            made[-1] = joined
+        else:
+            made.append(part)
+    return "\n".join(line[-width:] for line in made[-lines:])
+
+
 def sqnr_plot(report: Mapping[str, Any]) -> str:
     """Signal to quantization noise of every value, in graph order; the worst are marked."""
     layers = report["layers"]
@@ -53,6 +67,7 @@ def sqnr_plot(report: Mapping[str, Any]) -> str:
         worst = {r["name"] for r in worst_layers(report)}
         colors = [ORANGE if r["name"] in worst else BLUE for r in layers]
         axes.bar(range(len(layers)), [r["sqnr_db"] for r in layers], color=colors, width=0.8)
+        axes.set_ylim(0, SQNR_TOP)
         axes.set_xlabel("value, in the order of execution")
         axes.set_ylabel("SQNR [dB]")
         return _svg(figure)
@@ -73,7 +88,7 @@ def histogram_plot(report: Mapping[str, Any]) -> str:
             top.bar(edges, counts, width=edges[1] if len(edges) > 1 else 1, align="edge",
                     color=ORANGE)  # fmt: skip
             top.set_yscale("symlog")
-            top.set_title(f"{record['name'][-18:]}\n{record['sqnr_db']:.1f} dB", fontsize=7)
+            top.set_title(f"{_wrapped(record['name'])}\n{record['sqnr_db']:.1f} dB", fontsize=6)
             weights = report["weights"].get(record["name"])
             if weights is None:
                 bottom.text(0.5, 0.5, "no weights", ha="center", color=GREY, fontsize=7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,21 @@ def system_compiler() -> str:
         return "cc"
 
 
+def other_compilers(own: str) -> list[str]:
+    """Return the names of further compilers; two names of one program count once."""
+
+    def real(name: str) -> str | None:
+        path = shutil.which(name)
+        return os.path.realpath(path) if path else None
+
+    seen, found = {real(own), None}, []
+    for name in ("gcc", "clang", "clang-19"):
+        if real(name) not in seen:
+            seen.add(real(name))
+            found.append(name)
+    return found
+
+
 def variants(artifact: Artifact) -> list[Variant]:
     """List every way to run the artifact's backends on this machine; the judge comes first."""
 
@@ -87,9 +103,8 @@ def variants(artifact: Artifact) -> list[Variant]:
         found.append(Variant(f"C, {own} -O3 -march=native", c(own, fast)))
         found.append(Variant(f"C, {own} -O2", c(own, ("-O2",)), 0.25))
         found.append(Variant(f"C, {own} -O0", c(own, ("-O0",)), 0.1))
-        for other in ("gcc", "clang", "clang-19"):
-            if other != own and shutil.which(other):
-                found.append(Variant(f"C, {other} -O2", c(other, ("-O2",)), 0.25))
+        for other in other_compilers(own):
+            found.append(Variant(f"C, {other} -O2", c(other, ("-O2",)), 0.25))
     return found
 
 
