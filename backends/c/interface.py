@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from intcc.backends.c.program import Parameter, Program
 from intcc.backends.c.shapes import Extent
+from intcc.dyadic import Dyadic
 from intcc.specs import Scale
 
 __all__ = ["Port", "ports", "scale_of"]
@@ -47,12 +48,16 @@ class Port:
 
 def scale_of(value: ir.Value) -> Scale | None:
     """Read the scale that lowering left on a value: metadata, or the pass's own record."""
-    text = value.metadata_props.get("intcc.scale")
-    if text is not None:
-        if "/" in text:
-            mul, power = text.split("/")
-            return Scale(int(mul), int(power.removeprefix("2^")))
-        return Scale.from_json(json.loads(text))
+    text = value.metadata_props.get("intcc.scale", "")
+    if "/" in text:
+        mul, power = text.split("/")
+        return Scale(int(mul), int(power.removeprefix("2^")))
+    record = json.loads(text) if text else {}
+    if "mul" in record:
+        return Scale.from_json(record)
+    if len(record.get("scale", ())) == 1:
+        dyadic = Dyadic.from_real(float(record["scale"][0]))
+        return Scale(dyadic.mul, dyadic.shift, int(record["zero"][0]))
     unit: Any = value.meta.get("scale")
     if not isinstance(unit, float) or unit <= 0:
         return None

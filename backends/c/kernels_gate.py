@@ -34,7 +34,7 @@ def silu(b: Builder, node: ir.Node) -> None:
 
 
 def tanh(b: Builder, node: ir.Node) -> None:
-    """Emit y = tanh(x), Q15."""
+    """Emit the hyperbolic tangent, Q15."""
     _curve(b, node, "tanh", _LOGISTIC)
 
 

@@ -52,7 +52,7 @@ def copy(
 
 
 def _strided(b: Builder, x: View, dims: list[Extent], strides: list[Extent], y: View) -> None:
-    """Copy from up to four strides into contiguous y; extents of one and mergeable ones vanish."""
+    """Copy strided x into contiguous y; extents of one and mergeable ones vanish."""
     pairs: list[tuple[Extent, Extent]] = []
     for extent, stride in zip(dims, strides, strict=True):
         if extent == ONE:
@@ -61,10 +61,10 @@ def _strided(b: Builder, x: View, dims: list[Extent], strides: list[Extent], y: 
             pairs[-1] = (pairs[-1][0] * extent, stride)
         else:
             pairs.append((extent, stride))
-    assert len(pairs) <= 4, "more than four separate dimensions"
-    pairs = [(ONE, ONE)] * (4 - len(pairs)) + pairs
-    kind = x.storage.c_type
-    kernel = Kernel("ops/transpose", f"transpose_{kind.removesuffix('_t')}", {"type": kind})
+    pairs = pairs or [(ONE, ONE)]
+    kind, rank = x.storage.c_type, len(pairs)
+    name = f"transpose{rank}_{kind.removesuffix('_t')}"
+    kernel = Kernel("ops/transpose", name, {"type": kind, "rank": rank})
     arguments: list[Argument] = [*(p[0] for p in pairs), *(p[1] for p in pairs), x, y]
     b.call(kernel, arguments, [y], note=f"[{', '.join(map(str, y.dims))}]")
 

@@ -48,8 +48,10 @@ def linear(b: Bench) -> None:
     for name, divisor, lo, hi in forms:
         b.case(f"linear_{name}")
         x = b.input(np.uint8, ["batch", S, 8], 0, 255)
-        bias = [2**31 - 1 - 255 * 64 * 8, -(2**31) + 255 * 64 * 8, 0, 99999]
-        b.output(*b.op("Linear", [x, weight(rng, 8, 4), i32(bias), i32(divisor), i32(lo), i32(hi)]))
+        edges = [2**31 - 1 - 255 * 64 * 8, -(2**31) + 255 * 64 * 8, 0, 99999]
+        b.output(
+            *b.op("Linear", [x, weight(rng, 8, 4), i32(edges), i32(divisor), i32(lo), i32(hi)])
+        )
     b.case("linear_row")
     x = b.input(np.uint8, ["batch", 20], 0, 255)
     b.output(*b.op("Linear", [x, weight(rng, 20, 6), i32([0] * 6), i32([9] * 6), i32(0), i32(255)]))
@@ -122,11 +124,12 @@ def dynamic_quantize(b: Bench) -> None:
 
 
 def batch_matmul(b: Bench) -> None:
-    for name, left, right in (
+    forms: list[tuple[str, list[int | str], list[int | str]]] = [
         ("heads", ["batch", 3, S, 8], ["batch", 3, 8, S]),
         ("values", ["batch", 2, S, S], ["batch", 2, S, 5]),
         ("shared", [4, S, 6], [6, 7]),
-    ):
+    ]
+    for name, left, right in forms:
         b.case(f"batch_matmul_{name}")
         x, y = b.input(np.uint8, left, 0, 127), b.input(np.uint8, right, 1, 255)
         b.output(*b.op("BatchMatMul", [x, np.asarray(64, np.uint8), y]))
@@ -279,7 +282,7 @@ def attend(b: Bench) -> None:
         (1, 64, 20.0),
     ):
         b.case(f"attention_{heads}x{dim}")
-        shape = ["batch", S, heads * dim]
+        shape: list[int | str] = ["batch", S, heads * dim]
         q, k, v = (b.input(np.uint8, shape, lo, hi) for lo, hi in ((0, 127), (1, 255), (1, 255)))
         constants = attention.parameters(unit, MAX_TOKENS, heads, dim, heads)
         b.output(*b.op("Attention", [q, k, v, zero, *constants]))
@@ -308,6 +311,9 @@ def movement(b: Bench) -> None:
     b.output(*turned)
     back = b.move("Transpose", [turned[0]], perm=[0, 3, 1, 2])
     b.output(*b.move("Reshape", [back[0], i64([0, 0, -1])]))
+    picture = b.input(np.uint8, ["batch", 3, 8, 6], 0, 255)
+    patches = b.move("Reshape", [picture, i64([0, 3, 4, 2, 2, 3])])
+    b.output(*b.move("Transpose", [patches[0]], perm=[0, 2, 4, 1, 3, 5]))
     b.output(*b.move("Transpose", [u], perm=[2, 1, 0]))
     b.output(*b.move("Slice", [x, i64([3]), i64([9]), i64([2])]))
     b.output(*b.move("Slice", [u, i64([-5]), i64([2**31]), i64([-1]), i64([1])]))

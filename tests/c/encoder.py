@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.ops import attention, gelu, l2_normalize, layer_norm
 from tests.c.bench import Bench
 from tests.c.cases import i32, i64, weight
 
+Array = npt.NDArray[Any]
 VOCABULARY, WIDTH, HEADS, HIDDEN, LONGEST = 50, 20, 2, 28, 24
 
 
@@ -48,12 +52,19 @@ def encoder(*, pooled: bool = True) -> Bench:
         q = _linear(b, rng, narrow, WIDTH, 0, 127)
         k, v = (_linear(b, rng, narrow, WIDTH, 1, 255) for _ in range(2))
         context = b.op("Attention", [q, k, v, addend, *constants])[0]
-        dense = [context, weight(rng, WIDTH, WIDTH), i32([3]), i32(rng.integers(-99, 99, WIDTH))]
+        shift = i32(rng.integers(-99, 99, WIDTH))
+        dense: list[ir.Value | Array]
+        dense = [context, weight(rng, WIDTH, WIDTH), i32([3]), shift]
         narrow, stream = _norm(b, b.op("Add", [b.op("LinearWide", dense)[0], stream])[0])
         b.case(f"encoder.layer.{layer}.feed_forward")
         h = _linear(b, rng, narrow, HIDDEN, 0, 255)
-        g = [h, i32(knee), i32(gelu.parameters(step, "none")), i32(knee - gelu.output_zero(step))]
-        dense = [b.op("Gelu", g)[0], weight(rng, HIDDEN, WIDTH), i32([2]), i32(np.zeros(WIDTH))]
+        divisor, offset = i32(gelu.parameters(step, "none")), i32(knee - gelu.output_zero(step))
+        dense = [
+            b.op("Gelu", [h, i32(knee), divisor, offset])[0],
+            weight(rng, HIDDEN, WIDTH),
+            i32([2]),
+            i32(np.zeros(WIDTH)),
+        ]
         narrow, stream = _norm(b, b.op("Add", [b.op("LinearWide", dense)[0], stream])[0])
     if pooled:
         b.case("head")

@@ -16,8 +16,13 @@ from tests.c.cases import CASES, full_bench
 from tests.c.driver import run_driver
 
 #: gcc's, and clang's where there is one.
-COMPILERS = [c for c in ("gcc", "clang", "clang-19") if shutil.which(c)]
-FLAGS = [("-O0",), ("-O2",), ("-O3", "-march=native")]
+CLANG = next(filter(shutil.which, ("clang", "clang-19")), None)
+LEVELS = [
+    ("gcc", "-O0"),
+    ("gcc", "-O2"),
+    ("gcc", "-O3", "-march=native"),
+    *([(CLANG, "-O0"), (CLANG, "-O3")] if CLANG else []),
+]
 UNDEFINED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
 
 
@@ -33,11 +38,9 @@ def folder(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("flags", FLAGS, ids=" ".join)
-def test_equal_to_reference(
-    bench: Bench, folder: Path, compiler: str, flags: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("level", LEVELS, ids=" ".join)
+def test_equal_to_reference(bench: Bench, folder: Path, level: tuple[str, ...]) -> None:
+    compiler, *flags = level
     native = bench.native(folder, (*flags, "-Wsign-conversion"), compiler=compiler)
     assert differences(bench, native) == []
     assert native.selftest() == 0

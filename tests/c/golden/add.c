@@ -25,6 +25,8 @@ static void copy_rows_int32(size_t rows, size_t columns, const int32_t *restrict
     int32_t *restrict y, size_t y_step)
 {
     for (size_t r = 0; r < rows; r++) {
-        memcpy(y + r * y_step, x + r * x_step, columns * sizeof *y);
+        for (size_t j = 0; j < columns; j++) {
+            y[r * y_step + j] = x[r * x_step + j];
+        }
     }
 }

@@ -117,9 +117,13 @@ static void attention_2x20_e14_ss_biased(size_t n, const uint8_t *restrict q,
 {
     const size_t lanes = (n + 15) / 16 * 16;
 
-    memset(keys, 0, 20 * lanes * sizeof *keys);
-    memset(values, 0, 20 * lanes * sizeof *values);
-    memset(e, 0, 4 * lanes * sizeof *e);
+    for (size_t i = 0; i < 20 * lanes; i++) {
+        keys[i] = 0;
+        values[i] = 0;
+    }
+    for (size_t i = 0; i < 4 * lanes; i++) {
+        e[i] = 0;
+    }
     for (size_t h = 0; h < 2; h++) {
         for (size_t j = 0; j < n; j++) {
             const size_t at = j * 40 + h * 20;

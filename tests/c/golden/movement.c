@@ -1,16 +1,12 @@
-/* y, of extents d0 x d1 x d2 x d3, reads x at strides s0 ... s3; a stride of 0 repeats. */
-static void transpose_uint8(size_t d0, size_t d1, size_t d2, size_t d3, size_t s0, size_t s1,
-    size_t s2, size_t s3, const uint8_t *restrict x, uint8_t *restrict y)
+/* y, of extents d0 x ... x d1, reads x at strides s0 ... s1; a stride of 0 repeats. */
+static void transpose2_uint8(size_t d0, size_t d1, size_t s0, size_t s1, const uint8_t *restrict x,
+    uint8_t *restrict y)
 {
-    for (size_t i = 0; i < d0; i++) {
-        for (size_t j = 0; j < d1; j++) {
-            for (size_t k = 0; k < d2; k++) {
-                const uint8_t *restrict from = x + i * s0 + j * s1 + k * s2;
+    for (size_t i0 = 0; i0 < d0; i0++) {
+        const uint8_t *restrict from = x + i0 * s0;
 
-                for (size_t l = 0; l < d3; l++) {
-                    *y++ = from[l * s3];
-                }
-            }
+        for (size_t j = 0; j < d1; j++) {
+            *y++ = from[j * s1];
         }
     }
 }
@@ -20,7 +16,9 @@ static void copy_rows_uint8(size_t rows, size_t columns, const uint8_t *restrict
     uint8_t *restrict y, size_t y_step)
 {
     for (size_t r = 0; r < rows; r++) {
-        memcpy(y + r * y_step, x + r * x_step, columns * sizeof *y);
+        for (size_t j = 0; j < columns; j++) {
+            y[r * y_step + j] = x[r * x_step + j];
+        }
     }
 }
 
@@ -32,7 +30,9 @@ static void gather_int32(size_t blocks, size_t length, size_t columns, const int
         for (size_t i = 0; i < count; i++) {
             const size_t row = b * length + (size_t)index[i];
 
-            memcpy(y + (b * count + i) * columns, x + row * columns, columns * sizeof *y);
+            for (size_t j = 0; j < columns; j++) {
+                y[(b * count + i) * columns + j] = x[row * columns + j];
+            }
         }
     }
 }
