@@ -51,7 +51,7 @@ def read_checked(path: Path) -> tuple[ir.Model, list[Path]]:
     _check_order(proto.graph)
     _check_types(proto, path)
     try:
-        return ir.load(path), files
+        return ir.external_data.load_to_model(ir.load(path)), files
     except Exception as error:  # whatever a field out of place makes the reader raise
         raise ModelError(
             f"Model '{path}'", f"cannot be read ({_first_line(error)})", "Export it again"

@@ -54,5 +54,6 @@ class AddFloatFunctions(ir.passes.InPlacePass):
             function = ir.serde.deserialize_function(onnx.parser.parse_function(text))
             if function.name in used:
                 model.functions[function.identifier()] = function
-                model.opset_imports[FLOAT_DOMAIN] = 1
+        if not used:
+            model.opset_imports.pop(FLOAT_DOMAIN, None)
         return ir.passes.PassResult(model, bool(used))

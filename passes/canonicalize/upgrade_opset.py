@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from intcc.errors import ModelError
+from intcc.passes.canonicalize.float_functions import FLOAT_DOMAIN
 from intcc.passes.canonicalize.graph import add_initializer
 
 __all__ = ["OLDEST", "OPSET", "UpgradeOpset"]
@@ -67,4 +68,5 @@ class UpgradeOpset(ir.passes.InPlacePass):
                 )
         graph.opset_imports[""] = OPSET
         model.opset_imports[""] = OPSET
+        model.opset_imports[FLOAT_DOMAIN] = 1  # for what is recognised later
         return ir.passes.PassResult(model, version != OPSET)
