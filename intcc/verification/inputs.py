@@ -51,4 +51,4 @@ def valid_positions(spec: TensorSpec, output: Array, mask: Array | None) -> Arra
     """Return the elements of an output that mean something: padded positions do not."""
     if mask is None or len(spec.shape) < 2 or spec.shape[1] != "sequence":
         return output
-    return output[mask.astype(bool)]
+    return np.asarray(output[mask.astype(bool)])
