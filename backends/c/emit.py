@@ -46,8 +46,8 @@ __all__ = ["CReport", "OperatorFigures", "emit_c"]
 Array = npt.NDArray[Any]
 Evaluate = Callable[[ir.Model, Mapping[str, Array]], Mapping[str, Array]]
 
-#: Stack of the run function and one kernel's scalars, on top of a kernel's arrays.
-_FRAME = 512
+#: Stack of the run function and of registers that compilers spill, on top of a kernel's arrays.
+_FRAME = 2048
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def attention(b: Builder, node: ir.Node) -> None:
     half, cap, up, down, c0, c1, c2, rounding, shift = (b.scalar(x) for x in node.inputs[6:15])
     rows, padded = b.target.rows, -(-dim // 4) * 4
     bias_declaration, bias_arguments = _bias(b, node)
-    kind = f"{heads}x{dim}_e{32 - shift}"
+    kind = f"{heads}x{dim}_s{shift}"
     grid = division(np.asarray(down), np.asarray(cap * up))
     how, divisor, x, grid_arguments = quotient(b, grid, f"{node.outputs[0].name}.grid", "0")
     kind = f"{kind}_{how}"
@@ -40,7 +40,6 @@ def attention(b: Builder, node: ir.Node) -> None:
         "rows": rows,
         "lanes": _LANES,
         "groups": [list(range(d, min(d + _GROUP, dim))) for d in range(0, dim, _GROUP)],
-        "bits": 32 - shift,
         "shift": shift,
         "rounding": rounding,
         "divisor": divisor,

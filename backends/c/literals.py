@@ -64,31 +64,28 @@ def integer(value: int) -> str:
     return f"{value}u" if value > 2**31 - 1 else str(value)
 
 
-def _tables() -> tuple[Array, Array, Array]:
-    """Characters per byte, a mask of those used, and the mask when an octal digit follows."""
-    characters = np.zeros((256, 4), np.uint8)
-    short = np.zeros((256, 4), bool)
-    long = np.zeros((256, 4), bool)
+def _words() -> Array:
+    """Return the escape of every byte as four characters, zeros for none, in one 32-bit word.
+
+    The second half of the table is for bytes that an octal digit follows.
+    """
+    table = np.zeros((512, 4), np.uint8)
     for byte in range(256):
-        octal = f"\\{byte:03o}"
         if byte in _NAMED or byte in _SPECIAL:
-            text = {**_NAMED, **_SPECIAL}[byte]
-            positions, used = range(len(text)), range(len(text))
+            short = long = {**_NAMED, **_SPECIAL}[byte]
         elif 32 <= byte < 127:
-            text, positions, used = chr(byte), range(1), range(1)
+            short = long = chr(byte)
         else:
-            text, positions = octal, range(4)
-            digits = len(f"{byte:o}")
-            used = range(4 - digits, 4)
-        characters[byte, : len(text)] = list(text.encode())
-        long[byte, list(positions)] = True
-        short[byte, list(used)] = True
-        if text == octal:
-            short[byte, 0] = True
-    return characters, short, long
+            short, long = f"\\{byte:o}", f"\\{byte:03o}"
+        for index, text in ((byte, short), (byte + 256, long)):
+            table[index, : len(text)] = list(text.encode("ascii"))
+    return table.view(np.uint32).reshape(512)
 
 
-_CHARACTERS, _SHORT, _LONG = _tables()
+_WORDS = _words()
+#: What stands between two lines of one row, and between two rows; zeros are left out.
+_NEXT_LINE = np.frombuffer(b'"\n    "\0', np.uint32)
+_NEXT_ROW = np.frombuffer(b'",\n    "', np.uint32)
 
 
 def row_width(shape: tuple[int, ...]) -> int:
@@ -99,40 +96,30 @@ def row_width(shape: tuple[int, ...]) -> int:
     return max(d for d in range(1, STRING_LIMIT + 1) if size % d == 0)
 
 
-def _escape(data: Array, ends: Array) -> bytes:
-    """Return the escaped text of all bytes, quotes, commas and line ends included.
-
-    Args:
-        data: bytes.
-        ends: 0 inside a line, 1 where a line ends after this byte, 2 where a row ends.
-    """
-    following = np.append(data[1:], 0)
-    digit = (following >= ord("0")) & (following <= ord("7")) & (ends == 0)
-    keep = np.where(digit[:, None], _LONG[data], _SHORT[data])
-    tail = np.frombuffer(b'",\n    "', np.uint8)
-    width = 4 + len(tail)
-    text = np.zeros((data.size, width), np.uint8)
-    mask = np.zeros((data.size, width), bool)
-    text[:, :4], mask[:, :4] = _CHARACTERS[data], keep
-    text[:, 4:] = tail
-    mask[ends == 2, 4:] = True
-    mask[ends == 1, 4:] = True
-    mask[ends == 1, 5] = False
-    return text[mask].tobytes()
+def _escape(block: Array) -> bytes:
+    """Return the escaped text of some rows, all that stands between the lines included."""
+    rows, width = block.shape
+    starts = range(0, width, _LINE)
+    following = np.zeros_like(block)
+    following[:, :-1] = block[:, 1:]
+    following[:, [end - 1 for end in starts[1:]]] = 0
+    digit = (following >= ord("0")) & (following <= ord("7"))
+    words = _WORDS[block + digit * np.uint16(256)]
+    made = np.empty((rows, width + 2 * len(starts)), np.uint32)
+    for line, start in enumerate(starts):
+        end = min(start + _LINE, width)
+        made[:, start + 2 * line : end + 2 * line] = words[:, start:end]
+        between = _NEXT_ROW if end == width else _NEXT_LINE
+        made[:, end + 2 * line : end + 2 * line + 2] = between
+    return made.tobytes().translate(None, b"\0")
 
 
 def string_rows(data: Array, width: int) -> str:
     """Return the initializer rows of an int8 array, `width` elements each."""
     flat = np.ascontiguousarray(data).reshape(-1, width).view(np.uint8)
-    ends = np.zeros(flat.shape, np.uint8)
-    ends[:, _LINE - 1 :: _LINE] = 1
-    ends[:, -1] = 2
-    pieces, step = [], max(1, (1 << 20) // width)
-    for start in range(0, len(flat), step):
-        block, marks = flat[start : start + step].ravel(), ends[start : start + step].ravel()
-        pieces.append(_escape(block, marks))
-    text = b'    "' + b"".join(pieces)
-    return text.decode("ascii").removesuffix('\n    "')
+    step = max(1, (1 << 18) // width)
+    pieces = [_escape(flat[start : start + step]) for start in range(0, len(flat), step)]
+    return ('    "' + b"".join(pieces).decode("ascii")).removesuffix('\n    "')
 
 
 def _number_rows(array: Array) -> str:

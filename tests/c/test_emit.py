@@ -183,6 +183,17 @@ def test_names_are_prefixed_and_nothing_is_writable(
                 }  # fmt: skip
 
 
+@pytest.mark.parametrize("level", ["-O0", "-O2", "-O3"])
+def test_stack_is_below_the_stated_figure(level: str, tmp_path: Path) -> None:
+    report = encoder().emit(tmp_path)
+    command = ["gcc", "-std=c99", level, "-fstack-usage", "-c", "tiny.c", "-o", "x.o"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    usage = (tmp_path / "x.su").read_text(encoding="utf-8").splitlines()
+    frames = sorted((int(line.split("\t")[1]) for line in usage), reverse=True)
+    # No call is deeper than four functions.
+    assert sum(frames[:4]) <= report.stack_bytes
+
+
 def test_lines_are_short(emitted: tuple[Path, CReport]) -> None:
     for name in ("tiny_kernels.h", "tiny.c"):
         for line in (emitted[0] / name).read_text(encoding="utf-8").splitlines():

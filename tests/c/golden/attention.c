@@ -1,5 +1,5 @@
 /* score[j] = (q - 64) . (k[j] - 128). A product is at most 8128, so four of them fit 16 bits. */
-static void scores_2x20_e14_ss_b(size_t lanes, const uint8_t *restrict q,
+static void scores_2x20_s18_ss_b(size_t lanes, const uint8_t *restrict q,
     const int16_t *restrict keys, int32_t *restrict score)
 {
     int16_t c[20];
@@ -24,9 +24,9 @@ static void scores_2x20_e14_ss_b(size_t lanes, const uint8_t *restrict q,
     }
 }
 
-/* Numerators e = e^(score - largest) of 14 bits: x in steps of the cubic's grid, a cubic modulo
+/* Numerators e = e^(score - largest), below 2^14: x in steps of the cubic's grid, a cubic modulo
    2^32 for the eighth root, three squarings. Returns their sum, which is never zero. */
-static int32_t softmax_2x20_e14_ss_b(size_t n, const int32_t *restrict score, int32_t half,
+static int32_t softmax_2x20_s18_ss_b(size_t n, const int32_t *restrict score, int32_t half,
     int32_t cap, int32_t up, uint32_t mul, int shift, uint32_t c0, uint32_t c1, uint32_t c2,
     int16_t *restrict e)
 {
@@ -52,7 +52,7 @@ static int32_t softmax_2x20_e14_ss_b(size_t n, const int32_t *restrict score, in
 }
 
 /* acc[r][d] = e[r] . values[d], 4 x 4 sums at a time. */
-static void context_2x20_e14_ss_b(size_t lanes, const int16_t *restrict e,
+static void context_2x20_s18_ss_b(size_t lanes, const int16_t *restrict e,
     const int16_t *restrict values, int32_t *restrict acc)
 {
     const int16_t *restrict e1 = e + lanes;
@@ -109,7 +109,7 @@ static void context_2x20_e14_ss_b(size_t lanes, const int16_t *restrict e,
 /* 2 heads of width 20. Keys and values of a head are transposed into scratch, [d][lanes], so that
    both products run along the keys; lanes past n hold zeros. The division by a row's sum is a
    product with its reciprocal, exact as (reciprocal * sum - 2^down) * dividend < 2^down. */
-static void attention_2x20_e14_ss_biased(size_t n, const uint8_t *restrict q,
+static void attention_2x20_s18_ss_biased(size_t n, const uint8_t *restrict q,
     const uint8_t *restrict k, const uint8_t *restrict v, const int32_t *restrict bias,
     size_t bias_head, size_t bias_row, int32_t half, int32_t cap, int32_t up, uint32_t mul,
     int shift, uint32_t c0, uint32_t c1, uint32_t c2, int16_t *restrict keys,
@@ -138,14 +138,14 @@ static void attention_2x20_e14_ss_biased(size_t n, const uint8_t *restrict q,
             int32_t sum[4], acc[80];
 
             for (size_t r = 0; r < left; r++) {
-                scores_2x20_e14_ss_b(lanes, q + (m + r) * 40 + h * 20, keys, score);
+                scores_2x20_s18_ss_b(lanes, q + (m + r) * 40 + h * 20, keys, score);
                 for (size_t j = 0; j < n; j++) {
                     score[j] += bias[h * bias_head + (m + r) * bias_row + j];
                 }
-                sum[r] = softmax_2x20_e14_ss_b(n, score, half, cap, up, mul, shift, c0, c1, c2,
+                sum[r] = softmax_2x20_s18_ss_b(n, score, half, cap, up, mul, shift, c0, c1, c2,
                     e + r * lanes);
             }
-            context_2x20_e14_ss_b(lanes, e, values, acc);
+            context_2x20_s18_ss_b(lanes, e, values, acc);
             for (size_t r = 0; r < left; r++) {
                 const uint64_t s = (uint64_t)sum[r];
                 const int down = bit_length(s * s * 256 - 1);

@@ -96,7 +96,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
         tiny_layer0_linear20_bias, tiny_layer0_linear20_inverse, 32, 1, 255,
         U8(at_layer0_attention_linear20));
     /* Attention: [n, 2 x 10] */
-    attention_2x10_e16_p(n, U8(at_layer0_attention_linear6), U8(at_layer0_attention_linear13),
+    attention_2x10_s16_p(n, U8(at_layer0_attention_linear6), U8(at_layer0_attention_linear13),
         U8(at_layer0_attention_linear20), 0, 1095, 7, 3, 3506124468u, 4963960u, 3271u,
         I16(at_layer0_attention33_keys), I16(at_layer0_attention33_values),
         I32(at_layer0_attention33_score), I16(at_layer0_attention33_e),
@@ -148,7 +148,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
         tiny_layer1_linear20_bias, tiny_layer1_linear20_inverse, 32, 1, 255,
         U8(at_layer1_attention_linear20));
     /* Attention: [n, 2 x 10] */
-    attention_2x10_e16_p(n, U8(at_layer1_attention_linear6), U8(at_layer1_attention_linear13),
+    attention_2x10_s16_p(n, U8(at_layer1_attention_linear6), U8(at_layer1_attention_linear13),
         U8(at_layer1_attention_linear20), 0, 1095, 7, 3, 3506124468u, 4963960u, 3271u,
         I16(at_layer1_attention33_keys), I16(at_layer1_attention33_values),
         I32(at_layer1_attention33_score), I16(at_layer1_attention33_e),

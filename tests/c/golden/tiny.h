@@ -3,7 +3,7 @@
  *   made by    intcc 0.1.0, task test
  *   flash      11500 bytes of constant data
  *   arena      5888 bytes, the caller's (lower bound 5888)
- *   stack      about 1024 bytes
+ *   stack      about 2560 bytes
  *
  *   operator                calls   multiply-accumulates for 24 tokens
  *
