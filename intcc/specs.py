@@ -56,6 +56,18 @@ class Scale:
         data = {"mul": plain(self.mul), "shift": self.shift, "zero": plain(self.zero)}
         return data if self.axis is None else {**data, "axis": self.axis}
 
+    def describe(self) -> str:
+        """Return the meaning of a code q as a formula."""
+
+        def short(figure: int | tuple[int, ...]) -> str:
+            if isinstance(figure, tuple) and len(set(figure)) == 1:
+                return str(figure[0])
+            return str(list(figure) if isinstance(figure, tuple) else figure)
+
+        zero = short(self.zero)
+        code = "q" if zero == "0" else f"(q - {zero})"
+        return f"{code} * {short(self.mul)} / 2^{self.shift}"
+
     def _spread(self, figure: int | tuple[int, ...], rank: int) -> Array:
         array = np.asarray(figure, dtype=np.float64)
         if array.ndim == 0 or self.axis is None:

@@ -49,6 +49,12 @@ def test_scales_per_channel() -> None:
     assert scale.quantize(scale.dequantize(q), 0, 255).tolist() == q.tolist()
 
 
+def test_scales_describe_themselves() -> None:
+    assert Scale(1, 20).describe() == "q * 1 / 2^20"
+    assert Scale((3, 3), 8, (128, 128), 1).describe() == "(q - 128) * 3 / 2^8"
+    assert Scale((3, 5), 8, 7, 1).describe() == "(q - 7) * [3, 5] / 2^8"
+
+
 def test_spec_round_trip() -> None:
     spec = TensorSpec("x", "uint8", ("batch", 3), Scale(1, 4, 7), 0, 200)
     assert TensorSpec.from_json(spec.to_json()) == spec

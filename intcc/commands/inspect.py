@@ -11,6 +11,7 @@ import typer
 from intcc.budget import format_bytes
 from intcc.commands.console import JsonFlag, Printer, QuietFlag
 from intcc.errors import SettingsError
+from intcc.specs import Scale
 
 __all__ = ["EXAMPLE", "command"]
 

@@ -10,6 +10,7 @@ import jinja2
 from intcc.budget import format_bytes
 from intcc.report import plots
 from intcc.report.collect import worst_layers
+from intcc.specs import Scale
 
 __all__ = ["render"]
 
@@ -29,6 +30,7 @@ def render(report: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["bytes"] = format_bytes
+    environment.filters["meaning"] = lambda scale: Scale.from_json(scale).describe()
     environment.filters["number"] = lambda n: f"{n:,}"
     memory = report.get("memory")
     drawn = {
