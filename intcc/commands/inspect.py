@@ -72,8 +72,7 @@ def _specs(printer: Printer, data: Mapping[str, Any]) -> None:
     for kind in ("inputs", "outputs"):
         for spec in data[kind]:
             scale = spec.get("scale")
-            meaning = (
-                f"(q - {scale['zero']}) * {scale['mul']} / 2^{scale['shift']}" if scale else ""
+            meaning = Scale.from_json(scale).describe() if scale else ""
             )
             shape = ", ".join(map(str, spec["shape"] or []))
             rows.append((kind[:-1], spec["name"], f"{spec['dtype']}[{shape}]", meaning))
