@@ -73,7 +73,6 @@ def _specs(printer: Printer, data: Mapping[str, Any]) -> None:
         for spec in data[kind]:
             scale = spec.get("scale")
             meaning = Scale.from_json(scale).describe() if scale else ""
-            )
             shape = ", ".join(map(str, spec["shape"] or []))
             rows.append((kind[:-1], spec["name"], f"{spec['dtype']}[{shape}]", meaning))
     printer.table(["", "name", "type", "meaning"], rows)
