@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -60,13 +61,38 @@ def test_no_access_out_of_bounds(bench: Bench, folder: Path, tmp_path: Path, tok
     assert not wrong
 
 
-def test_no_float_register(folder: Path, tmp_path: Path) -> None:
+#: Compilers for processors without floating point: a float would be a call or an error.
+SOFT = [
+    (cc, flags)
+    for cc, flags in (
+        ("arm-none-eabi-gcc", "-mcpu=cortex-m0 -mthumb -mfloat-abi=soft"),
+        ("arm-none-eabi-gcc", "-mcpu=cortex-m3 -mthumb -mfloat-abi=soft"),
+        ("riscv64-unknown-elf-gcc", "-march=rv32imc -mabi=ilp32"),
+        ("aarch64-linux-gnu-gcc", "-march=armv8-a -mgeneral-regs-only"),
+        ("gcc", "-mgeneral-regs-only"),
+    )
+    if shutil.which(cc)
+]
+FLOAT_CALL = re.compile(
+    r"__aeabi_\w*[fd]\w*|__\w+[sdt]f\d?$|^(exp|log|pow|sqrt|tanh|floor|rint)f?$"
+)
+
+
+@pytest.mark.parametrize(("compiler", "flags"), SOFT)
+def test_no_float_on_soft_targets(folder: Path, tmp_path: Path, compiler: str, flags: str) -> None:
+    made = tmp_path / "x.o"
+    command = [compiler, *flags.split(), "-std=c99", "-O2", "-ffreestanding", "-c"]
     for source in sorted(folder.glob("bench*.c")):
-        command = ["gcc", "-std=c99", "-O2", "-mgeneral-regs-only", "-c", str(source)]
-        done = subprocess.run(
-            [*command, "-o", str(tmp_path / "x.o")], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr[:500]
+        subprocess.run([*command, str(source), "-o", str(made)], check=True)
+        nm = compiler.removesuffix("gcc") + "nm"
+        listed = subprocess.run([nm, "-u", str(made)], capture_output=True, text=True, check=True)
+        calls = [line.split()[-1] for line in listed.stdout.splitlines() if line.strip()]
+        assert not [c for c in calls if FLOAT_CALL.match(c) and c not in INTEGER_CALLS]
+
+
+#: Library calls for 64-bit integers whose names resemble those of floats.
+INTEGER_CALLS = {"__aeabi_idiv", "__aeabi_uidiv", "__aeabi_ldivmod", "__aeabi_uldivmod",
+                 "__aeabi_idivmod", "__aeabi_uidivmod"}  # fmt: skip
 
 
 def test_every_operator_has_a_rule_and_cases() -> None:
