@@ -10,16 +10,15 @@ import re
 from pathlib import Path
 
 import intcc
-from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact, is_artifact
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("INTCC_SHARED", ROOT.parent / "shared"))
 
 
-def parser(description: str) -> argparse.ArgumentParser:
+def parser(description: str | None, output: str = "build/minilm") -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=description)
-    result.add_argument("--output", type=Path, default=Path("build/minilm"), help="artifact")
+    result.add_argument("--output", type=Path, default=Path(output), help="artifact")
     result.add_argument("--write", type=Path, help="document whose table is replaced")
     return result
 
@@ -31,11 +30,11 @@ def minilm() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def artifact(folder: Path, progress: Progress | None = None) -> Artifact:
+def artifact(folder: Path, **settings: object) -> Artifact:
     """Compile the model once; later runs measure the same files."""
     if is_artifact(folder):
         return Artifact.open(folder)
-    return intcc.compile(minilm(), folder, progress=progress)
+    return intcc.compile(minilm(), folder, **settings)
 
 
 def machine() -> str:

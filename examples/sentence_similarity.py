@@ -9,7 +9,9 @@ any sentence-transformers folder or hub name works with --model.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
+import io
 import shutil
 import sys
 import time
@@ -54,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="a sentence-transformers folder")
     parser.add_argument("--output", type=Path, default=Path("build/minilm"))
+    parser.add_argument("--write", type=Path, help="page that gets the result at its demo marks")
     options = parser.parse_args()
     model = options.model or packaged_model()
     printer = Printer(quiet=False, as_json=False)
@@ -81,14 +84,26 @@ def main() -> None:
         ("cosine to float", f"mean {similarity.mean():.5f}, min {similarity.min():.5f}"),
         ("compile time", f"{compiled:.0f} s"),
     ]
-    printer.say("", f"{artifact.name}: {artifact.task}")
-    printer.table(["", ""], rows)
-    printer.say("")
-    printer.table(["float", "integers", "pair", ""], similarities(ours, exact), right=[0, 1])
-    printer.say("", f"Artifact: {options.output}. Look at {options.output / 'report.html'}.")
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        printer.say(f"{artifact.name}: {artifact.task}")
+        printer.table(["", ""], rows)
+        printer.say("")
+        printer.table(["float", "integers", "pair", ""], similarities(ours, exact), right=[0, 1])
+    text = "\n".join(line.rstrip() for line in shown.getvalue().splitlines())
+    print(f"\n{text}\n\nArtifact: {options.output}. Look at {options.output / 'report.html'}.")
+    if options.write:
+        write_between_marks(options.write, f"```\n{text}\n```\n")
     if not verification.ok:
         failed = [f"{c.name}: {c.detail}" for c in verification.checks if not c.ok]
         sys.exit("error: verification failed: " + "; ".join(failed))
+
+
+def write_between_marks(page: Path, text: str) -> None:
+    """Put `text` between the page's demo marks."""
+    before, mark, rest = page.read_text(encoding="utf-8").partition("<!-- demo -->\n")
+    _, end, after = rest.partition("<!-- /demo -->")
+    page.write_text(before + mark + text + end + after, encoding="utf-8")
 
 
 def equality(verification: Report) -> str:
