@@ -8,6 +8,7 @@ import os
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 import intcc
 from intcc.runtime.artifact import Artifact, is_artifact
@@ -30,7 +31,7 @@ def minilm() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def artifact(folder: Path, **settings: object) -> Artifact:
+def artifact(folder: Path, **settings: Any) -> Artifact:
     """Compile the model once; later runs measure the same files."""
     if is_artifact(folder):
         return Artifact.open(folder)
