@@ -35,9 +35,10 @@ STEPS, ZERO = 127, 128
 LARGEST_MANTISSA = 2**rows.ROW_BITS
 
 _EXPONENT = np.maximum(0, np.arange(32) - rows.ROW_BITS).astype(np.int32)
-_TABLE = onnx.numpy_helper.from_array(_EXPONENT)
-_POWER = onnx.numpy_helper.from_array((1 << _EXPONENT).astype(np.int32))
-_HALF_POWER = onnx.numpy_helper.from_array((1 << _EXPONENT >> 1).astype(np.int32))
+#: By bit length of amax: k, 2**k and its half.
+_TABLE = onnx.numpy_helper.from_array(
+    np.stack([_EXPONENT, 1 << _EXPONENT, 1 << _EXPONENT >> 1], -1).astype(np.int32)
+)
 _STEPS = onnx.numpy_helper.from_array(np.array(STEPS << 22, np.int32))
 _LIFT = onnx.numpy_helper.from_array(np.array((ZERO << 22) + 2**21, np.int32))
 _DIVISOR = onnx.numpy_helper.from_array(np.array(2**22, np.int32))
@@ -49,10 +50,9 @@ _TWO = onnx.numpy_helper.from_array(np.array(2, np.int32))
 def DynamicQuantize(x: INT32) -> tuple[UINT8, INT32, INT32]:
     """Unsigned 8 bits with a mantissa and an exponent per row."""
     y, amax, bits = NarrowRows(x)
-    k = op.Gather(op.Constant(value=_TABLE), bits)
-    rounded = op.Add(amax, op.Gather(op.Constant(value=_HALF_POWER), bits))
-    shifted = op.Div(rounded, op.Gather(op.Constant(value=_POWER), bits))
-    m = op.Max(shifted, op.Constant(value=_ONE))
+    row = op.Gather(op.Constant(value=_TABLE), bits)
+    k, power, half_power = op.Split(row, axis=-1, num_outputs=3)
+    m = op.Max(op.Div(op.Add(amax, half_power), power), op.Constant(value=_ONE))
     half = op.Div(m, op.Constant(value=_TWO))
     r = op.Div(op.Add(half, op.Constant(value=_STEPS)), m)
     lifted = op.Add(op.Mul(y, r), op.Constant(value=_LIFT))

@@ -62,37 +62,53 @@ def _tensor(array: Array) -> onnx.TensorProto:
 
 _ROW_SHIFT = np.maximum(0, np.arange(32) - ROW_BITS)
 _ROW_POWERS = _tensor((1 << np.arange(31)).astype(np.int32))
-_ROW_DIVISOR = _tensor((1 << _ROW_SHIFT).astype(np.int32))
-_ROW_LIFT = _tensor((2**30 + (1 << _ROW_SHIFT) // 2).astype(np.int32))
-_ROW_LOWER = _tensor((2**30 >> _ROW_SHIFT).astype(np.int32))
-_ROW_SQUARE = _tensor((1 << (2 * _ROW_SHIFT)).astype(np.int64))
-_ROW_HALF_SQUARE = _tensor(((1 << (2 * _ROW_SHIFT)) // 2).astype(np.int64))
+#: By bit length of a row's largest element: lift, divisor and lower of its rsh.
+_ROW_TABLE = _tensor(
+    np.stack([2**30 + (1 << _ROW_SHIFT) // 2, 1 << _ROW_SHIFT, 2**30 >> _ROW_SHIFT], -1).astype(
+        np.int32
+    )
+)
+_ROW_SQUARE = _tensor((1 << (2 * _ROW_SHIFT)).astype(np.int64)[:, None])
+_ROW_HALF_SQUARE = _tensor(((1 << (2 * _ROW_SHIFT)) // 2).astype(np.int64)[:, None])
 
 #: Exponent e by bit length of v: u = v * 4**-e has 29 or 30 bits.
 _HALF_EXPONENT = np.floor_divide(np.arange(63) - 29, 2)
 _SUM_POWERS = _tensor((np.int64(1) << np.arange(62)).astype(np.int64))
-_SUM_UP = _tensor((np.int64(1) << np.maximum(0, -2 * _HALF_EXPONENT)).astype(np.int64))
-_SUM_DOWN = _tensor((np.int64(1) << np.maximum(0, 2 * _HALF_EXPONENT)).astype(np.int64))
-_SCALE_DIVISOR = _tensor((np.int64(1) << (44 + _HALF_EXPONENT)).astype(np.int64))
-_SCALE_HALF = _tensor((np.int64(1) << (43 + _HALF_EXPONENT)).astype(np.int64))
+#: By bit length of v: u = v * up / down;  R = (r * gain + half) / divisor.
+_SUM_TABLE = _tensor(
+    np.stack(
+        [
+            np.int64(1) << np.maximum(0, -2 * _HALF_EXPONENT),
+            np.int64(1) << np.maximum(0, 2 * _HALF_EXPONENT),
+            np.int64(1) << (43 + _HALF_EXPONENT),
+            np.int64(1) << (44 + _HALF_EXPONENT),
+        ],
+        -1,
+    )
+)
 
-_TABLE = _tensor(np.concatenate([np.zeros(64, np.int64), RSQRT_TABLE]))
-_DROP = _tensor(np.concatenate([np.zeros(64, np.int64), RSQRT_TABLE[:-1] - RSQRT_TABLE[1:]]))
+# Between points c and c + 1, at u / 2**22 = c + f:  T[c] - floor(drop * f) equals
+# T[c] + c * drop - floor(drop * u / 2**22), since c * drop is whole. Cells below 64 belong to
+# rows of zeros.
+_DROPS = np.append(RSQRT_TABLE[:-1] - RSQRT_TABLE[1:], 0)
+_DROP = _tensor(np.concatenate([np.zeros(64, np.int64), _DROPS]))
+_INTERCEPT = _tensor(
+    np.concatenate([np.zeros(64, np.int64), RSQRT_TABLE + np.arange(64, 257) * _DROPS])
+)
 _LAST = _tensor(np.array([-1], np.int64))
-_ONE = _tensor(np.array(1, np.int64))
 _CELL = _tensor(np.array(2**22, np.int64))
 
 
 @script(DOMAIN, default_opset=op)
-def NarrowRows(x: INT32) -> tuple[INT32, INT32, INT32]:
-    """rsh(x, sh), max |x| and its bit length, per row."""
+def NarrowRows(x: INT32) -> tuple[INT32, INT32, INT64]:
+    """rsh(x, sh), max |x| and its bit length, per row; the length without the last axis."""
     last = op.Constant(value=_LAST)
     largest = op.ReduceMax(op.Abs(x), last, keepdims=1)
     at_least = op.GreaterOrEqual(largest, op.Constant(value=_ROW_POWERS))
-    bits = op.ReduceSum(op.Cast(at_least, to=6), last, keepdims=1)
-    lifted = op.Add(x, op.Gather(op.Constant(value=_ROW_LIFT), bits))
-    shifted = op.Div(lifted, op.Gather(op.Constant(value=_ROW_DIVISOR), bits))
-    y = op.Sub(shifted, op.Gather(op.Constant(value=_ROW_LOWER), bits))
+    bits = op.ReduceSum(op.Cast(at_least, to=7), last, keepdims=0)
+    row = op.Gather(op.Constant(value=_ROW_TABLE), bits)
+    lift, divisor, lower = op.Split(row, axis=-1, num_outputs=3)
+    y = op.Sub(op.Div(op.Add(x, lift), divisor), lower)
     return y, largest, bits
 
 
@@ -104,19 +120,19 @@ def NormalizeRows(
     last = op.Constant(value=_LAST)
     y, _, bits = NarrowRows(y0)
     squares = op.MatMul(op.Cast(op.Mul(y, y), to=7), ones)
-    half = op.Gather(op.Constant(value=_ROW_HALF_SQUARE), bits)
-    eps_row = op.Div(op.Add(half, eps), op.Gather(op.Constant(value=_ROW_SQUARE), bits))
-    v = op.Max(op.Add(squares, eps_row), op.Constant(value=_ONE))
+    # eps is a constant, so this table of it is made when the model is loaded.
+    half_square = op.Constant(value=_ROW_HALF_SQUARE)
+    by_length = op.Div(op.Add(half_square, eps), op.Constant(value=_ROW_SQUARE))
+    v = op.Add(squares, op.Gather(by_length, bits))
     reached = op.GreaterOrEqual(v, op.Constant(value=_SUM_POWERS))
-    length = op.ReduceSum(op.Cast(reached, to=6), last, keepdims=1)
-    up = op.Mul(v, op.Gather(op.Constant(value=_SUM_UP), length))
-    u = op.Div(up, op.Gather(op.Constant(value=_SUM_DOWN), length))
+    length = op.ReduceSum(op.Cast(reached, to=7), last, keepdims=0)
+    row = op.Gather(op.Constant(value=_SUM_TABLE), length)
+    up, down, half, scale = op.Split(row, axis=-1, num_outputs=4)
+    u = op.Div(op.Mul(v, up), down)
     cell = op.Div(u, op.Constant(value=_CELL))
-    rest = op.Sub(u, op.Mul(cell, op.Constant(value=_CELL)))
-    drop = op.Mul(op.Gather(op.Constant(value=_DROP), cell), rest)
-    r = op.Sub(op.Gather(op.Constant(value=_TABLE), cell), op.Div(drop, op.Constant(value=_CELL)))
-    scaled = op.Add(op.Mul(r, gain), op.Gather(op.Constant(value=_SCALE_HALF), length))
-    factor = op.Div(scaled, op.Gather(op.Constant(value=_SCALE_DIVISOR), length))
+    drop = op.Div(op.Mul(op.Gather(op.Constant(value=_DROP), cell), u), op.Constant(value=_CELL))
+    r = op.Sub(op.Gather(op.Constant(value=_INTERCEPT), cell), drop)
+    factor = op.Div(op.Add(op.Mul(r, gain), half), scale)
     product = op.Mul(y, op.Cast(factor, to=6))
     return op.Sub(op.Div(op.Add(product, lift), divisor), lower)
 
