@@ -71,10 +71,10 @@ _ROW_TABLE = _tensor(
 _ROW_SQUARE = _tensor((1 << (2 * _ROW_SHIFT)).astype(np.int64)[:, None])
 _ROW_HALF_SQUARE = _tensor(((1 << (2 * _ROW_SHIFT)) // 2).astype(np.int64)[:, None])
 
-#: Exponent e by bit length of v: u = v * 4**-e has 29 or 30 bits.
-_HALF_EXPONENT = np.floor_divide(np.arange(63) - 29, 2)
-_SUM_POWERS = _tensor((np.int64(1) << np.arange(62)).astype(np.int64))
-#: By bit length of v: u = v * up / down;  R = (r * gain + half) / divisor.
+#: Exponent e by the number of powers of four that v reaches: u = v * 4**-e has 29 or 30 bits.
+_HALF_EXPONENT = np.arange(32) - 15
+_SUM_POWERS = _tensor(np.int64(1) << (2 * np.arange(31)))
+#: By that number: u = v * up / down;  R = (r * gain + half) / divisor.
 _SUM_TABLE = _tensor(
     np.stack(
         [
@@ -100,12 +100,12 @@ _CELL = _tensor(np.array(2**22, np.int64))
 
 
 @script(DOMAIN, default_opset=op)
-def NarrowRows(x: INT32) -> tuple[INT32, INT32, INT64]:
+def NarrowRows(x: INT32) -> tuple[INT32, INT32, INT32]:
     """rsh(x, sh), max |x| and its bit length, per row; the length without the last axis."""
     last = op.Constant(value=_LAST)
     largest = op.ReduceMax(op.Abs(x), last, keepdims=1)
     at_least = op.GreaterOrEqual(largest, op.Constant(value=_ROW_POWERS))
-    bits = op.ReduceSum(op.Cast(at_least, to=7), last, keepdims=0)
+    bits = op.ReduceSum(op.Cast(at_least, to=6), last, keepdims=0)
     row = op.Gather(op.Constant(value=_ROW_TABLE), bits)
     lift, divisor, lower = op.Split(row, axis=-1, num_outputs=3)
     y = op.Sub(op.Div(op.Add(x, lift), divisor), lower)
@@ -125,8 +125,8 @@ def NormalizeRows(
     by_length = op.Div(op.Add(half_square, eps), op.Constant(value=_ROW_SQUARE))
     v = op.Add(squares, op.Gather(by_length, bits))
     reached = op.GreaterOrEqual(v, op.Constant(value=_SUM_POWERS))
-    length = op.ReduceSum(op.Cast(reached, to=7), last, keepdims=0)
-    row = op.Gather(op.Constant(value=_SUM_TABLE), length)
+    fours = op.ReduceSum(op.Cast(reached, to=6), last, keepdims=0)
+    row = op.Gather(op.Constant(value=_SUM_TABLE), fours)
     up, down, half, scale = op.Split(row, axis=-1, num_outputs=4)
     u = op.Div(op.Mul(v, up), down)
     cell = op.Div(u, op.Constant(value=_CELL))
