@@ -235,6 +235,19 @@ def test_another_float_model(
     assert "is not the one that" in message
 
 
+def test_disk_that_takes_no_more(target: Path, tiny_encoder: Path, sentences: Path) -> None:
+    """A limit on file sizes fails the write in the middle, as a full disk does."""
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000)); "
+        "from intcc.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", script, "compile", str(tiny_encoder), "-o", str(target),
+               "--calibration", str(sentences), "--quiet"]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert f"error: Output '{target}' could not be written: File too large." in result.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt(target: Path, tiny_encoder: Path, sentences: Path, number: int) -> None:
     command = [sys.executable, "-m", "intcc", "compile", str(tiny_encoder), "-o", str(target),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -76,3 +77,26 @@ def test_result_is_close_to_float(compiled: Path) -> None:
     noise = np.sqrt(np.mean((real - exact) ** 2) / np.mean(exact**2))
     # Two 8-bit activations and two 8-bit weights of equal share: about 1 % of the signal.
     assert noise < 0.02
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"emit": "onnx", "keep_functions": True},
+        {"emit": "onnx", "keep_functions": True, "float_io": True},
+        {"emit": "c"},
+        {"observer": "mse", "emit": "onnx"},
+        {"observer": "percentile", "error_compensation": False, "emit": "onnx"},
+        {"activations": "dynamic"},
+    ],
+    ids=str,
+)
+def test_other_settings(compiled: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+    source = compiled.parent
+    folder = tmp_path / "out"
+    intcc.compile(source / "perceptron.onnx", folder, calibration=source / "ids.npz",
+                  max_length=16, **settings)  # fmt: skip
+    report = intcc.verify(folder, inputs=3, reference=3)
+    assert report.ok, [c for c in report.checks if not c.ok]
+    if settings.get("keep_functions"):
+        assert {f.domain for f in onnx.load(folder / "model.onnx").functions} == {"ai.intcc"}
