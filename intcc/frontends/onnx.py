@@ -217,7 +217,8 @@ def _float32_weights(graph: ir.Graph) -> list[str]:
             to = node.attributes.get("to")
             if node.op_type == "Cast" and to is not None and ir.DataType(to.as_int()) in narrow:
                 node.attributes["to"] = ir.AttrInt64("to", int(ir.DataType.FLOAT))
-        for value in graph.inputs:
+        computed = [out for node in graph for out in node.outputs]
+        for value in (*graph.inputs, *computed):
             if value.dtype in narrow:
                 value.dtype = ir.DataType.FLOAT
     return [f"{name} weights converted to float32" for name in sorted(converted)]

@@ -157,11 +157,12 @@ def _check_order(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for name in node.input:
             if name not in made:
-                known = name in everything
-                fact = "before it is computed: the graph has a cycle or is out of order"
+                fact = ", which nothing computes"
+                if name in everything:
+                    fact = " before it is computed: the graph has a cycle or is out of order"
                 raise ModelError(
                     f"ONNX node '{node.name or node.op_type}'",
-                    f"reads '{name}' {fact if known else ', which nothing computes'}",
+                    f"reads '{name}'{fact}",
                     "Export it again",
                 )
         made.update(node.output)

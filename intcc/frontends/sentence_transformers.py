@@ -79,12 +79,26 @@ def read_pooling(folder: Path) -> Pooling | None:
     if not (folder / "modules.json").is_file():
         return None
     mode, normalize = "mean", False
-    for module in read_json(folder / "modules.json"):
+    modules = read_json(folder / "modules.json")
+    if not isinstance(modules, list) or not all(isinstance(m, dict) for m in modules):
+        raise ModelError(
+            f"File 'modules.json' in '{folder}'",
+            "is no list of modules",
+            "Restore the file from the model's repository",
+        )
+    for module in modules:
         kind = str(module.get("type", "")).rsplit(".", 1)[-1]
         if kind == "Normalize":
             normalize = True
         elif kind == "Pooling":
-            mode = _pooling_mode(folder / str(module.get("path", "1_Pooling")))
+            inner = folder / str(module.get("path", "1_Pooling"))
+            if not inner.resolve().is_relative_to(folder.resolve()):
+                raise ModelError(
+                    f"Sentence encoder '{folder.name}'",
+                    f"keeps its pooling outside its own folder ('{module.get('path')}')",
+                    "Restore modules.json from the model's repository",
+                )
+            mode = _pooling_mode(inner)
         elif kind != "Transformer":
             raise ModelError(
                 f"Sentence encoder '{folder.name}'",

@@ -10,6 +10,8 @@ Order      before each round of fold_constants and resolve_shapes.
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -38,10 +40,16 @@ class InferShapes(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Infer, then drop the names that inference made up."""
         before = _knowledge(model.graph)
-        self._inference(model)
+        log = logging.getLogger("onnx_ir.passes.common.shape_inference")
+        level = log.level
+        log.setLevel(logging.ERROR)  # what stays unknown is reported by check_grammar
+        try:
+            self._inference(model)
+        finally:
+            log.setLevel(level)
         for node in model.graph:
             for out in node.outputs:
-                if out.shape is None or out.is_graph_output():
+                if out.shape is None:
                     continue
                 extents = dims(out)
                 named = [None if str(dim).startswith("unk__") else dim for dim in extents]
