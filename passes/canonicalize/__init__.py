@@ -13,6 +13,7 @@ from intcc.passes.canonicalize.check_grammar import CheckGrammar
 from intcc.passes.canonicalize.float_functions import AddFloatFunctions
 from intcc.passes.canonicalize.fold_constants import FoldConstants
 from intcc.passes.canonicalize.fold_length_tables import FoldLengthTables
+from intcc.passes.canonicalize.free_extents import FreeExtents
 from intcc.passes.canonicalize.fuse_attention import FuseAttention
 from intcc.passes.canonicalize.infer_shapes import InferShapes
 from intcc.passes.canonicalize.merge_constant_rows import MergeConstantRows
@@ -63,6 +64,8 @@ IDIOMS: tuple[ir.passes.PassBase, ...] = (
     RecognizeMasks(),
     RemoveDead(),  # before MergeHeads: what is replaced must have no other reader
     MergeHeads(),
+    FreeExtents(),
+    MergeConstantRows(),  # again: a fixed export keeps its rows until here
     RemoveDead(),
     InferShapes(),  # shapes of what the idioms made
     AddFloatFunctions(),

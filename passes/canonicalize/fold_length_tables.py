@@ -30,14 +30,11 @@ from intcc.passes.canonicalize.evaluate import (
 )
 from intcc.passes.canonicalize.graph import (
     Array,
-    add_initializer,
     as_shape,
-    constant,
     dims,
-    insert_before,
     replace,
 )
-from intcc.passes.canonicalize.inputs import length_node, main_input
+from intcc.passes.canonicalize.tables import expand_to, is_table_rows, slice_rows
 
 __all__ = ["FoldLengthTables"]
 
@@ -63,7 +60,7 @@ class FoldLengthTables(ir.passes.InPlacePass):
             if out.dtype is not None
             and out.dtype.is_floating_point()
             and out.consumers()
-            and not self._is_canonical(out)
+            and not is_table_rows(out)
             and shape_only(out, memo)
             and any(not shape_only(o, memo) for user in out.consumers() for o in user.outputs)
         ]
@@ -71,21 +68,18 @@ class FoldLengthTables(ir.passes.InPlacePass):
             longest = int(model.metadata_props.get("intcc.max_positions", "0") or 0)
             longest = longest or _longest_length(frontier)
             model.metadata_props["intcc.max_positions"] = str(longest)
+            asked = int(model.metadata_props.get("intcc.max_length", "0") or 0)
+            if asked > longest:
+                raise ModelError(
+                    f"--max-length {asked}",
+                    f"is above the {longest} positions of the model's table",
+                    f"Pass --max-length {longest} or less",
+                )
         else:
             longest = max(_CHECKED) + 1
         for value in frontier:
             self._fold(graph, value, longest)
         return ir.passes.PassResult(model, bool(frontier))
-
-    @staticmethod
-    def _is_canonical(value: ir.Value) -> bool:
-        node = value.producer()
-        return (
-            node is not None
-            and node.op_type in ("Slice", "Expand")
-            and constant(node.inputs[0]) is not None
-            and node.metadata_props.get("intcc.table") == "1"
-        )
 
     def _fold(self, graph: ir.Graph, value: ir.Value, longest: int) -> None:
         table = _at(value, 1, longest)
@@ -116,59 +110,10 @@ class FoldLengthTables(ir.passes.InPlacePass):
     ) -> None:
         anchor = value.producer()
         assert anchor is not None
-        new = add_initializer(graph, f"{value.name}.table", table)
-        if axes:
-            length = length_node(graph, anchor)
-            zeros = add_initializer(graph, "table_starts", np.zeros(len(axes), np.int64))
-            index = add_initializer(graph, "table_axes", np.array(axes, np.int64))
-            ends = length
-            if len(axes) > 1:
-                joined = ir.node("Concat", [length] * len(axes), {"axis": 0})
-                insert_before(anchor, [joined])
-                ends = joined.outputs[0]
-                ends.type, ends.shape = ir.TensorType(ir.DataType.INT64), ir.Shape([len(axes)])
-            node = ir.node("Slice", [new, zeros, ends, index])
-            node.metadata_props["intcc.table"] = "1"
-            insert_before(anchor, [node])
-            new = node.outputs[0]
-            node.name = new.name = f"{value.name}.rows"
-            new.type = ir.TensorType(ir.DataType.FLOAT)
-            new.shape = ir.Shape(
-                ["sequence" if a in axes else d for a, d in enumerate(table.shape)]
-            )
+        new = slice_rows(graph, anchor, str(value.name), table, axes)
         if broadcasts and any(u.op_type not in _BROADCASTING for u in value.consumers()):
-            new = self._expand(graph, anchor, new, value)
+            new = expand_to(graph, anchor, new, dims(value))
         replace(graph, value, new)
-
-    @staticmethod
-    def _expand(graph: ir.Graph, anchor: ir.Node, x: ir.Value, like: ir.Value) -> ir.Value:
-        """Broadcast explicitly to the shape of `like`: [batch, 1, C] of a class token."""
-        parts: list[ir.Value] = []
-        assert like.shape is not None
-        for dim in like.shape:
-            if isinstance(dim, int):
-                parts.append(add_initializer(graph, "extent", np.array([dim], np.int64)))
-                continue
-            axis = {"batch": 0, "sequence": 1}.get(str(dim.value))
-            if axis is None:
-                raise ModelError(
-                    f"Value '{like.name}'",
-                    f"has an extent '{dim.value}' that is neither batch nor sequence",
-                    "Report the model to us",
-                )
-            part = ir.node("Shape", [main_input(graph)], {"start": axis, "end": axis + 1})
-            insert_before(anchor, [part])
-            part.outputs[0].type = ir.TensorType(ir.DataType.INT64)
-            part.outputs[0].shape = ir.Shape([1])
-            parts.append(part.outputs[0])
-        shape = ir.node("Concat", parts, {"axis": 0})
-        expand = ir.node("Expand", [x, shape.outputs[0]])
-        expand.metadata_props["intcc.table"] = "1"
-        insert_before(anchor, [shape, expand])
-        shape.outputs[0].type = ir.TensorType(ir.DataType.INT64)
-        shape.outputs[0].shape = ir.Shape([len(parts)])
-        expand.outputs[0].type, expand.outputs[0].shape = like.type, like.shape
-        return expand.outputs[0]
 
 
 def _at(value: ir.Value, batch: int, sequence: int) -> Array:

@@ -24,6 +24,7 @@ from intcc.passes.canonicalize.evaluate import (
     fit_dims,
     shape_only,
 )
+from intcc.passes.canonicalize.float_functions import FLOAT_DOMAIN
 from intcc.passes.canonicalize.graph import as_shape, dims
 
 __all__ = ["InferShapes"]
@@ -38,8 +39,17 @@ class InferShapes(ir.passes.InPlacePass):
         self._inference = common.ShapeInferencePass(check_type=False, data_prop=True)
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Infer, then drop the names that inference made up."""
+        """Infer and observe in turn, until observation adds nothing."""
         before = _knowledge(model.graph)
+        while True:
+            self._infer(model)
+            inferred = _knowledge(model.graph)
+            self._observe(model.graph)
+            if _knowledge(model.graph) == inferred:
+                return ir.passes.PassResult(model, inferred != before)
+
+    def _infer(self, model: ir.Model) -> None:
+        """Run onnx's inference, and drop the names that it made up."""
         log = logging.getLogger("onnx_ir.passes.common.shape_inference")
         level = log.level
         log.setLevel(logging.ERROR)  # what stays unknown is reported by check_grammar
@@ -49,14 +59,10 @@ class InferShapes(ir.passes.InPlacePass):
             log.setLevel(level)
         for node in model.graph:
             for out in node.outputs:
-                if out.shape is None:
-                    continue
                 extents = dims(out)
                 named = [None if str(dim).startswith("unk__") else dim for dim in extents]
                 if named != extents:
                     out.shape = ir.Shape(named)
-        self._observe(model.graph)
-        return ir.passes.PassResult(model, _knowledge(model.graph) != before)
 
     @staticmethod
     def _observe(graph: ir.Graph) -> None:
@@ -64,6 +70,11 @@ class InferShapes(ir.passes.InPlacePass):
         for node in graph:
             for out in node.outputs:
                 if out.shape is not None and None not in dims(out):
+                    continue
+                given = dims(node.inputs[0]) if node.inputs else []
+                if node.domain == FLOAT_DOMAIN and given:
+                    out.shape = as_shape(given if len(given) == 2 else [given[0], given[2]])
+                    out.type = ir.TensorType(ir.DataType.FLOAT)
                     continue
                 try:
                     if node.op_type == "Expand":

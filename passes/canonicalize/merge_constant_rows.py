@@ -12,6 +12,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from intcc.passes.canonicalize.graph import Array, add_initializer, constant, only_user, producer
+from intcc.passes.canonicalize.tables import is_table_rows
 
 __all__ = ["MergeConstantRows"]
 
@@ -48,7 +49,7 @@ class MergeConstantRows(ir.passes.InPlacePass):
             if value is None or table_node is None or only_user(value) is None:
                 continue
             table = constant(table_node.inputs[0])
-            if table is None or table_node.metadata_props.get("intcc.table") != "1":
+            if table is None or not is_table_rows(value):
                 continue
             if row.size != row.shape[-1] or row.ndim > table.ndim or row.size != table.shape[-1]:
                 continue
