@@ -18,12 +18,13 @@ from intcc.passes.calibrate import Statistics, calibrate, float_session
 from intcc.passes.canonicalize import canonicalize
 from intcc.passes.check_integer import check_integer
 from intcc.passes.correct_bias import BIAS_INPUT, correct_bias
-from intcc.passes.lowering import Lowering, lower
+from intcc.passes.lowering import lower
+from intcc.passes.lowering.context import Lowering
 from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
 from intcc.qparams import QParams
 from intcc.settings import Settings
-from intcc.specs import Scale, TensorSpec
+from intcc.specs import Scale, TensorSpec, integer_feeds
 
 __all__ = ["PASSES", "CompiledGraph", "LayerRecord", "compile_graph"]
 
@@ -122,7 +123,7 @@ def compile_graph(
     )
     _describe(integer, context, source, positions)
     inputs, outputs = _specs(integer, context)
-    feeds = [_integer_feeds(inputs, sample) for sample in samples]
+    feeds = [integer_feeds(inputs, sample) for sample in samples]
     wide = sum(node.op_type in BIAS_INPUT for node in integer.graph)
     progress.stage("correct bias", wide)
     corrections = correct_bias(integer, context.sites, statistics, feeds, emit, progress.advance)
@@ -190,12 +191,6 @@ def _specs(
     )
 
 
-def _integer_feeds(specs: Sequence[TensorSpec], sample: Feeds) -> dict[str, Array]:
-    from intcc.build import integer_feeds
-
-    return integer_feeds(specs, sample)
-
-
 def _real(value: ir.Value, q: Array) -> Array | None:
     scale = value.meta.get("scale")
     if isinstance(scale, QParams):
@@ -225,7 +220,8 @@ def _measure(
     extra = [value for value, _, _ in pairs if value not in kept]
     integer.graph.outputs.extend(extra)
     proto = emit(integer)
-    del integer.graph.outputs[len(kept) :]
+    integer.graph.outputs.clear()
+    integer.graph.outputs.extend(kept)
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(

@@ -164,10 +164,10 @@ def demands(graph: ir.Graph) -> dict[str, Demand]:
         if node not in live:
             continue
         through = node.op_type in MOVEMENT and all(str(v.name) in moved for v in node.outputs)
-        for index, value in enumerate(node.inputs):
-            if value is None or (node.op_type == "Attention" and index > 2):
+        for index, operand in enumerate(node.inputs):
+            if operand is None or (node.op_type == "Attention" and index > 2):
                 continue
-            demand, role = table[str(value.name)], _role(node, index)
+            demand, role = table[str(operand.name)], _role(node, index)
             if role is not None:
                 demand.roles.add(role)
             elif through:

@@ -33,6 +33,9 @@ __all__ = ["assign_scales"]
 Float = npt.NDArray[np.float64]
 #: Ranges seen in calibration are widened by this factor where saturation would hurt most.
 HEADROOM = 1.1
+#: A channel's range reaches this many standard deviations, even where calibration saw less: a
+#: few samples show too little of a distribution's tails.
+DEVIATIONS = 5.0
 
 
 class _Assigner:
@@ -75,7 +78,11 @@ class _Assigner:
     def _range(self, value: ir.Value) -> tuple[Float, Float]:
         record = self.statistics[str(value.name)]
         if self.observer == "minmax":
-            return record.low, record.high
+            reach = DEVIATIONS * record.deviation
+            return (
+                np.minimum(record.low, record.mean - reach),
+                np.maximum(record.high, record.mean + reach),
+            )
         limit = record.mse_range() if self.observer == "mse" else record.percentile(0.9999)
         return np.maximum(record.low, -limit), np.minimum(record.high, limit)
 
@@ -196,7 +203,8 @@ def assign_scales(
     Args:
         model: canonical float graph; values get `meta["forms"]`.
         statistics: from `calibrate`.
-        observer: "minmax", "percentile" (99.99 %) or "mse".
+        observer: "minmax" (what was seen, at least 5 standard deviations), "percentile"
+            (99.99 %) or "mse".
         inputs: forms of float inputs that the source declares, such as pixels.
     """
     _Assigner(model, statistics, observer, inputs or {}).run()

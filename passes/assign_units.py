@@ -161,15 +161,16 @@ def assign_units(model: ir.Model, *, dynamic: bool = False) -> None:
             continue
         top = magnitudes.node(node)
         shared = node.op_type in _SHARING and str(node.outputs[0].name) not in magnitudes.sites
-        for value in [*node.inputs, *node.outputs]:
-            if value is not None and value.dtype == ir.DataType.FLOAT:
-                values[str(value.name)] = value
+        floats = [
+            v
+            for v in [*node.inputs, *node.outputs]
+            if v is not None and v.dtype == ir.DataType.FLOAT
+        ]
+        values.update((str(v.name), v) for v in floats)
         for output in node.outputs:
             magnitudes.table[str(output.name)] = top
-            if shared:
-                for value in node.inputs:
-                    if value is not None and value.dtype == ir.DataType.FLOAT:
-                        groups.join(str(value.name), str(output.name))
+            for operand in floats[: len(floats) - len(node.outputs)] if shared else ():
+                groups.join(str(operand.name), str(output.name))
     largest: dict[str, float] = {}
     for name, value in values.items():
         root = groups.find(name)

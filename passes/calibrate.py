@@ -38,7 +38,7 @@ class Statistics:
 
     Attributes:
         low, high: extremes per channel.
-        mean: mean per channel.
+        total, squares: sums per channel of the values and of their squares.
         rows: some rows of the value as matrix [<= ROWS_KEPT, channels].
         moment: X^T X / count of all rows, only for inputs of linear layers.
         histogram, reach: counts of |x| over BINS equal bins of [0, reach].
@@ -47,6 +47,7 @@ class Statistics:
     low: Float
     high: Float
     total: Float
+    squares: Float
     count: int = 0
     rows: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     second: Float | None = None
@@ -60,9 +61,10 @@ class Statistics:
         return self.total / max(self.count, 1)
 
     @property
-    def amax(self) -> Float:
-        """Largest magnitude per channel."""
-        return np.maximum(np.abs(self.low), np.abs(self.high))
+    def deviation(self) -> Float:
+        """Standard deviation per channel."""
+        variance = self.squares / max(self.count, 1) - self.mean**2
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
     @property
     def moment(self) -> Float | None:
@@ -83,6 +85,7 @@ class Statistics:
         self.low = np.minimum(self.low, x.min(0))
         self.high = np.maximum(self.high, x.max(0))
         self.total = self.total + x.sum(0, dtype=np.float64)
+        self.squares = self.squares + np.square(x, dtype=np.float64).sum(0)
         self.count += len(x)
         free = min(quota, ROWS_KEPT - len(self.rows))
         if free > 0:
@@ -201,7 +204,10 @@ def calibrate(
             if name not in statistics:
                 width = rows.shape[1]
                 statistics[name] = Statistics(
-                    np.full(width, np.inf), np.full(width, -np.inf), np.zeros(width)
+                    np.full(width, np.inf),
+                    np.full(width, -np.inf),
+                    np.zeros(width),
+                    np.zeros(width),
                 )
             record = statistics[name]
             if record.low.shape[0] == rows.shape[1]:

@@ -37,7 +37,7 @@ def _with_outputs(emit: Callable[[ir.Model], onnx.ModelProto], model: ir.Model, 
     model.graph.outputs.clear()
     model.graph.outputs.append(value)
     try:
-        return emit(model).SerializeToString()
+        return bytes(emit(model).SerializeToString())
     finally:
         model.graph.outputs.clear()
         model.graph.outputs.extend(kept)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["best_step", "compensate", "round_to_nearest"]
+__all__ = ["best_step", "compensate", "round_to_nearest", "shrink"]
 
 Float = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
@@ -52,21 +52,36 @@ def best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
         pair_limit: largest |q| + |q'| of neighbours.
     """
     full = np.maximum(np.abs(weight).max(0), 1e-12) / 127
-    best, best_error = full, np.full(weight.shape[1], np.inf)
+    best: Float = full
+    best_error = np.full(weight.shape[1], np.inf)
     for factor in STEP_FACTORS:
         step = full * factor
         error = weight - round_to_nearest(weight, step, pair_limit) * step
         total = (importance[:, None] * error**2).sum(0)
         better = total < best_error
-        best, best_error = np.where(better, step, best), np.where(better, total, best_error)
+        best = np.asarray(np.where(better, step, best))
+        best_error = np.where(better, total, best_error)
     return best
 
 
+def shrink(moment: Float, rows: int) -> Float:
+    """Return a second moment that can be trusted: correlations shrunk by K / (K + rows).
+
+    A moment of few rows has correlations that are accidents; compensation would exploit them and
+    pay on other inputs. The diagonal, the size of each input, needs few rows and is kept.
+    """
+    k = len(moment)
+    trust = rows / (k + rows)
+    diagonal = np.diag(moment)
+    floor = DAMPING * diagonal.mean() + 1e-12
+    return np.asarray(trust * moment + np.diag((1 - trust) * diagonal + floor))
+
+
 def compensate(weight: Float, step: Float, moment: Float, pair_limit: int) -> Int8:
-    """Round with error compensation in the metric of `moment` (E[x x^T], [K, K])."""
+    """Round with error compensation in the metric of `moment` ([K, K], positive definite)."""
     k = weight.shape[0]
     w = (weight / step).T.copy()  # [N, K], in steps
-    h = moment + np.eye(k) * (DAMPING * np.diag(moment).mean() + 1e-12)
+    h = moment
     order = np.argsort(-np.diag(h), kind="stable")
     w, h = w[:, order], h[np.ix_(order, order)]
     position = np.empty(k, np.int64)

@@ -4,8 +4,9 @@
 
 The idea is SmoothQuant's (Xiao et al., 2023). Here s needs no float rewrite: it is the
 per-channel scale of the unsigned form, produced for free by whatever emits that form and
-absorbed by the weights when these are quantized. The strength, and how far the range is clipped,
-are searched: the pair with the smallest error of the layers' outputs on calibration rows wins.
+absorbed by the weights when these are quantized. The strength is searched: the one with the
+smallest error of the layers' outputs on calibration rows wins. Clipping is not: rare large
+activations carry meaning that a few calibration rows do not show.
 
 Exactness  function-preserving before rounding.
 Order      after calibrate, inside assign_scales.
@@ -24,7 +25,6 @@ __all__ = ["balance", "divisors", "search"]
 
 Float = npt.NDArray[np.float64]
 STRENGTHS = (0.0, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-CLIPS = (0.95, 0.9, 0.8, 0.7)
 ROWS = 384
 
 
@@ -63,18 +63,15 @@ def search(
     exact = x @ w
     amax, wmax = np.maximum(-low, high), np.abs(weight).max(1)
 
-    def build(strength: float, clip: float) -> QParams:
+    def build(strength: float) -> QParams:
         s = divisors(amax, wmax, strength)
-        lo, hi = float((low / s).min()) * clip, float((high / s).max()) * clip
+        lo, hi = float((low / s).min()), float((high / s).max())
         if symmetric:
             return QParams.of(s * max(-lo, hi, 1e-30) / 127, 128, 1, 255)
         return QParams.affine(lo, hi, s)
 
-    trials = [(_output_error(x, exact, w, build(a, 1.0)), a, 1.0) for a in STRENGTHS]
-    best = min(trials)
-    trials = [(_output_error(x, exact, w, build(best[1], c)), best[1], c) for c in CLIPS]
-    best = min([best, *trials])
-    return build(best[1], best[2])
+    forms = [build(strength) for strength in STRENGTHS]
+    return min(forms, key=lambda form: _output_error(x, exact, w, form))
 
 
 def balance(amax_query: Float, amax_key: Float) -> Float:

@@ -29,7 +29,7 @@ from intcc.passes.lowering.movement import InputProducer, lower_movement
 from intcc.passes.lowering.norm import lower_norm
 from intcc.passes.lowering.pooling import lower_pooling
 from intcc.qparams import QParams, Role
-from intcc.sites import MOVEMENT, live_nodes
+from intcc.sites import MOVEMENT, constant, live_nodes
 
 __all__ = ["RULES", "lower"]
 
@@ -115,12 +115,12 @@ def _inputs(ctx: Lowering, model: ir.Model) -> None:
 
 
 def _vocabulary(value: ir.Value) -> int:
-    sizes = [
-        int(node.inputs[0].shape[0])
+    tables = [
+        constant(node.inputs[0])
         for node, index in value.uses()
-        if index == 1 and is_embedding(node) and node.inputs[0] is not None and node.inputs[0].shape
+        if index == 1 and is_embedding(node)
     ]
-    return min(sizes, default=2**31 - 1)
+    return min((len(table) for table in tables if table is not None), default=2**31 - 1)
 
 
 def _outputs(ctx: Lowering, model: ir.Model) -> None:

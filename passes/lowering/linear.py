@@ -17,7 +17,7 @@ import onnx_ir as ir
 from intcc.dyadic import Dyadic
 from intcc.ops import linear_dynamic
 from intcc.passes.lowering.context import Lowering, Producer, odd_divisor
-from intcc.passes.quantize_weights import best_step, compensate, round_to_nearest
+from intcc.passes.quantize_weights import best_step, compensate, round_to_nearest, shrink
 from intcc.qparams import QParams, Role
 from intcc.sites import LinearSite
 
@@ -80,7 +80,8 @@ class LinearProducer(Producer):
         moment = self._moment()
         if moment is None or not self.ctx.compensation:
             return round_to_nearest(self.weight, step, self._pair_limit())
-        return compensate(self.weight, step, moment, self._pair_limit())
+        rows = self.ctx.statistics[str(self.site.x.name)].count
+        return compensate(self.weight, step, shrink(moment, rows), self._pair_limit())
 
     def _weight_value(self, q: npt.NDArray[np.int8]) -> ir.Value:
         return self.ctx.const(q, f"{self.value.name}.weight")
