@@ -11,7 +11,14 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from intcc.passes.canonicalize.graph import Array, add_initializer, constant, only_user, producer
+from intcc.passes.canonicalize.graph import (
+    Array,
+    add_initializer,
+    constant,
+    dims,
+    only_user,
+    producer,
+)
 from intcc.passes.canonicalize.tables import is_table_rows
 
 __all__ = ["MergeConstantRows"]
@@ -31,34 +38,29 @@ class MergeConstantRows(ir.passes.InPlacePass):
     @staticmethod
     def _merge(graph: ir.Graph, node: ir.Node) -> bool:
         found = _constant_operand(node)
-        if found is None:
+        out = node.outputs[0]
+        if found is None or out.is_graph_output():
             return False
         side, row = found
-        out = node.outputs[0]
-        inner = producer(node.inputs[1 - side], "Add")
-        user = only_user(out)
-        # The other Add stands behind this one, or before it; either way x + row disappears.
-        if user is not None and user.op_type == "Add":
-            rows = [v for v in user.inputs if v is not out]
-        elif inner is not None and only_user(inner.outputs[0]) is node:
-            rows = list(inner.inputs)
-        else:
+        rest = node.inputs[1 - side]
+        if rest is None or row.ndim > len(dims(rest)) or row.shape[-1:] != (row.size,):
             return False
-        for value in rows:
-            table_node = producer(value, "Slice")
-            if value is None or table_node is None or only_user(value) is None:
+        # The other Add stands behind this one or before it; either way rest + row disappears.
+        inner, user = producer(rest, "Add"), only_user(out)
+        candidates: list[ir.Value | None] = []
+        if user is not None and user.op_type == "Add":
+            candidates += [v for v in user.inputs if v is not out]
+        if inner is not None and only_user(inner.outputs[0]) is node:
+            candidates += inner.inputs
+        for value in candidates:
+            rows = producer(value, "Slice")
+            if rows is None or not is_table_rows(value) or only_user(rows.outputs[0]) is None:
                 continue
-            table = constant(table_node.inputs[0])
-            if table is None or not is_table_rows(value):
+            table = constant(rows.inputs[0])
+            if table is None or table.shape[-1] != row.size:
                 continue
-            if row.size != row.shape[-1] or row.ndim > table.ndim or row.size != table.shape[-1]:
-                continue
-            stem = f"{table_node.outputs[0].name}.table"
-            table_node.replace_input_with(0, add_initializer(graph, stem, table + row))
-            rest = node.inputs[1 - side]
-            assert rest is not None
-            if out.is_graph_output():
-                return False
+            joined = add_initializer(graph, f"{rows.name}.table", table + row.reshape(-1))
+            rows.replace_input_with(0, joined)
             ir.convenience.replace_all_uses_with(out, rest)
             graph.remove(node, safe=True)
             return True

@@ -8,9 +8,9 @@
 
 A mask is recognised by its values. The part of the graph that computes it is run for every mask
 of up to four tokens and for random longer ones, and must hide exactly the keys whose mask is 0
-(False, or at most -10000), and leave at every other key a bias that no mask changes.
+(False, or at most -9000), and leave at every other key a bias that no mask changes.
 
-Exactness  hidden keys get weight exp(-10000) = 0 in float32 before and after. A row whose mask is
+Exactness  hidden keys get weight exp(-9000) = 0 in float32 before and after. A row whose mask is
            all 0 has no defined result (softmax of nothing) and is not compared.
 Order      after fold_length_tables, which turns position biases into rows of a table.
 """
@@ -41,8 +41,8 @@ from intcc.passes.canonicalize.inputs import length_node
 
 __all__ = ["RecognizeMasks"]
 
-#: A score addend at or below this hides its key.
-_HIDDEN = -1e4
+#: A score addend at or below this hides its key: -10000 and a bias are common.
+_HIDDEN = -9e3
 _MASK = "attention_mask"
 
 
