@@ -78,7 +78,7 @@ def floor_division_magic(divisor: int, limit: int) -> Dyadic:
     """
     if divisor < 1 or limit < 0:
         raise ValueError(f"no magic for divisor {divisor}, limit {limit}")
-    for shift in range(0, 63):
+    for shift in range(63):
         mul = -(-(1 << shift) // divisor)
         if (mul * divisor - (1 << shift)) * max(limit, 1) < (1 << shift):
             if limit * mul >= 1 << 63:
