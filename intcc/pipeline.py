@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ import onnx_ir as ir
 
 from intcc.dyadic import Dyadic
 from intcc.frontends.source import SourceModel
+from intcc.measurement import LayerRecord, measure
 from intcc.passes.assign_scales import assign_scales
 from intcc.passes.assign_units import assign_units
-from intcc.passes.calibrate import Statistics, calibrate, float_session
+from intcc.passes.calibrate import calibrate
 from intcc.passes.canonicalize import canonicalize
 from intcc.passes.check_integer import check_integer
 from intcc.passes.correct_bias import BIAS_INPUT, correct_bias
@@ -26,7 +27,7 @@ from intcc.qparams import QParams
 from intcc.settings import Settings
 from intcc.specs import Scale, TensorSpec, integer_feeds
 
-__all__ = ["PASSES", "CompiledGraph", "LayerRecord", "compile_graph"]
+__all__ = ["PASSES", "CompiledGraph", "compile_graph"]
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -42,35 +43,6 @@ PASSES = (
     ("check_integer", "no float, no unknown operator"),
     ("prove_ranges", "last: what is proved is what is shipped"),
 )
-#: Samples that the error report runs on.
-MEASURED = 8
-
-
-@dataclass(frozen=True)
-class LayerRecord:
-    """Accuracy of one integer value against its float counterpart on calibration samples.
-
-    Attributes:
-        name: the integer value.
-        float_name: its counterpart in the float graph.
-        layer: module path.
-        operator: what produced it.
-        dtype: integer type.
-        sqnr_db: signal to quantization noise in decibels.
-        low, high: real range seen in calibration.
-        histogram, reach: counts of |x| in equal bins of [0, reach].
-    """
-
-    name: str
-    float_name: str
-    layer: str
-    operator: str
-    dtype: str
-    sqnr_db: float
-    low: float
-    high: float
-    histogram: list[int] = field(default_factory=list)
-    reach: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +103,7 @@ def compile_graph(
     progress.stage("prove ranges")
     prove_ranges(integer)
     progress.stage("measure")
-    layers = _measure(model, integer, statistics, samples, feeds)
+    layers = measure(model, integer, statistics, samples, feeds, emit)
     return CompiledGraph(integer, inputs, outputs, layers, corrections)
 
 
@@ -189,84 +161,3 @@ def _specs(
         tuple(spec(v, limits=True) for v in integer.graph.inputs),
         tuple(spec(v, limits=False) for v in integer.graph.outputs),
     )
-
-
-def _real(value: ir.Value, q: Array) -> Array | None:
-    scale = value.meta.get("scale")
-    if isinstance(scale, QParams):
-        return scale.dequantize(q)
-    return None if scale is None else q.astype(np.float64) * float(scale)
-
-
-def _measure(
-    model: ir.Model,
-    integer: ir.Model,
-    statistics: Mapping[str, Statistics],
-    samples: Sequence[Feeds],
-    feeds: Sequence[Feeds],
-) -> list[LayerRecord]:
-    """Compare every integer value with its float counterpart on a few samples."""
-    import onnxruntime as ort
-
-    from intcc.backends.onnx.strict import emit
-
-    pairs = [
-        (value, value.metadata_props["intcc.float"], node)
-        for node in integer.graph
-        for value in node.outputs
-        if value.metadata_props.get("intcc.float") in statistics and "scale" in value.meta
-    ]
-    kept = list(integer.graph.outputs)
-    extra = [value for value, _, _ in pairs if value not in kept]
-    integer.graph.outputs.extend(extra)
-    proto = emit(integer)
-    integer.graph.outputs.clear()
-    integer.graph.outputs.extend(kept)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    floats = float_session(model, {name for _, name, _ in pairs})
-    signal = dict.fromkeys((str(v.name) for v, _, _ in pairs), 0.0)
-    noise = dict(signal)
-    for sample, feed in zip(samples[:MEASURED], feeds[:MEASURED], strict=True):
-        names = sorted({name for _, name, _ in pairs})
-        wanted = {i.name for i in floats.get_inputs()}
-        known = dict(
-            zip(
-                names,
-                floats.run(names, {k: v for k, v in sample.items() if k in wanted}),
-                strict=True,
-            )
-        )
-        made = session.run([str(v.name) for v, _, _ in pairs], dict(feed))
-        for (value, float_name, node), q in zip(pairs, made, strict=True):
-            real = _real(value, q)
-            exact = known[float_name]
-            if real is None or real.shape != exact.shape or node.op_type.endswith("Norm"):
-                continue
-            signal[str(value.name)] += float((exact.astype(np.float64) ** 2).sum())
-            noise[str(value.name)] += float(((real - exact) ** 2).sum())
-    records = []
-    for value, float_name, node in pairs:
-        name, record = str(value.name), statistics[float_name]
-        if signal[name] == 0.0:
-            continue
-        assert value.dtype is not None
-        decibel = 10 * float(np.log10(signal[name] / max(noise[name], 1e-30)))
-        records.append(
-            LayerRecord(
-                name,
-                float_name,
-                node.metadata_props.get("intcc.layer", ""),
-                node.op_type,
-                value.dtype.numpy().name,
-                round(decibel, 2),
-                float(record.low.min()),
-                float(record.high.max()),
-                [int(n) for n in record.histogram.reshape(64, -1).sum(1)],
-                record.reach,
-            )
-        )
-    return records
