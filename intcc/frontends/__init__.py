@@ -52,5 +52,5 @@ def load_source(
             f"Model '{text}'", "does not exist", "Give a folder, a hub name, or an .onnx file"
         )
     else:
-        path, name = fetch(text), text.rsplit("/", 1)[-1]
+        path, name = fetch(text, allow_pickle), text.rsplit("/", 1)[-1]
     return load_folder(path, task=task, max_length=max_length, allow_pickle=allow_pickle, name=name)

@@ -43,7 +43,7 @@ def _require_torch() -> None:
         ) from None
 
 
-def fetch(name: str) -> Path:
+def fetch(name: str, allow_pickle: bool = False) -> Path:
     """Download (or find in the cache) the hub repository `name`; return its folder.
 
     Raises:
@@ -58,8 +58,9 @@ def fetch(name: str) -> Path:
             "needs huggingface_hub, which is not installed",
             "Run: pip install intcc[hf]; or give a local folder",
         ) from None
+    patterns = [*PATTERNS, *(PICKLES if allow_pickle else ())]
     try:
-        return Path(snapshot_download(name, allow_patterns=list(PATTERNS)))
+        return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # a dozen classes, from requests up to the hub's own
         raise ModelError(
             f"Model '{name}'",
@@ -127,7 +128,8 @@ def choose_task(task: str, config: dict[str, Any], pooled: bool) -> str:
     """Resolve `auto` from modules.json and the config's architecture; check any other name."""
     architecture = str((config.get("architectures") or [""])[0])
     image = "image_size" in config or "patch_size" in config
-    classifier = architecture.endswith(("ForSequenceClassification", "ForImageClassification"))
+    kinds = ("ForSequenceClassification", "ForImageClassification", "ClassificationWithTeacher")
+    classifier = architecture.endswith(kinds)
     if task == "auto":
         if pooled:
             return "sentence-embedding"

@@ -25,6 +25,7 @@ from intcc.passes.canonicalize.recognize_pooling import RecognizePooling
 from intcc.passes.canonicalize.recognize_positions import RecognizePositions
 from intcc.passes.canonicalize.remove_dead import RemoveDead
 from intcc.passes.canonicalize.resolve_shapes import ResolveShapes
+from intcc.passes.canonicalize.settle_attributes import SettleAttributes
 from intcc.passes.canonicalize.simplify_movement import SimplifyMovement
 from intcc.passes.canonicalize.split_gemm import SplitGemm
 from intcc.passes.canonicalize.unfold_patches import UnfoldPatches
@@ -68,6 +69,7 @@ IDIOMS: tuple[ir.passes.PassBase, ...] = (
     MergeConstantRows(),  # again: a fixed export keeps its rows until here
     RemoveDead(),
     InferShapes(),  # shapes of what the idioms made
+    SettleAttributes(),
     AddFloatFunctions(),
     common.NameFixPass(),
     CheckGrammar(),

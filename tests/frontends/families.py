@@ -61,6 +61,7 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "vit-classifier": ("ViTForImageClassification", "ViTConfig", _IMAGE | _CLASSES),
     "deit": ("DeiTModel", "DeiTConfig", _IMAGE),
     "deit-classifier": ("DeiTForImageClassification", "DeiTConfig", _IMAGE | _CLASSES),
+    "deit-distilled": ("DeiTForImageClassificationWithTeacher", "DeiTConfig", _IMAGE | _CLASSES),
 }
 
 
