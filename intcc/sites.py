@@ -23,6 +23,7 @@ __all__ = [
     "LinearSite",
     "constant",
     "demands",
+    "gate_of",
     "is_decoder",
     "linear_sites",
     "live_nodes",
@@ -134,6 +135,17 @@ def is_decoder(graph: ir.Graph) -> bool:
     return any(node.op_type == "CausalAttention" for node in graph)
 
 
+def gate_of(node: ir.Node) -> ir.Value | None:
+    """Return x where `node` is x * sigmoid(x), else None."""
+    if node.op_type != "Mul":
+        return None
+    for x, other in (tuple(node.inputs), tuple(node.inputs)[::-1]):
+        gate = None if other is None else other.producer()
+        if gate is not None and gate.op_type == "Sigmoid" and gate.inputs[0] is x:
+            return x
+    return None
+
+
 def _role(node: ir.Node, index: int) -> Role | None:
     if node.op_type == "MatMul":
         if constant(node.inputs[1]) is not None and index == 0:
@@ -191,6 +203,8 @@ def demands(graph: ir.Graph) -> dict[str, Demand]:
         for index, operand in enumerate(node.inputs):
             if operand is None or (node.op_type == "Attention" and index > 2):
                 continue
+            if gate_of(node) not in (None, operand):
+                continue  # x * sigmoid(x) is one operator of x
             demand, role = table[str(operand.name)], _role(node, index)
             if role in narrow:
                 demand.roles.add(role)

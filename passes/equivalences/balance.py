@@ -69,6 +69,7 @@ def _balance_linear(
     source = find_source(x, sites)
     if source is None or record is None or source.ties.size:
         return False
+    x.meta["balanced"] = True
     index = source.index.reshape(-1)
     rows, size = record.rows, np.maximum(-record.low, record.high)
     if rows.shape[1:] != index.shape or not size.max() > 0:

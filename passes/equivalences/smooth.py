@@ -81,13 +81,16 @@ def balance(amax_query: Float, amax_key: Float) -> Float:
     return np.asarray(np.sqrt(q / k))
 
 
-def search_rows(rows: npt.NDArray[np.float32], weight: Float, choices: list[Float]) -> int:
+def search_rows(
+    rows: npt.NDArray[np.float32], weight: Float, choices: list[Float], gain: float = 0.02
+) -> int:
     """Return the index of the divisors with which per-row quantization errs least.
 
     Args:
         rows: sample of x [R, K].
         weight: all consumers' weights side by side [K, N].
-        choices: divisors [K] of each choice; one that gains less than 2 % loses to an earlier one.
+        choices: divisors [K] of each choice.
+        gain: share of the squared error that a choice must save to win against an earlier one.
     """
     x = rows[np.linspace(0, len(rows) - 1, min(len(rows), ROWS)).astype(int)].astype(np.float32)
     w = weight.astype(np.float32)
@@ -100,6 +103,6 @@ def search_rows(rows: npt.NDArray[np.float32], weight: Float, choices: list[Floa
         x_step = np.maximum(np.abs(narrow).max(1, keepdims=True), 1e-30) / 127
         product = (np.rint(narrow / x_step) * x_step) @ (np.rint(scaled / w_step) * w_step)
         error = float(((product - exact) ** 2).mean())
-        if error < 0.98 * best_error:
+        if error < (1 - gain) * best_error:
             best, best_error = index, error
     return best
