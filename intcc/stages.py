@@ -46,7 +46,7 @@ FLOAT = Stage(
             "Add Sub Mul Div MatMul Attention LayerNormalization RMSNormalization Gelu Relu "
             "Sigmoid Tanh Softmax Where Not Equal".split()
         ),
-        FLOAT_DOMAIN: frozenset({"MeanPool", "L2Normalize"}),
+        FLOAT_DOMAIN: frozenset({"MeanPool", "L2Normalize", "RotaryEmbedding", "CausalAttention"}),
     },
     floats=True,
 )

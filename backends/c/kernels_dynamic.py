@@ -36,7 +36,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     tile, height = tile_kernel(b, inner, q.rows)
     center = b.flash_view(128 * weight.astype(np.int32).sum(0, dtype=np.int32), f"{stem}.center")
 
-    def kernel(suffix: str, declaration: str, addend: str, assign: str) -> Kernel:
+    def kernel(suffix: str, declaration: str, addend: str) -> Kernel:
         name = f"linear_dynamic_{inner}x{columns}_{mul.code}{bias.code}{suffix}"
         parameters = {
             "k": inner,
@@ -47,10 +47,9 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "mul": mul,
             "bias": bias,
             "residual": declaration,
-            "addend": addend,
-            "assign": assign,
-            "in_place": assign == "+=",
-            "remark": " + residual[r][n]" if addend else "",
+            "result": f"clip_wide(v + {addend}[at + j])" if addend else "v",
+            "in_place": addend == "y",
+            "remark": " + residual[r][n]" if declaration else "",
         }
         if height != b.target.rows:
             name += f"_r{height}"
@@ -62,10 +61,10 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     ]  # fmt: skip
     note, macs = f"[{q.rows}, {inner}] x [{inner}, {columns}]", q.rows * (inner * columns)
     if residual is None:
-        b.call(kernel("", "", "", "="), [*head, y], [y], note=note, macs=macs)
+        b.call(kernel("", "", ""), [*head, y], [y], note=note, macs=macs)
         return
-    apart = kernel("_add", "const int32_t *restrict residual, ", " + residual[at + j]", "=")
-    onto = InPlace(residual, kernel("_onto", "", "", "+="), (*head, y))
+    apart = kernel("_add", "const int32_t *restrict residual, ", "residual")
+    onto = InPlace(residual, kernel("_onto", "", "y"), (*head, y))
     b.call(apart, [*head, residual, y], [y], note=note, macs=macs, in_place=[onto])
 
 
@@ -75,7 +74,7 @@ def linear_dynamic(b: Builder, node: ir.Node) -> None:
 
 
 def linear_dynamic_add(b: Builder, node: ir.Node, add: ir.Node) -> None:
-    """LinearDynamic and the Add after it."""
+    """LinearDynamic and the SaturatingAdd after it."""
     other = add.inputs[1] if add.inputs[0] is node.outputs[0] else add.inputs[0]
     _linear_dynamic(b, node, b.result(add.outputs[0]), b.view(other))
 

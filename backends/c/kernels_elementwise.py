@@ -1,6 +1,6 @@
 """Kernel rules for element by element operators.
 
-Add, Product, Quantize, Affine, Widen, Rescale, Relu.
+Add, SaturatingAdd, Product, Quantize, Affine, Widen, Rescale, Relu.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from intcc.backends.c.kernels_linear import quotient
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
 
-__all__ = ["add", "affine", "pointwise", "product", "quantize", "relu", "rescale", "widen"]
+__all__ = [
+    "add", "affine", "pointwise", "product", "quantize", "relu", "rescale", "saturating_add",
+    "widen",
+]  # fmt: skip
 
 _SOURCE = "const int32_t *restrict x, "
 
@@ -147,6 +150,15 @@ def relu(b: Builder, node: ir.Node) -> None:
 
 def add(b: Builder, node: ir.Node) -> None:
     """Emit y = first + second, with broadcasting of one of them."""
+    _sum(b, node, "add")
+
+
+def saturating_add(b: Builder, node: ir.Node) -> None:
+    """Emit y = clip(first + second), with broadcasting of one of them."""
+    _sum(b, node, "saturating_add")
+
+
+def _sum(b: Builder, node: ir.Node, template: str) -> None:
     first, second = node.inputs
     assert first is not None and second is not None
     zero = [b.is_zero(v) for v in (first, second)]
@@ -175,8 +187,8 @@ def add(b: Builder, node: ir.Node) -> None:
         argument, columns = int(constant.reshape(-1)[0]), x.extent
     rows = x.extent // columns
     swap = other if argument is other and other.extent == x.extent else None
-    name, more = f"add_{vector.code}", {"addend": vector}
-    pointwise(b, "add", name, x, y, [rows, columns], [argument], more, swap=swap)
+    name, more = f"{template}_{vector.code}", {"addend": vector}
+    pointwise(b, template, name, x, y, [rows, columns], [argument], more, swap=swap)
 
 
 def product(b: Builder, node: ir.Node) -> None:

@@ -58,6 +58,7 @@ OPERATORS: Mapping[str, Rule] = {
     "Relu": kernels_elementwise.relu,
     "Rescale": kernels_elementwise.rescale,
     "Rotary": kernels_rows.rotary,
+    "SaturatingAdd": kernels_elementwise.saturating_add,
     "Sigmoid": kernels_gate.sigmoid,
     "Silu": kernels_gate.silu,
     "Softmax": kernels_gate.softmax,
@@ -67,7 +68,7 @@ OPERATORS: Mapping[str, Rule] = {
 _FUSED: Mapping[str, FusedRule] = {
     "Linear+Gelu": kernels_linear.linear_gelu,
     "LinearWide+Add": kernels_linear.linear_wide_add,
-    "LinearDynamic+Add": kernels_dynamic.linear_dynamic_add,
+    "LinearDynamic+SaturatingAdd": kernels_dynamic.linear_dynamic_add,
 }
 #: Operands that C does not read, because every token is valid.
 _MASKS = {"KeyMask": (0,), "MeanPool": (1,)}

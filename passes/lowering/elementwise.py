@@ -43,7 +43,8 @@ class _AddProducer(_Wide):
         if self.node.op_type == "Sub":
             minus = [right, self.ctx.channels(-1), self.ctx.channels(0)]
             right = self.ctx.emit("Affine", minus, ir.DataType.INT32, b)
-        return self.ctx.emit("Add", [left, right], ir.DataType.INT32, self.value, scale=self.unit)
+        kind = "SaturatingAdd" if self.ctx.dynamic else "Add"
+        return self.ctx.emit(kind, [left, right], ir.DataType.INT32, self.value, scale=self.unit)
 
 
 class _ScaleProducer(_Wide):
