@@ -1,0 +1,59 @@
+"""Cases of the operators that language models add: gates, rotary positions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from intcc.ops import gelu_wide, rotary
+from tests.c.bench import Bench
+from tests.ops.harness import i32, i64
+
+__all__ = ["gelu_wide_forms", "product", "rotations"]
+
+S = "sequence"
+
+
+def product(b: Bench) -> None:
+    b.case("product")
+    reach = 2**31 - 1
+    x = b.input(np.int32, ["batch", S, 12], -reach, reach)
+    y = b.input(np.int32, ["batch", S, 12], -reach, reach)
+    gate = b.input(np.int32, ["batch", S, 1], -(2**15), 2**15)
+    row = b.input(np.int32, ["batch", 1, 12], -(2**15), 2**15)
+    ends = [i32(-reach - 1), i32(reach)]
+    b.output(*b.op("Product", [x, y, i64(31), *ends]))
+    b.output(*b.op("Product", [x, x, i64(0), *ends]))
+    b.output(*b.op("Product", [x, gate, i64(15), *ends]))
+    b.output(*b.op("Product", [gate, x, i64(62), i32(-1), i32(0)]))
+    b.output(*b.op("Product", [row, x, i64(1), *ends]))
+    b.output(*b.op("Product", [x, i32(np.arange(12)), i64(2), i32(-(2**29)), i32(2**29)]))
+    up, down = (b.op("Rescale", [v, i64(3), i64(9), *ends]) for v in (x, y))
+    b.output(*b.op("Product", [up[0], down[0], i64(15), *ends]))
+    up, down = (b.op("Rescale", [v, i64(5), i64(9), *ends]) for v in (x, y))
+    first = b.op("Product", [up[0], y, i64(32), *ends])
+    b.output(*b.op("Product", [x, down[0], i64(33), *ends]))
+    b.output(*b.op("Product", [first[0], gate, i64(16), *ends]))
+
+
+def rotations(b: Bench) -> None:
+    rng = np.random.default_rng(8)
+    for heads, dim, half in ((1, 2, 1), (3, 16, 8), (2, 21, 6)):
+        b.case(f"rotary_{heads}x{dim}")
+        x = b.input(np.int32, ["batch", S, heads, dim], -(2**31) + 1, 2**31 - 1)
+        length = b.move("Shape", [x], start=1, end=2)
+        angles = rng.uniform(-9, 9, (1, 50, 1, half))
+        rows = [
+            b.move("Slice", [rotary.table(t), i64([0]), length[0], i64([1])])[0]
+            for t in (np.cos(angles), 1.9 * np.sin(angles))
+        ]
+        b.output(*b.op("Rotary", [x, *rows]))
+        stream = b.op("Affine", [x, i32([1]), i32([0])])
+        b.output(*b.op("Rotary", [stream[0], *rows]))
+
+
+def gelu_wide_forms(b: Bench) -> None:
+    for bits, reach in ((8, 3000), (20, 2**23), (13, 60000), (26, 2**31 - 1), (0, 9)):
+        for variant in ("none", "tanh"):
+            b.case(f"gelu_wide_{bits}_{variant}")
+            x = b.input(np.int32, ["batch", S, 9], -reach, reach)
+            b.output(*b.op("GeluWide", [x, *gelu_wide.parameters(2.0**-bits, variant)]))
