@@ -20,7 +20,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "task": ("auto", "sentence-embedding", "feature-extraction", "text-classification",
              "image-feature-extraction", "image-classification"),
     "scheme": ("w8a8",),
-    "activations": ("static", "dynamic"),
+    "activations": ("auto", "static", "dynamic"),
     "observer": ("minmax", "percentile", "mse"),
 }  # fmt: skip
 
@@ -37,7 +37,8 @@ class Settings:
         emit: backends to emit, of "onnx" and "c".
         task: what the model computes; "auto" reads it from the source folder.
         scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations.
-        activations: scales of linear inputs, fixed at compile time or computed per token.
+        activations: scales of linear inputs, fixed at compile time ("static") or computed per token
+            ("dynamic"); "auto": per token in decoders.
         calibration: file of samples; None: the text that ships with the package.
         calibration_column: column of a .csv or key of a .jsonl calibration file.
         calibration_samples: number of samples to use at most.
@@ -46,6 +47,7 @@ class Settings:
         budget: limits on the result.
         force: replace an existing artifact.
         keep_functions: leave the ai.intcc functions in model.onnx instead of inlining them.
+        equivalences: rescale channels, function-preserving, before quantization.
         error_compensation: let later weights make up for the rounding of earlier ones.
         observer: how calibration turns statistics into ranges.
         allow_pickle: read pickled checkpoints, which can run code as they load.
@@ -54,7 +56,7 @@ class Settings:
     emit: tuple[str, ...] = ("onnx", "c")
     task: str = "auto"
     scheme: str = "w8a8"
-    activations: str = "static"
+    activations: str = "auto"
     calibration: Path | None = None
     calibration_column: str | None = None
     calibration_samples: int = 64
@@ -63,6 +65,7 @@ class Settings:
     budget: Budget = field(default_factory=Budget)
     force: bool = False
     keep_functions: bool = False
+    equivalences: bool = True
     error_compensation: bool = True
     observer: str = "minmax"
     allow_pickle: bool = False
@@ -111,6 +114,10 @@ class Settings:
                 raise SettingsError(f"--{option} {value}", "is below 1", "Give a positive number")
         if self.float_io and "onnx" not in self.emit:
             raise SettingsError("--float-io", "changes model.onnx only", "Add onnx to --emit")
+
+    def per_token(self, decoder: bool) -> bool:
+        """Tell whether the inputs of linear layers get their scales at run time."""
+        return self.activations == "dynamic" or (self.activations == "auto" and decoder)
 
     def for_manifest(self) -> dict[str, Any]:
         """Return what decides the bytes of the artifact, ready for JSON."""

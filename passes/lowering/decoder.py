@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from intcc.errors import UnsupportedOperatorError
 from intcc.interval import Interval
-from intcc.ops import cached_attention, rotary
+from intcc.ops import cached_attention, cached_attention_capped, rotary
 from intcc.ops.dynamic_quantize import LARGEST_MANTISSA
 from intcc.ops.linear_dynamic import LARGEST_EXPONENT
 from intcc.passes.lowering.context import Lowering, Producer
@@ -137,8 +137,13 @@ class CausalAttentionProducer(Producer):
         attributes = self.node.attributes
         scale = attributes.get_float("scale", 1.0)
         softcap, window = attributes.get_float("softcap", 0.0), attributes.get_int("window", 0)
-        kind, constants = cached_attention.parameters(
-            unit_q, unit_k, scale, _heads(q)[1], softcap=softcap or 0.0, window=window or 0
+        (heads, size), (kv_heads, value_size) = _heads(q), _heads(v)
+        shape = (heads, kv_heads, size, value_size, window or 0)
+        kind = "CachedAttentionCapped" if softcap else "CachedAttention"
+        constants = (
+            cached_attention_capped.parameters(unit_q, unit_k, scale, softcap, *shape)
+            if softcap
+            else cached_attention.parameters(unit_q, unit_k, scale, *shape)
         )
         inputs = [
             ctx.wide(q),
