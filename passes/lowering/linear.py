@@ -70,6 +70,9 @@ class LinearProducer(Producer):
 
     def _free_step(self) -> Float:
         """Best weight step per channel, before it is tied to the output's grid."""
+        if self.site.ternary and self.dynamic:
+            # Codes -1, 0 and 1: nothing of the weights is lost.
+            return np.asarray(np.maximum(np.abs(self.weight).max(0), 1e-30))
         if not hasattr(self, "_step"):
             moment = self._moment()
             importance = np.ones(len(self.weight)) if moment is None else np.diag(moment)
@@ -78,7 +81,8 @@ class LinearProducer(Producer):
 
     def _round(self, step: Float) -> npt.NDArray[np.int8]:
         moment = self._moment()
-        if moment is None or not self.ctx.compensation:
+        exact = self.site.ternary and self.dynamic
+        if moment is None or exact or not self.ctx.compensation:
             return round_to_nearest(self.weight, step, self._pair_limit())
         rows = self.ctx.statistics[str(self.site.x.name)].count
         return compensate(self.weight, step, shrink(moment, rows), self._pair_limit())
