@@ -21,7 +21,8 @@ Error
     |w / 2**40 - e**-x| <= 1.3e-4 * e**-x + 2**-40, x = d * scale / temperature, plus 2**-31 * x
     from the multiplier
 
-Random numbers: G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators" (2014).
+Random numbers: G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators",
+2014.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ MAX_VOCABULARY = 1 << 24
 EXPONENTS = 40
 #: top_p of 1.
 WHOLE = 1 << 32
+#: (mul, shift) that leave an exponent as it is.
+_UNSCALED = np.array(4), np.array(2)
 _MASK = (1 << 64) - 1
 #: A multiplier from which on one step of the logits outweighs every exponent.
 _STEEPEST = 2.0**28
@@ -138,8 +141,7 @@ def weights(d: Array, config: SamplerConfig) -> Array:
     half = np.uint64(1 << config.shift >> 1)
     z = (d.astype(np.uint64) * np.uint64(config.mul) + half) >> np.uint64(config.shift)
     fraction = (z & np.uint64(4095)).astype(np.int64)
-    # A shift of nothing by a multiplier of one: the fraction is the exponent already.
-    h = exponential(fraction, np.array(1), np.array(0)).astype(np.uint64) << np.uint64(24)
+    h = exponential(fraction, *_UNSCALED).astype(np.uint64) << np.uint64(24)
     n = np.minimum(z >> np.uint64(12), np.uint64(EXPONENTS))
     return np.asarray(h >> n)
 

@@ -8,6 +8,7 @@ There are 6 + 6**2 + ... + 6**6 = 55,986 inputs, few enough to try every one.
 from __future__ import annotations
 
 import itertools
+import re
 
 __all__ = ["ALPHABET", "LONGEST", "answer", "prompts"]
 
@@ -30,9 +31,7 @@ def answer(prompt: str) -> str:
     Raises:
         ValueError: `prompt` is not an input of this task.
     """
-    head, letters, tail = (prompt.split(" ") + ["", "", ""])[:3]
-    if f"{head} {letters} {tail}" != prompt or (head, tail) != ("sort:", "="):
+    found = re.fullmatch(rf"sort: ([{ALPHABET}]{{1,{LONGEST}}}) =", prompt)
+    if found is None:
         raise ValueError(f"not an input of this task: {prompt!r}")
-    if not 1 <= len(letters) <= LONGEST or set(letters) - set(ALPHABET):
-        raise ValueError(f"not 1 to {LONGEST} letters of {ALPHABET}: {letters!r}")
-    return " " + "".join(sorted(letters))
+    return " " + "".join(sorted(found[1]))
