@@ -16,6 +16,7 @@ RANKS = (
     ("interval", "budget", "specs", "qparams", "staging"),
     ("settings", "sites"),
     ("stages", "ops", "templates"),
+    ("sampling",),
     ("passes", "backends", "frontends", "runtime"),
     ("measurement", "model"),
     ("pipeline",),
