@@ -50,7 +50,8 @@ FLOAT = Stage(
     },
     floats=True,
 )
-INTEGER = Stage("INTEGER", {"": MOVEMENT | _SHAPE_ARITHMETIC, "ai.intcc": None}, floats=False)
+#: Add of the INTEGER stage adds lengths: the first position and the number of tokens.
+INTEGER = Stage("INTEGER", {"": MOVEMENT | _SHAPE_ARITHMETIC | {"Add"}, "ai.intcc": None}, floats=False)
 STRICT = Stage(
     "STRICT",
     {

@@ -68,6 +68,8 @@ def _moved(node: ir.Node, inputs: list[Operand]) -> Interval:
     if node.op_type in ("Shape", "ArgMax"):
         return Interval.of(0, 2**31 - 1)
     hull = inputs[0].interval.scalar()
+    if node.op_type == "Add":
+        return hull + inputs[1].interval.scalar()
     if node.op_type == "Concat":
         for other in inputs[1:]:
             hull = hull.hull(other.interval.scalar())
