@@ -10,11 +10,22 @@ from intcc.errors import ModelError
 __all__ = ["load_torch"]
 
 
-def load_torch(folder: Path, task: str, allow_pickle: bool) -> Any:
-    """Load the float32 torch model whose head fits the task, every weight found and finite."""
+def load_torch(folder: Path, config: dict[str, Any], task: str, allow_pickle: bool) -> Any:
+    """Load the float32 torch model whose head fits the task, every weight found and finite.
+
+    Args:
+        folder: holds the checkpoint.
+        config: content of its config.json.
+        task: a key of `source.TASKS`.
+        allow_pickle: open pickled weights.
+
+    Raises:
+        ModelError: the checkpoint is damaged, incomplete, or of another task.
+    """
     import torch
     import transformers
 
+    from intcc.frontends.ternary import is_bitnet, load_bitnet
     from intcc.frontends.tracing import ATTENTION
     from intcc.frontends.tracing_decoder import CAUSAL
 
@@ -31,11 +42,17 @@ def load_torch(folder: Path, task: str, allow_pickle: bool) -> Any:
         "trust_remote_code": False,
     }
     try:
-        attention = CAUSAL if task == "text-generation" else ATTENTION
-        model, info = loader.from_pretrained(folder, attn_implementation=attention, **options)
-        if not getattr(model, "_supports_attention_backend", False):
-            # Attention code of the family's own: it is recognised after the trace.
-            model, info = loader.from_pretrained(folder, attn_implementation="eager", **options)
+        if task == "text-generation" and is_bitnet(config):
+            model, info = load_bitnet(folder, config, CAUSAL)
+        elif task == "text-generation":
+            model, info = loader.from_pretrained(folder, attn_implementation=CAUSAL, **options)
+        else:
+            model, info = loader.from_pretrained(folder, attn_implementation=ATTENTION, **options)
+            if not getattr(model, "_supports_attention_backend", False):
+                # Attention code of the family's own: it is recognised after the trace.
+                model, info = loader.from_pretrained(folder, attn_implementation="eager", **options)
+    except ModelError:
+        raise
     except Exception as error:  # whatever a damaged folder makes transformers raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
@@ -51,7 +68,13 @@ def load_torch(folder: Path, task: str, allow_pickle: bool) -> Any:
         raise ModelError(
             f"Checkpoint '{folder}'",
             f"{what} {len(names)} weight(s) of {type(model).__name__}, such as '{names[0]}'",
-            "Choose the --task that the checkpoint was trained for",
+            "Download the checkpoint again, or choose the --task that it was trained for",
+        )
+    if task != "text-generation" and any(getattr(m, "is_causal", False) for m in model.modules()):
+        raise ModelError(
+            f"Task '{task}'",
+            f"does not fit {type(model).__name__}, whose tokens see only earlier ones",
+            "Compile it with --task text-generation, or choose an encoder",
         )
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):

@@ -201,6 +201,7 @@ def load_folder(
     _require_torch()
     from intcc.frontends import tracing
     from intcc.frontends.checkpoint import load_torch
+    from intcc.frontends.ternary import mark_ternary
     from intcc.frontends.tracing_decoder import registered_causal_attention, trace_decoder
 
     notes = [
@@ -212,11 +213,12 @@ def load_folder(
     image = _config_image(folder, config) if task.startswith("image-") else None
     tokenizer = TextTokenizer(tokens) if tokens.is_file() and image is None else None
     with tracing.quiet(), tracing.registered_attention(), registered_causal_attention():
-        model = load_torch(folder, task, allow_pickle)
+        model = load_torch(folder, config, task, allow_pickle)
         limit = 0 if image else tracing.max_positions(model)
         if generates:
             limit = length = resolve_context(max_length if context is None else context, limit)
             graph = trace_decoder(model, TASKS[task], length, rope)
+            mark_ternary(model, graph)
         else:
             own = tokenizer.own_length if tokenizer else None
             length = 0 if image else resolve_max_length(max_length, own, limit)
