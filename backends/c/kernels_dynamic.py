@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from intcc.backends.c import ternary
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.kernels_linear import packed_weight, tile_kernel
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
@@ -33,14 +34,23 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     mul, mul_argument = b.vector(b.constant(node.inputs[4]), "mul", f"{stem}.mul")
     shift = b.scalar(node.inputs[5])
     bias, bias_argument = b.vector(b.constant(node.inputs[6]), "bias", f"{stem}.bias")
-    tile, height = tile_kernel(b, inner, q.rows)
+    packing = ternary.PACKINGS.get(b.target.ternary) if ternary.is_ternary(weight) else None
+    if packing:
+        tile, height = ternary.tile_kernel(b, inner, q.rows, packing)
+    else:
+        tile, height = tile_kernel(b, inner, q.rows)
     center = b.flash_view(128 * weight.astype(np.int32).sum(0, dtype=np.int32), f"{stem}.center")
 
     def kernel(suffix: str, declaration: str, addend: str) -> Kernel:
         name = f"linear_dynamic_{inner}x{columns}_{mul.code}{bias.code}{suffix}"
+        if packing:
+            name += f"_{packing.code}"
+        if height != (ternary.ROWS if packing else b.target.rows):
+            name += f"_r{height}"
         parameters = {
             "k": inner,
             "n": columns,
+            "stride": packing.stride(inner) if packing else inner,
             "rows": height,
             "tile": b.target.tile,
             "tile_kernel": tile.name,
@@ -51,12 +61,11 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "in_place": addend == "y",
             "remark": " + residual[r][n]" if declaration else "",
         }
-        if height != b.target.rows:
-            name += f"_r{height}"
-        return Kernel("ops/linear_dynamic", name, parameters, (tile,), 4 * height * b.target.tile)
+        stack = 4 * height * b.target.tile + tile.stack
+        return Kernel("ops/linear_dynamic", name, parameters, (tile,), stack)
 
     head: list[Argument] = [
-        q.rows, q, m, k, packed_weight(b, node.inputs[3]), center, mul_argument, shift,
+        q.rows, q, m, k, packed_weight(b, node.inputs[3], packing), center, mul_argument, shift,
         bias_argument,
     ]  # fmt: skip
     note, macs = f"[{q.rows}, {inner}] x [{inner}, {columns}]", q.rows * (inner * columns)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from intcc.ops import attention, gelu, l2_normalize, layer_norm, rms_norm
 from tests.c.bench import MAX_TOKENS, Bench
-from tests.c.cases_decoder import gelu_wide_forms, product, rotations
+from tests.c.cases_decoder import gelu_wide_forms, product, rotations, ternary
 
 Array = npt.NDArray[Any]
 S = "sequence"
@@ -388,6 +388,7 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "silu": gates("Silu"),
     "softmax": softmax,
     "tanh": gates("Tanh"),
+    "ternary": ternary,
     "widen": widen,
 }
 

@@ -1,14 +1,14 @@
-"""Cases of the operators that language models add: gates, rotary positions."""
+"""Cases of what language models add: gates, rotary positions, ternary weights."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from intcc.ops import gelu_wide, rotary
+from intcc.ops import gelu_wide, linear_dynamic, rotary
 from tests.c.bench import Bench
 from tests.ops.harness import i32, i64
 
-__all__ = ["gelu_wide_forms", "product", "rotations"]
+__all__ = ["gelu_wide_forms", "product", "rotations", "ternary"]
 
 S = "sequence"
 
@@ -57,3 +57,25 @@ def gelu_wide_forms(b: Bench) -> None:
             b.case(f"gelu_wide_{bits}_{variant}")
             x = b.input(np.int32, ["batch", S, 9], -reach, reach)
             b.output(*b.op("GeluWide", [x, *gelu_wide.parameters(2.0**-bits, variant)]))
+
+
+def ternary(b: Bench) -> None:
+    """Columns of less than a byte, of odd ends, of whole chunks and of more than one."""
+    rng = np.random.default_rng(9)
+    shapes = [(1, 1), (3, 5), (4, 4), (5, 33), (61, 17), (64, 32), (960, 6), (1024, 9), (2051, 7)]
+    for k, n in shapes:
+        b.case(f"ternary_{k}x{n}")
+        x = b.input(np.int32, ["batch", S, k], -(2**28), 2**28)
+        weight = rng.integers(-1, 1, (k, n), endpoint=True).astype(np.int8)
+        mul, shift = linear_dynamic.parameters(rng.uniform(1e-5, 1e-3, n), weight)
+        quantized = b.op("DynamicQuantize", [x], outputs=3)
+        bias = i32(rng.integers(-(2**20), 2**20, n))
+        b.output(*b.op("LinearDynamic", [*quantized, weight, mul, shift, bias]))
+    for rows in (1, 3, 20):
+        b.case(f"ternary_{rows}_rows")
+        x = b.input(np.int32, [rows, 61], -(2**28), 2**28)
+        quantized = b.op("DynamicQuantize", [x], outputs=3)
+        weight = rng.integers(-1, 1, (61, 61), endpoint=True).astype(np.int8)
+        mul, shift = linear_dynamic.parameters(np.full(61, 1e-4), weight)
+        y = b.op("LinearDynamic", [*quantized, weight, mul, shift, i32(np.zeros(61))])
+        b.output(*b.op("SaturatingAdd", [y[0], x]))
