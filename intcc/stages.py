@@ -51,7 +51,9 @@ FLOAT = Stage(
     floats=True,
 )
 #: Add of the INTEGER stage adds lengths: the first position and the number of tokens.
-INTEGER = Stage("INTEGER", {"": MOVEMENT | _SHAPE_ARITHMETIC | {"Add"}, "ai.intcc": None}, floats=False)
+INTEGER = Stage(
+    "INTEGER", {"": MOVEMENT | _SHAPE_ARITHMETIC | {"Add"}, "ai.intcc": None}, floats=False
+)
 STRICT = Stage(
     "STRICT",
     {

@@ -18,6 +18,7 @@ RANKS = (
     ("stages", "ops", "templates"),
     ("sampling",),
     ("passes", "backends", "frontends", "runtime"),
+    ("generation",),
     ("measurement", "model"),
     ("pipeline",),
     ("report",),

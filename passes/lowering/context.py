@@ -12,7 +12,7 @@ are derived by Quantize (wide to narrow) and Widen (narrow to wide).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -216,7 +216,7 @@ class Lowering:
         self,
         kind: str,
         inputs: list[ir.Value],
-        outputs: list[tuple[ir.DataType, ir.Value, Any, str, ir.Shape | None]],
+        outputs: Sequence[tuple[ir.DataType, ir.Value, Any, str, ir.Shape | None]],
     ) -> list[ir.Value]:
         """Append an operator with several results."""
         made = [
@@ -364,18 +364,19 @@ class Lowering:
                 mul = np.rint(2.0**24 / factors).astype(np.int64)
                 inputs = [x, self.const(mul), self.const(np.asarray(24, np.int64)), *bounds]
                 x = self.emit("Rescale", inputs, ir.DataType.INT32, value, suffix=".smooth")
-            assert value.shape is not None
-            rows = ir.Shape([*value.shape[:-1], 1])
-            self._dynamic[key] = self.emit_many(
-                "DynamicQuantize",
-                [x],
-                [
-                    (ir.DataType.UINT8, value, None, ".dynamic", None),
-                    (ir.DataType.INT32, value, None, ".mantissa", rows),
-                    (ir.DataType.INT32, value, None, ".exponent", rows),
-                ],
-            )
+            self._dynamic[key] = self.quantize_rows(x, value)
         return self._dynamic[key], QParams.of(factors, 128)
+
+    def quantize_rows(self, x: ir.Value, like: ir.Value) -> list[ir.Value]:
+        """Emit codes, mantissas and exponents of the rows of a wide value."""
+        assert like.shape is not None
+        rows, i32 = ir.Shape([*like.shape[:-1], 1]), ir.DataType.INT32
+        outputs = [
+            (ir.DataType.UINT8, like, None, ".codes", None),
+            (i32, like, None, ".mantissa", rows),
+            (i32, like, None, ".exponent", rows),
+        ]
+        return self.emit_many("DynamicQuantize", [x], outputs)
 
     def quantize(self, value: ir.Value, role: Role) -> ir.Value:
         """Derive the unsigned form from the wide one: round(x * unit / scale) + zero."""

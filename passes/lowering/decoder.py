@@ -105,17 +105,7 @@ class CausalAttentionProducer(Producer):
     def _append(self, value: ir.Value, kind: str, pasts: list[ir.Value]) -> list[ir.Value]:
         """Quantize new rows per token and head, and append them to the cache."""
         ctx = self.ctx
-        assert value.shape is not None
-        rows = ir.Shape([*value.shape[:-1], 1])
-        quantized = ctx.emit_many(
-            "DynamicQuantize",
-            [ctx.wide(value)],
-            [
-                (ir.DataType.UINT8, value, None, ".codes", None),
-                (ir.DataType.INT32, value, None, ".mantissa", rows),
-                (ir.DataType.INT32, value, None, ".exponent", rows),
-            ],
-        )
+        quantized = ctx.quantize_rows(ctx.wide(value), value)
         types = (ir.DataType.INT8, ir.DataType.INT32, ir.DataType.INT32)
         specs = []
         for past, dtype, suffix in zip(pasts, types, ("", ".m", ".k"), strict=True):
