@@ -18,10 +18,11 @@ __all__ = ["Settings"]
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "emit": ("onnx", "c"),
     "task": ("auto", "sentence-embedding", "feature-extraction", "text-classification",
-             "image-feature-extraction", "image-classification"),
-    "scheme": ("w8a8",),
+             "text-generation", "image-feature-extraction", "image-classification"),
+    "scheme": ("w8a8", "w1.58a8"),
     "activations": ("auto", "static", "dynamic"),
     "observer": ("minmax", "percentile", "mse"),
+    "rope": ("exact", "hf"),
 }  # fmt: skip
 
 #: Where something is read from or put, not what is made: two runs that differ in these alone
@@ -36,13 +37,16 @@ class Settings:
     Attributes:
         emit: backends to emit, of "onnx" and "c".
         task: what the model computes; "auto" reads it from the source folder.
-        scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations.
+        scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations;
+            "w1.58a8": ternary weights of a BitNet model stay ternary.
         activations: scales of linear inputs, fixed at compile time ("static") or computed per token
             ("dynamic"); "auto": per token in decoders.
         calibration: file of samples; None: the text that ships with the package.
         calibration_column: column of a .csv or key of a .jsonl calibration file.
         calibration_samples: number of samples to use at most.
         max_length: longest sequence; None: the tokenizer's, at most 128.
+        context: most tokens that a language model sees; None: its positions, at most 512.
+        rope: angles of rotary embeddings, "exact" or with transformers' rounding, "hf".
         float_io: add a float dequantize to the very end of model.onnx.
         budget: limits on the result.
         force: replace an existing artifact.
@@ -61,6 +65,8 @@ class Settings:
     calibration_column: str | None = None
     calibration_samples: int = 64
     max_length: int | None = None
+    context: int | None = None
+    rope: str = "exact"
     float_io: bool = False
     budget: Budget = field(default_factory=Budget)
     force: bool = False
@@ -107,7 +113,7 @@ class Settings:
                     )
         if not self.emit:
             raise SettingsError("--emit", "names no backend", "Choose from: onnx, c")
-        for name in ("calibration_samples", "max_length"):
+        for name in ("calibration_samples", "max_length", "context"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 option = name.replace("_", "-")

@@ -26,10 +26,10 @@ def command(
         str,
         typer.Option(
             help="auto, sentence-embedding, feature-extraction, text-classification, "
-            "image-feature-extraction or image-classification."
+            "text-generation, image-feature-extraction or image-classification."
         ),
     ] = "auto",
-    scheme: Annotated[str, typer.Option(help="What is quantized how: w8a8.")] = "w8a8",
+    scheme: Annotated[str, typer.Option(help="What is quantized how: w8a8 or w1.58a8.")] = "w8a8",
     activations: Annotated[
         str, typer.Option(help="Scales of linear inputs: static, or dynamic (per token).")
     ] = "static",
@@ -44,6 +44,13 @@ def command(
     max_length: Annotated[
         int | None, typer.Option(help="Longest sequence; default: the tokenizer's, or 128.")
     ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(help="Most tokens of a language model; default: its positions, at most 512."),
+    ] = None,
+    rope: Annotated[
+        str, typer.Option(help="Angles of rotary embeddings: exact, or hf (as transformers rounds).")
+    ] = "exact",
     float_io: Annotated[
         bool, typer.Option("--float-io", help="End model.onnx in a float dequantize.")
     ] = False,
@@ -84,6 +91,8 @@ def command(
             calibration_column=calibration_column,
             calibration_samples=calibration_samples,
             max_length=max_length,
+            context=context,
+            rope=rope,
             float_io=float_io,
             keep_functions=keep_functions,
             error_compensation=error_compensation,
