@@ -31,8 +31,12 @@ def command(
     ] = "auto",
     scheme: Annotated[str, typer.Option(help="What is quantized how: w8a8 or w1.58a8.")] = "w8a8",
     activations: Annotated[
-        str, typer.Option(help="Scales of linear inputs: static, or dynamic (per token).")
-    ] = "static",
+        str,
+        typer.Option(
+            help="Scales of linear inputs: static, dynamic (per token), or auto (per token in "
+            "language models)."
+        ),
+    ] = "auto",
     calibration: Annotated[
         Path | None,
         typer.Option(help="Samples: .txt (one a line), .jsonl, .csv or .npz of inputs."),
@@ -49,7 +53,8 @@ def command(
         typer.Option(help="Most tokens of a language model; default: its positions, at most 512."),
     ] = None,
     rope: Annotated[
-        str, typer.Option(help="Angles of rotary embeddings: exact, or hf (as transformers rounds).")
+        str,
+        typer.Option(help="Angles of rotary embeddings: exact, or hf (as transformers rounds)."),
     ] = "exact",
     float_io: Annotated[
         bool, typer.Option("--float-io", help="End model.onnx in a float dequantize.")
@@ -57,6 +62,9 @@ def command(
     keep_functions: Annotated[
         bool, typer.Option("--keep-functions", help="Keep ai.intcc functions in model.onnx.")
     ] = False,
+    equivalences: Annotated[
+        bool, typer.Option(help="Rescale channels of language models before quantization.")
+    ] = True,
     error_compensation: Annotated[
         bool, typer.Option(help="Round weights with error compensation.")
     ] = True,
@@ -95,6 +103,7 @@ def command(
             rope=rope,
             float_io=float_io,
             keep_functions=keep_functions,
+            equivalences=equivalences,
             error_compensation=error_compensation,
             observer=observer,
             budget=budget,
