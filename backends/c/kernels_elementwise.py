@@ -195,19 +195,27 @@ def product(b: Builder, node: ir.Node) -> None:
     """Emit y = clip(rsh(first * second, shift), lo, hi); one may repeat along an axis."""
     x, other, y = b.view(node.inputs[0]), b.view(node.inputs[1]), b.result(node.outputs[0])
     limits: list[Argument] = [b.scalar(v) for v in node.inputs[2:5]]
+    if x == other:
+        more = {"operand": "", "factor": "a", "meaning": "the same"}
+        pointwise(b, "product", "product_square", x, y, [Extent(1), y.extent], limits, more)
+        return
     if x.extent != y.extent:
         x, other = other, x
     shown, whole = _significant(other.dims), _significant(y.dims)
     if x.extent == y.extent and whole[len(whole) - len(shown) :] == shown:
-        columns, index, how = other.extent, "j", ""
+        columns, index, how = other.extent, "j", "product"
     elif x.extent == y.extent and other.dims == (*y.dims[:-1], Extent(1)):
-        columns, index, how = y.columns, "r", "_per_row"
+        columns, index, how = y.columns, "r", "product_per_row"
     else:
         raise unsupported(node, f"broadcasts {_note(x)} and {_note(other)}")
+    more = {
+        "operand": "const int32_t *restrict b, ",
+        "factor": f"b[{index}]",
+        "meaning": f"b[{index}]",
+    }
     head: list[Argument] = [y.extent // columns, columns]
     swap = other if other.extent == x.extent else None
-    more = {"index": index}
-    pointwise(b, "product", f"product{how}", x, y, head, [other, *limits], more, swap=swap)
+    pointwise(b, "product", how, x, y, head, [other, *limits], more, swap=swap)
 
 
 def _significant(dims: tuple[Extent, ...]) -> tuple[Extent, ...]:

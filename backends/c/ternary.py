@@ -93,9 +93,10 @@ def tile_kernel(b: Builder, k: int, rows: Extent, packing: Packing) -> tuple[Ker
     height = min(ROWS, rows.coefficient) if rows.static else ROWS
     columns, chunk = b.target.columns, packing.chunk_of(k)
     unpack = Kernel("kernels/unpack_ternary", f"unpack_{packing.code}", {"digits": packing.digits})
+    dot = Kernel("kernels/dot_panel", f"dot{columns}_{chunk}", {"columns": columns, "chunk": chunk})
     parameters = {
         "unpack": unpack.name,
-        "dot": f"dot{columns}_{chunk}",
+        "dot": dot.name,
         "k": k,
         "columns": columns,
         "tile": b.target.tile,
@@ -103,7 +104,5 @@ def tile_kernel(b: Builder, k: int, rows: Extent, packing: Packing) -> tuple[Ker
         "per_byte": len(packing.factors),
         "stride": packing.stride(k),
     }
-    panel = {"columns": columns, "chunk": chunk}
-    dot = Kernel("kernels/dot_panel", f"dot{columns}_{chunk}", panel)
     name = f"tile_{packing.code}_k{k}"
     return Kernel("kernels/tile_ternary", name, parameters, (unpack, dot), columns * chunk), height

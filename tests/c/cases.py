@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from intcc.ops import attention, gelu, l2_normalize, layer_norm, rms_norm
 from tests.c.bench import MAX_TOKENS, Bench
-from tests.c.cases_decoder import gelu_wide_forms, product, rotations, ternary
+from tests.c.cases_decoder import DECODER_CASES
 
 Array = npt.NDArray[Any]
 S = "sequence"
@@ -368,7 +368,6 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "dynamic_quantize": dynamic_quantize,
     "embedding": embedding,
     "gelu": gelu_alone,
-    "gelu_wide": gelu_wide_forms,
     "l2_normalize": l2,
     "layer_norm": norm("LayerNorm", layer_norm),
     "linear": linear,
@@ -378,18 +377,16 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "linear_wide": linear_wide,
     "mean_pool": mean_pool,
     "movement": movement,
-    "product": product,
     "quantize": quantize,
     "relu": relu,
     "rescale": rescale,
     "rms_norm": norm("RMSNorm", rms_norm),
-    "rotary": rotations,
     "sigmoid": gates("Sigmoid"),
     "silu": gates("Silu"),
     "softmax": softmax,
     "tanh": gates("Tanh"),
-    "ternary": ternary,
     "widen": widen,
+    **DECODER_CASES,
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from intcc.ops import gelu_wide, linear_dynamic, rotary
 from tests.c.bench import Bench
 from tests.ops.harness import i32, i64
 
-__all__ = ["gelu_wide_forms", "product", "rotations", "ternary"]
+__all__ = ["DECODER_CASES", "ternary"]
 
 S = "sequence"
 
@@ -27,8 +29,12 @@ def product(b: Bench) -> None:
     b.output(*b.op("Product", [gate, x, i64(62), i32(-1), i32(0)]))
     b.output(*b.op("Product", [row, x, i64(1), *ends]))
     b.output(*b.op("Product", [x, i32(np.arange(12)), i64(2), i32(-(2**29)), i32(2**29)]))
+    root = b.op("Rescale", [x, i64(7), i64(9), *ends])
+    squared = b.op("Product", [root[0], root[0], i64(30), *ends])
+    b.output(*b.op("Product", [squared[0], gate, i64(10), *ends]))
     up, down = (b.op("Rescale", [v, i64(3), i64(9), *ends]) for v in (x, y))
-    b.output(*b.op("Product", [up[0], down[0], i64(15), *ends]))
+    both = b.op("Product", [up[0], down[0], i64(15), *ends])
+    b.output(*b.op("Product", [both[0], gate, i64(10), *ends]))
     up, down = (b.op("Rescale", [v, i64(5), i64(9), *ends]) for v in (x, y))
     first = b.op("Product", [up[0], y, i64(32), *ends])
     b.output(*b.op("Product", [x, down[0], i64(33), *ends]))
@@ -48,7 +54,8 @@ def rotations(b: Bench) -> None:
         ]
         b.output(*b.op("Rotary", [x, *rows]))
         stream = b.op("Affine", [x, i32([1]), i32([0])])
-        b.output(*b.op("Rotary", [stream[0], *rows]))
+        turned = b.op("Rotary", [stream[0], *rows])
+        b.output(*b.op("Relu", turned))
 
 
 def gelu_wide_forms(b: Bench) -> None:
@@ -56,7 +63,10 @@ def gelu_wide_forms(b: Bench) -> None:
         for variant in ("none", "tanh"):
             b.case(f"gelu_wide_{bits}_{variant}")
             x = b.input(np.int32, ["batch", S, 9], -reach, reach)
-            b.output(*b.op("GeluWide", [x, *gelu_wide.parameters(2.0**-bits, variant)]))
+            constants = gelu_wide.parameters(2.0**-bits, variant)
+            b.output(*b.op("GeluWide", [x, *constants]))
+    onto = b.op("GeluWide", [b.op("Affine", [x, i32([3]), i32([1])])[0], *constants])
+    b.output(*b.op("Relu", onto))
 
 
 def ternary(b: Bench) -> None:
@@ -79,3 +89,12 @@ def ternary(b: Bench) -> None:
         mul, shift = linear_dynamic.parameters(np.full(61, 1e-4), weight)
         y = b.op("LinearDynamic", [*quantized, weight, mul, shift, i32(np.zeros(61))])
         b.output(*b.op("SaturatingAdd", [y[0], x]))
+
+
+#: Cases by template stem; ternary layers are a form of LinearDynamic.
+DECODER_CASES: Mapping[str, Callable[[Bench], None]] = {
+    "gelu_wide": gelu_wide_forms,
+    "product": product,
+    "rotary": rotations,
+    "ternary": ternary,
+}

@@ -34,14 +34,14 @@ static inline int32_t gate(int32_t x, uint32_t mul, int shift)
     return x > 0 ? above : x < 0 ? 32768 - above : 16384;
 }
 
-/* y[i] = x[i] / (1 + 2^-t), t = x * (linear + cubic x^2 - quintic x^4) for x in Q13. */
-static void gelu_wide(size_t count, const int32_t *restrict x, uint32_t mul, int shift,
-    uint32_t linear, uint32_t cubic, uint32_t quintic, int32_t *restrict y)
+/* y[i] = y[i] / (1 + 2^-t), t = y * (linear + cubic y^2 - quintic y^4) for y in Q13. */
+static void gelu_wide_inplace(size_t count, uint32_t mul, int shift, uint32_t linear,
+    uint32_t cubic, uint32_t quintic, int32_t *restrict y)
 {
     const uint64_t half = UINT64_C(1) << shift >> 1;
 
     for (size_t i = 0; i < count; i++) {
-        const int32_t in = x[i];
+        const int32_t in = y[i];
         const uint32_t size = (uint32_t)(in < 0 ? -in : in);
         const uint64_t q13 = ((uint64_t)size * mul + half) >> shift;
         const uint32_t a = q13 < 49152 ? (uint32_t)q13 : 49152;
@@ -52,5 +52,24 @@ static void gelu_wide(size_t count, const int32_t *restrict x, uint32_t mul, int
         const int64_t product = (int64_t)in * gate(in < 0 ? -t : t, 2, 1);
 
         y[i] = (int32_t)asr64(product + 16384, 15);
+    }
+}
+
+/* y[r][j] = x[r][j] * mul[j] + bias[j]. */
+static void affine_c9_ss(size_t rows, const int32_t *restrict x, int32_t mul, int32_t bias,
+    int32_t *restrict y)
+{
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t j = 0; j < 9; j++) {
+            y[r * 9 + j] = x[r * 9 + j] * mul + bias;
+        }
+    }
+}
+
+/* y[i] = max(x[i], 0). */
+static void relu(size_t count, const int32_t *restrict x, int32_t *restrict y)
+{
+    for (size_t i = 0; i < count; i++) {
+        y[i] = x[i] > 0 ? x[i] : 0;
     }
 }

@@ -6,8 +6,8 @@ static void product_inplace(size_t rows, size_t columns, const int32_t *restrict
 
     for (size_t r = 0; r < rows; r++) {
         for (size_t j = 0; j < columns; j++) {
-            const int64_t product = (int64_t)y[r * columns + j] * b[j];
-            int64_t v = asr64(product + half, shift);
+            const int64_t a = y[r * columns + j];
+            int64_t v = asr64(a * b[j] + half, shift);
 
             v = v < lo ? lo : v > hi ? hi : v;
             y[r * columns + j] = (int32_t)v;
