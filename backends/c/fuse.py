@@ -18,7 +18,11 @@ __all__ = ["DIALECT", "Fusions"]
 
 DIALECT = "ai.intcc"
 #: Products that are added onto a residual stream, by what adds them.
-_SUMS = {"LinearWide": "Add", "LinearDynamic": "SaturatingAdd"}
+_SUMS = {
+    "LinearWide": "Add",
+    "LinearDynamic": "SaturatingAdd",
+    "LinearDynamicFull": "SaturatingAdd",
+}
 
 
 def _sole_reader(value: ir.Value, kind: str) -> ir.Node | None:

@@ -23,7 +23,10 @@ def embedding(b: Builder, node: ir.Node) -> None:
     rows, columns = (e.coefficient for e in table.dims)
     b.require_below(ids, rows)
     mul = b.view(node.inputs[2])
-    kernel = Kernel("ops/embedding", f"embedding_c{columns}", {"columns": columns})
+    row_type = table.storage.c_type
+    suffix = "" if row_type == "int8_t" else f"_{row_type.removesuffix('_t')}"
+    parameters = {"columns": columns, "row_type": row_type}
+    kernel = Kernel("ops/embedding", f"embedding_c{columns}{suffix}", parameters)
     b.call(kernel, [ids.extent, ids, table, mul, y], [y], note=f"[{ids.extent}, {columns}]")
 
 

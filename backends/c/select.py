@@ -50,6 +50,7 @@ OPERATORS: Mapping[str, Rule] = {
     "LayerNorm": kernels_rows.layer_norm,
     "Linear": kernels_linear.linear,
     "LinearDynamic": kernels_dynamic.linear_dynamic,
+    "LinearDynamicFull": kernels_dynamic.linear_dynamic,
     "LinearWide": kernels_linear.linear_wide,
     "MeanPool": kernels_rows.mean_pool,
     "Product": kernels_elementwise.product,
@@ -69,6 +70,7 @@ _FUSED: Mapping[str, FusedRule] = {
     "Linear+Gelu": kernels_linear.linear_gelu,
     "LinearWide+Add": kernels_linear.linear_wide_add,
     "LinearDynamic+SaturatingAdd": kernels_dynamic.linear_dynamic_add,
+    "LinearDynamicFull+SaturatingAdd": kernels_dynamic.linear_dynamic_add,
 }
 #: Operands that C does not read, because every token is valid.
 _MASKS = {"KeyMask": (0,), "MeanPool": (1,)}

@@ -1,7 +1,7 @@
 """LinearDynamic: linear layer on rows that carry their own scale.
 
     acc = (q - 128) @ weight                            q [..., K] u8, weight [K, N] s8
-    y   = clip(rsh(acc * m * mul, shift - k) + bias)    one rounding; saturates to +-(2**29 - 1)
+    y   = clip(rsh(acc * m * mul, shift - k) + bias)    one rounding; saturates to +-(2**29 - 2**16)
 
 m, k i32 [..., 1] come from DynamicQuantize; mul i64 [N]; shift one number; bias i32 [N].
 Real meaning: y ~ x @ W + b for x ~ (q - 128) * m * 2**k / 127 and
@@ -31,7 +31,7 @@ from intcc.ops.dynamic_quantize import LARGEST_MANTISSA, ZERO
 from intcc.ops.linear import product_interval, require_pair_bound
 from intcc.ops.operator import DOMAIN, WIDE, Array, Operator, Vector, as_array
 
-__all__ = ["OPERATOR", "parameters"]
+__all__ = ["OPERATOR", "RescaleRows", "parameters", "reference", "rescaled"]
 
 #: Bound of |acc * m * mul|; as an offset, a multiple of every 2**(shift - k).
 LARGEST_PRODUCT = 2**62
@@ -46,11 +46,8 @@ _MOST = onnx.numpy_helper.from_array(np.array(WIDE, np.int64))
 
 
 @script(DOMAIN, default_opset=op)
-def LinearDynamic(
-    q: UINT8, m: INT32, k: INT32, weight: INT8, mul: INT64, shift: INT64, bias: INT32
-) -> INT32:
-    """Linear layer with one input scale per row."""
-    acc = op.MatMulInteger(q, weight, op.Constant(value=_ZERO))
+def RescaleRows(acc: INT32, m: INT32, k: INT32, mul: INT64, shift: INT64, bias: INT32) -> INT32:
+    """Products of rows with a scale each, brought to one grid."""
     scaled = op.Mul(op.Cast(acc, to=13), op.Cast(m, to=13))
     product = op.Mul(scaled, op.Cast(mul, to=13))
     s = op.Cast(op.Sub(shift, op.Cast(k, to=7)), to=13)
@@ -62,6 +59,15 @@ def LinearDynamic(
     shifted = op.Sub(op.Cast(lifted, to=7), lower)
     y = op.Add(shifted, op.Cast(bias, to=7))
     return op.Cast(op.Clip(y, op.Constant(value=_LEAST), op.Constant(value=_MOST)), to=6)
+
+
+@script(DOMAIN, default_opset=op)
+def LinearDynamic(
+    q: UINT8, m: INT32, k: INT32, weight: INT8, mul: INT64, shift: INT64, bias: INT32
+) -> INT32:
+    """Linear layer with one input scale per row."""
+    acc = op.MatMulInteger(q, weight, op.Constant(value=_ZERO))
+    return RescaleRows(acc, m, k, mul, shift, bias)
 
 
 def parameters(scale: Array, weight: Array) -> tuple[Array, Array]:
@@ -109,6 +115,19 @@ def bounds(
 ) -> Interval:
     """Prove C1 to C3."""
     require_pair_bound(q.interval, weight.value, "LinearDynamic weight")
+    return rescaled(q, m, k, weight, mul, shift, bias)
+
+
+def rescaled(
+    q: Operand,
+    m: Operand,
+    k: Operand,
+    weight: Operand,
+    mul: Operand,
+    shift: Operand,
+    bias: Operand,
+) -> Interval:
+    """Prove C2 and C3."""
     acc = product_interval(q.interval - ZERO, weight.value)
     require_fits(acc, I32, "LinearDynamic accumulator")
     s, factor = int(shift.value), mul.value.astype(object)
@@ -139,8 +158,8 @@ vectors = (
             as_array(24, np.int64),
             as_array([7, 2**28, -2], np.int32),
         ),
-        outputs=(as_array([[7, 2**29 - 1, 2**29 - 1], [19, 2**28 + 12, -2]], np.int32),),
+        outputs=(as_array([[7, 2**29 - 2**16, 2**29 - 2**16], [19, 2**28 + 12, -2]], np.int32),),
     ),
 )
 
-OPERATOR = Operator(LinearDynamic, reference, bounds, vectors)
+OPERATOR = Operator(LinearDynamic, reference, bounds, vectors, nested=(RescaleRows,))

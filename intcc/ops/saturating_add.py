@@ -1,6 +1,6 @@
 """SaturatingAdd: sum of two values on one grid, held inside the wide range (residual streams).
 
-    y = clip(a + b, -(2**29 - 1), 2**29 - 1)            i32, broadcasting
+    y = clip(a + b, -(2**29 - 2**16), 2**29 - 2**16)            i32, broadcasting
 
 Where scales are found at run time, no bound of a deep sum holds by the weights alone; the grid
 then leaves headroom, and the rest saturates.
@@ -49,10 +49,10 @@ def bounds(a: Operand, b: Operand) -> Interval:
 vectors = (
     Vector(
         inputs=(
-            as_array([[-(2**30) + 1, 2**29 - 1, 0, 2**29 - 2]], np.int32),
+            as_array([[-(2**30) + 1, 2**29 - 1, 0, 2**29 - 2**16 - 1]], np.int32),
             as_array([-(2**30) + 1, 2**29 - 1, 5, 1], np.int32),
         ),
-        outputs=(as_array([[-(2**29) + 1, 2**29 - 1, 5, 2**29 - 1]], np.int32),),
+        outputs=(as_array([[2**16 - 2**29, 2**29 - 2**16, 5, 2**29 - 2**16]], np.int32),),
     ),
 )
 

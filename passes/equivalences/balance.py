@@ -75,11 +75,14 @@ def _balance_linear(
     if rows.shape[1:] != index.shape or not size.max() > 0:
         return False
     weight = np.concatenate([site.weight for site in consumers], axis=1)
-    amax, wmax = _largest(size, index, source), _largest(np.abs(weight).max(1), index, source)
-    found = search_rows(rows, weight, [divisors(amax, wmax, a)[index] for a in STRENGTHS])
+    used, slot = np.unique(index, return_inverse=True)
+    amax, wmax = (_largest(figure, slot) for figure in (size, np.abs(weight).max(1)))
+    choices = [divisors(amax, wmax, strength) for strength in STRENGTHS]
+    found = search_rows(rows, weight, [choice[slot] for choice in choices])
     if found == 0:
         return False
-    factors = divisors(amax, wmax, STRENGTHS[found])
+    factors = np.ones(source.width)
+    factors[used] = choices[found]
     source.divide(factors)
     for site in consumers:
         rewrite(site.stored, site.weight * factors[index][:, None])
@@ -90,11 +93,10 @@ def _balance_linear(
 STRENGTHS = (0.0, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def _largest(figure: Float, index: Index, source: Source) -> Float:
-    """Return the largest figure of the channels that share a source channel."""
-    result = np.zeros(source.width)
-    np.maximum.at(result, index, figure)
-    result[np.setdiff1d(np.arange(source.width), index)] = result.max()
+def _largest(figure: Float, slot: Index) -> Float:
+    """Return the largest figure of each slot."""
+    result = np.zeros(int(slot.max()) + 1)
+    np.maximum.at(result, slot, figure)
     return result
 
 
@@ -103,7 +105,9 @@ def _balance_keys(
 ) -> bool:
     """Divide keys and multiply queries."""
     queries, keys = (_sole_source(node.inputs[i], sites) for i in (0, 1))
-    if queries is None or keys is None or queries.value is keys.value:
+    if queries is None or keys is None:
+        return False
+    if queries.value is keys.value and np.intersect1d(queries.index, keys.index).size:
         return False
     records = [statistics.get(str(s.value.name)) for s in (queries, keys)]
     if records[0] is None or records[1] is None:
@@ -112,32 +116,27 @@ def _balance_keys(
     k_max = np.maximum(-records[1].low, records[1].high)
     if q_rms.shape != (queries.width,) or k_max.shape != (keys.width,):
         return False
-    group = _groups(queries, keys)
-    q_group, k_group = group[: queries.width], group[queries.width :]
-    sizes = np.zeros((2, group.max() + 1))
-    np.maximum.at(sizes[0], q_group, q_rms)
-    np.maximum.at(sizes[1], k_group, k_max)
-    per_head = k_group[keys.index]
+    q_group, k_group = _groups(queries, keys)
+    q_size, k_size = (
+        _largest(q_rms[queries.index].ravel(), q_group),
+        _largest(k_max[keys.index].ravel(), k_group),
+    )
+    per_head = k_group.reshape(keys.index.shape)
     best, best_error = 0.0, np.inf
     for strength in KEY_STRENGTHS:
-        s = divisors(sizes[1], sizes[0], strength) if strength else np.ones(sizes.shape[1])
-        step = (sizes[1] / s)[per_head].max(-1, keepdims=True)
-        error = float((step**2 * (sizes[0] * s)[per_head] ** 2).sum())
+        s = divisors(k_size, q_size, strength) if strength else np.ones(len(k_size))
+        step = (k_size / s)[per_head].max(-1, keepdims=True)
+        error = float((step**2 * (q_size * s)[per_head] ** 2).sum())
         if error < 0.98 * best_error:
             best, best_error = strength, error
     if best == 0.0:
         return False
-    s = divisors(sizes[1], sizes[0], best)
-    # Channels that this attention does not read belong to somebody else.
-    keys.divide(_only(s[k_group], keys))
-    queries.divide(1 / _only(s[q_group], queries))
+    s = divisors(k_size, q_size, best)
+    for source, factors in ((keys, s[k_group]), (queries, 1 / s[q_group])):
+        spread = np.ones(source.width)
+        spread[source.index.ravel()] = factors
+        source.divide(spread)
     return True
-
-
-def _only(factors: Float, source: Source) -> Float:
-    result = np.ones(source.width)
-    result[source.index] = factors[source.index]
-    return result
 
 
 def _sole_source(value: ir.Value | None, sites: dict[str, LinearSite]) -> Source | None:
@@ -147,11 +146,11 @@ def _sole_source(value: ir.Value | None, sites: dict[str, LinearSite]) -> Source
     return found if found is not None and found.index.ndim == 2 else None
 
 
-def _groups(queries: Source, keys: Source) -> Index:
-    """Number the sets of query and key channels that must share one factor.
+def _groups(queries: Source, keys: Source) -> tuple[Index, Index]:
+    """Number the sets of channels that must share one factor: of each query and key element.
 
-    Query channels come first. Channel (h, d) of the queries meets channel (h // ratio, d) of the
-    keys; rotations tie channels of one source.
+    Channel (h, d) of the queries meets channel (h // ratio, d) of the keys; rotations tie channels
+    of one source.
     """
     ratio = queries.index.shape[0] // keys.index.shape[0]
     offset = queries.width
@@ -165,5 +164,8 @@ def _groups(queries: Source, keys: Source) -> Index:
         np.minimum.at(lowest, links[:, 0], label[links[:, 1]])
         np.minimum.at(lowest, links[:, 1], label[links[:, 0]])
         if (lowest == label).all():
-            return np.asarray(np.unique(label, return_inverse=True)[1], np.int64)
+            break
         label = lowest
+    elements = np.concatenate([queries.index.ravel(), keys.index.ravel() + offset])
+    number = np.unique(label[elements], return_inverse=True)[1].astype(np.int64)
+    return number[: queries.index.size], number[queries.index.size :]

@@ -54,7 +54,7 @@ class Source:
         return int(self.parts[0].shape[-1])  # type: ignore[arg-type]
 
     def divide(self, factors: Float) -> None:
-        """Divide every channel by its factor."""
+        """Divide every channel by its factor; those that the asked value lacks must have one."""
         for part in self.parts:
             rewrite(part, np.asarray(constant(part), np.float64) / factors)
 

@@ -36,7 +36,7 @@ FINE = 1024
 _DTYPES = {
     np.dtype(t.numpy()): t
     for t in ir.DataType
-    if t.name in ("INT8", "UINT8", "INT32", "INT64", "UINT32", "BOOL", "UINT64")
+    if t.name in ("INT8", "INT16", "UINT8", "INT32", "INT64", "UINT32", "BOOL", "UINT64")
 }
 
 

@@ -109,6 +109,8 @@ def linear_dynamic(b: Bench) -> None:
         bias = i32(rng.integers(-(2**20), 2**20, n))
         y = b.op("LinearDynamic", [q, m, k, w, mul, shift, bias])
         b.output(*y)
+        full = b.op("LinearDynamicFull", [q, m, k, w + w % 64, mul, shift, bias])
+        b.output(*full)
     b.case("linear_dynamic_onto")
     stream = b.op("Affine", [x, i32([1]), i32([0])])
     w = weight(rng, 24, 24)

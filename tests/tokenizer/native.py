@@ -78,5 +78,7 @@ class NativeTokenizer:
             )  # fmt: skip
             assert status == OK, status
             text += out.raw[: count.value]
-        assert self.end_c(ctypes.byref(state), out, ctypes.c_size_t(room), ctypes.byref(count)) == OK
+        assert (
+            self.end_c(ctypes.byref(state), out, ctypes.c_size_t(room), ctypes.byref(count)) == OK
+        )
         return text + out.raw[: count.value]

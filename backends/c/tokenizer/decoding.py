@@ -136,9 +136,7 @@ def decoding(data: Json, tokenizer: Tokenizer, size: int) -> Decoding:
         bytes([int(found[id_][1], 16)]) if id_ in found else t if t is None else t.encode()
         for id_, t in enumerate(texts)
     )
-    return Decoding(
-        pieces, frozenset(found), fallback=True, strip=strip, strip_count=count
-    )
+    return Decoding(pieces, frozenset(found), fallback=True, strip=strip, strip_count=count)
 
 
 def _metaspace(part: Json, texts: list[str | None]) -> Decoding:

@@ -152,7 +152,9 @@ def _rewrite(spec: TokenizerSpec) -> dict[str, Any] | None:
             parts = [f"spaces become {stage.space!r}"] if replaces else []
             parts += [f"{prefix!r} comes before it if it does not begin so"] if prefix else []
             return {
-                "what": ("; ".join(parts) or "as it is").encode("ascii", "backslashreplace").decode(),
+                "what": ("; ".join(parts) or "as it is")
+                .encode("ascii", "backslashreplace")
+                .decode(),
                 "kind": REWRITE,
                 "space": _numbers(stage.space),
                 "space_bytes": replaces,

@@ -1,12 +1,12 @@
 """The constant tables of a tokenizer.
 
-    pieces        what each token contributes to decoded text, in one blob
-    merges        for each left token, sorted right tokens with the rank of the pair
-    made          for each rank, the token that the pair becomes
-    characters    the tokens of single characters, or of all 256 bytes
-    added         the texts of added tokens, sorted
-    words         tokens that are taken whole although merges would not build them
-    ops, sets     the programs of the regular expressions, and their character classes
+pieces        what each token contributes to decoded text, in one blob
+merges        for each left token, sorted right tokens with the rank of the pair
+made          for each rank, the token that the pair becomes
+characters    the tokens of single characters, or of all 256 bytes
+added         the texts of added tokens, sorted
+words         tokens that are taken whole although merges would not build them
+ops, sets     the programs of the regular expressions, and their character classes
 """
 
 from __future__ import annotations
@@ -136,8 +136,7 @@ def added_tables(added: Sequence[Added]) -> tuple[list[Table], int]:
     if not tokens:
         return [], 0
     flags = [
-        SINGLE_WORD * t.single_word + STRIP_LEFT * t.lstrip + STRIP_RIGHT * t.rstrip
-        for t in tokens
+        SINGLE_WORD * t.single_word + STRIP_LEFT * t.lstrip + STRIP_RIGHT * t.rstrip for t in tokens
     ]
     tables = [
         *_blob("added", [t.match.encode() for t in tokens]),
