@@ -38,7 +38,10 @@ def initializer(graph: ir.Graph, name: str, array: npt.NDArray[Any]) -> ir.Value
         return graph.initializers[name]
     tensor = ir.tensor(array, name=name)
     value = ir.Value(
-        name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
+        name=name,
+        shape=ir.Shape(array.shape),
+        type=ir.TensorType(tensor.dtype),
+        const_value=tensor,
     )
     graph.register_initializer(value)
     return value

@@ -13,7 +13,10 @@ Order      before tabulate, which needs constants as such, and after it, for its
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
@@ -23,6 +26,7 @@ from intcc.backends.onnx.clean import initializer
 
 __all__ = ["LARGEST", "fold_constants"]
 
+Array = npt.NDArray[Any]
 #: Bytes of the largest constant that is written to the file in place of its nodes.
 LARGEST = 2**16
 
@@ -34,17 +38,16 @@ def fold_constants(model: ir.Model) -> None:
     known = {id(v) for v in graph.initializers.values() if v.const_value is not None}
     nodes: list[ir.Node] = []
     for node in graph:
-        if node.inputs and all(v is None or id(v) in known for v in node.inputs):
-            if all(_small(v) and not v.is_graph_output() for v in node.outputs):
-                nodes.append(node)
-                known.update(id(v) for v in node.outputs)
+        constant = bool(node.inputs) and all(v is None or id(v) in known for v in node.inputs)
+        if constant and all(_small(v) and not v.is_graph_output() for v in node.outputs):
+            nodes.append(node)
+            known.update(id(v) for v in node.outputs)
     inside = set(nodes)
     wanted = [v for n in nodes for v in n.outputs if any(u.node not in inside for u in v.uses())]
     if not wanted:
         return
     for value, array in zip(wanted, _run(model, nodes, wanted), strict=True):
-        constant = initializer(graph, f"{value.name}_folded", array)
-        value.replace_all_uses_with(constant)
+        value.replace_all_uses_with(initializer(graph, f"{value.name}_folded", array))
     for node in reversed(nodes):
         graph.remove(node, safe=True)
 
@@ -55,7 +58,7 @@ def _small(value: ir.Value) -> bool:
     return math.prod(value.shape.numpy()) * value.dtype.itemsize <= LARGEST
 
 
-def _run(model: ir.Model, nodes: list[ir.Node], wanted: list[ir.Value]) -> list[ir.ArrayCompatible]:
+def _run(model: ir.Model, nodes: list[ir.Node], wanted: list[ir.Value]) -> list[Array]:
     inputs = {v.name: v for n in nodes for v in n.inputs if v is not None}
     graph = helper.make_graph(
         [ir.to_proto(node) for node in nodes],
@@ -74,4 +77,4 @@ def _run(model: ir.Model, nodes: list[ir.Node], wanted: list[ir.Value]) -> list[
     session = ort.InferenceSession(
         proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return list(session.run(None, {}))
+    return [np.asarray(y) for y in session.run(None, {})]

@@ -108,10 +108,14 @@ def Attention(
     count = op.Concat(op.Shape(k, start=1, end=2), op.Constant(value=_UNIT), axis=0)
     ones = op.Expand(op.Constant(value=_ONES), count)
     i128 = op.Constant(value=_128)
-    total = op.Add(op.Mul(op.MatMulInteger(high, ones), i128), op.MatMulInteger(low, ones))
-    sums = op.Add(op.Mul(op.MatMulInteger(high, values), i128), op.MatMulInteger(low, values))
+    last = op.Constant(value=_LAST_AXIS)
+    # Without the last axis of one, along which onnxruntime would apply scalars one by one.
+    highs = op.Squeeze(op.MatMulInteger(high, ones), last)
+    lows = op.Squeeze(op.MatMulInteger(low, ones), last)
+    total = op.Add(op.Mul(highs, i128), lows)
     center = op.Add(op.Mul(total, i128), op.Div(total, op.Constant(value=_2)))
-    context = op.Div(op.Add(sums, center), total)
+    sums = op.Add(op.Mul(op.MatMulInteger(high, values), i128), op.MatMulInteger(low, values))
+    context = op.Div(op.Add(sums, op.Unsqueeze(center, last)), op.Unsqueeze(total, last))
     rows = op.Transpose(op.Cast(context, to=2), perm=[0, 2, 1, 3])
     return op.Reshape(rows, merged)
 
