@@ -131,8 +131,15 @@ def test_row_values_stay() -> None:
     untouched(*limited(255), width=1)
 
 
-def test_constants_of_more_axes_stay() -> None:
-    untouched(*limited(255, scale=np.ones((2, 1))), width=4)
+def test_constants_of_more_axes_stay_and_the_chain_starts_after_them() -> None:
+    nodes, constants = limited(255, scale=[[7], [2]])
+    model = flat([*nodes, node("Add", "y x", "z")], {"x": (I32, [2, 4])}, {"z": I32}, constants)
+    feeds = {"x": signed((2, 4), 300)}
+    before = run(model, feeds)
+    assert tabulate(model) == 1
+    remove_unused(model.graph)
+    assert kinds(model)[:2] == ["Clip", "Mul"]
+    same(before, model, feeds)
 
 
 def test_graph_outputs_stay() -> None:
