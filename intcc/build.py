@@ -58,6 +58,8 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
         model,
         task=settings.task,
         max_length=settings.max_length,
+        context=settings.context,
+        rope=settings.rope,
         allow_pickle=settings.allow_pickle,
     )
     for note in source.notes:

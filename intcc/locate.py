@@ -70,7 +70,12 @@ def load_float_source(artifact: Artifact, model: str | Path | None = None) -> So
             "is not known on this machine",
             "Name it with --model",
         )
-    source = load_source(place, task=artifact.task, max_length=artifact.max_length)
+    source = load_source(
+        place,
+        task=artifact.task,
+        max_length=artifact.max_length,
+        rope=artifact.manifest["settings"].get("rope", "exact"),
+    )
     from intcc.build import source_digest
 
     if source_digest(source) != digest:

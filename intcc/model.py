@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from intcc.errors import DataError, SettingsError
+from intcc.errors import DataError, ModelError, SettingsError
+from intcc.generation import LOGITS, CachedSession, Session, stream
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.feeds import check_feeds
+from intcc.sampling import Sampler
 from intcc.specs import TensorSpec
 
 __all__ = ["BACKENDS", "CompiledModel", "Runtime", "open_runtime", "tokenize"]
@@ -26,6 +28,15 @@ class Runtime(Protocol):
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return all outputs by name."""
+        ...
+
+
+@runtime_checkable
+class SessionRuntime(Protocol):
+    """A runtime that keeps the caches of a decoder itself."""
+
+    def session(self) -> Session:
+        """Begin a text."""
         ...
 
 
@@ -115,6 +126,65 @@ class CompiledModel:
         """
         checked = check_feeds(self.inputs, {**(feeds or {}), **named}, self.artifact.max_length)
         return self._runtime.run(checked)
+
+    @property
+    def generates(self) -> bool:
+        """Whether the model is a decoder: it has caches and can continue tokens."""
+        return any(spec.cached for spec in self.inputs)
+
+    def session(self) -> Session:
+        """Begin a text.
+
+        Raises:
+            ModelError: the model is no decoder.
+        """
+        if not self.generates:
+            raise ModelError(
+                f"Artifact '{self.artifact.folder}'",
+                f"computes {self.artifact.task}, it generates nothing",
+                "Compile a causal language model with --task text-generation",
+            )
+        if isinstance(self._runtime, SessionRuntime):
+            return self._runtime.session()
+        return CachedSession(self._runtime, self.inputs, self.artifact.max_length or 0)
+
+    def sampler(
+        self,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> Sampler:
+        """Return what draws tokens from this model's logits, in integers."""
+        scale = _named(self.outputs, LOGITS, "Output").scale
+        assert scale is not None
+        return Sampler(scale, temperature, top_k, top_p, seed)
+
+    def stream(
+        self, token_ids: Sequence[int], max_new_tokens: int = 100, **sampling: Any
+    ) -> Iterator[int]:
+        """Yield new tokens one by one; see `generate`."""
+        end = self.artifact.manifest.get("end_tokens", [])
+        sampler = self.sampler(**sampling)
+        return stream(self.session(), token_ids, sampler, max_new_tokens, end)
+
+    def generate(
+        self, token_ids: Sequence[int], max_new_tokens: int = 100, **sampling: Any
+    ) -> list[int]:
+        """Continue tokens; return all of them, the given ones first.
+
+        Args:
+            token_ids: the prompt, at least one token.
+            max_new_tokens: most tokens to add; an end token or a full context stops earlier.
+            sampling: temperature (0 or None: greedy), top_k, top_p, seed.
+
+        Raises:
+            DataError: the prompt is empty, does not fit the context, or has unknown tokens.
+            ModelError: the model is no decoder.
+            SettingsError: a sampling setting out of its range.
+        """
+        prompt = [int(token) for token in token_ids]
+        return [*prompt, *self.stream(prompt, max_new_tokens, **sampling)]
 
     def tokenize(self, texts: Sequence[str]) -> list[dict[str, Array]]:
         """Return one unpadded sample of batch 1 per text."""

@@ -19,27 +19,32 @@ from intcc.passes.calibrate import calibrate
 from intcc.passes.canonicalize import canonicalize
 from intcc.passes.check_integer import check_integer
 from intcc.passes.correct_bias import BIAS_INPUT, correct_bias
+from intcc.passes.equivalences.balance import balance
 from intcc.passes.lowering import lower
 from intcc.passes.lowering.context import Lowering
 from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
 from intcc.qparams import QParams
 from intcc.settings import Settings
+from intcc.sites import is_decoder
 from intcc.specs import Scale, TensorSpec, integer_feeds
 
 __all__ = ["PASSES", "CompiledGraph", "compile_graph"]
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
+#: Samples that show which channels are large.
+BALANCE_SAMPLES = 16
 
 #: The passes in order, each with the reason for its place.
 PASSES = (
     ("canonicalize", "one spelling per float idiom, so that every later pass has one case"),
     ("calibrate", "ranges, means and second moments of the canonical values"),
+    ("balance", "decoders: channels of one size, by the sizes just seen; then calibrate again"),
     ("assign_scales", "unsigned forms: per role, smoothed against the consumers' weights"),
     ("assign_units", "power-of-two grids of the wide values, from the forms' worst case"),
     ("lower", "integer operators; weights are rounded here, against the forms just chosen"),
-    ("correct_bias", "mean errors are measured on the integer graph, so it must exist"),
+    ("correct_bias", "encoders: mean errors are measured on the integer graph, so it must exist"),
     ("check_integer", "no float, no unknown operator"),
     ("prove_ranges", "last: what is proved is what is shipped"),
 )
@@ -78,12 +83,18 @@ def compile_graph(
     progress = progress or Progress()
     progress.stage("canonicalize")
     model = canonicalize(source.model)
+    decoder = is_decoder(model.graph)
+    dynamic = settings.per_token(decoder)
+    if decoder and settings.equivalences:
+        few = list(samples)[:BALANCE_SAMPLES]
+        progress.stage("balance", len(few))
+        balance(model, calibrate(model, few, progress.advance, moments=False))
     progress.stage("calibrate", len(samples))
     statistics = calibrate(model, list(samples), progress.advance)
     progress.stage("assign scales")
-    assign_scales(model, statistics, settings.observer, _pixel_form(source))
-    dynamic = settings.activations == "dynamic"
-    assign_units(model, dynamic=dynamic)
+    pixels = _pixel_form(source)
+    assign_scales(model, statistics, settings.observer, pixels, dynamic=dynamic)
+    assign_units(model, statistics, dynamic=dynamic)
     progress.stage("lower")
     positions = int(model.metadata_props.get("intcc.max_positions", source.max_length or 1))
     integer, context = lower(
@@ -96,9 +107,13 @@ def compile_graph(
     _describe(integer, context, source, positions)
     inputs, outputs = _specs(integer, context)
     feeds = [integer_feeds(inputs, sample) for sample in samples]
-    wide = sum(node.op_type in BIAS_INPUT for node in integer.graph)
-    progress.stage("correct bias", wide)
-    corrections = correct_bias(integer, context.sites, statistics, feeds, emit, progress.advance)
+    corrections: dict[str, float] = {}
+    if not decoder:
+        wide = sum(node.op_type in BIAS_INPUT for node in integer.graph)
+        progress.stage("correct bias", wide)
+        corrections = correct_bias(
+            integer, context.sites, statistics, feeds, emit, progress.advance
+        )
     check_integer(integer)
     progress.stage("prove ranges")
     prove_ranges(integer)

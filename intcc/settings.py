@@ -18,10 +18,11 @@ __all__ = ["Settings"]
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "emit": ("onnx", "c"),
     "task": ("auto", "sentence-embedding", "feature-extraction", "text-classification",
-             "image-feature-extraction", "image-classification"),
-    "scheme": ("w8a8",),
-    "activations": ("static", "dynamic"),
+             "text-generation", "image-feature-extraction", "image-classification"),
+    "scheme": ("w8a8", "w1.58a8"),
+    "activations": ("auto", "static", "dynamic"),
     "observer": ("minmax", "percentile", "mse"),
+    "rope": ("exact", "hf"),
 }  # fmt: skip
 
 #: Where something is read from or put, not what is made: two runs that differ in these alone
@@ -36,16 +37,21 @@ class Settings:
     Attributes:
         emit: backends to emit, of "onnx" and "c".
         task: what the model computes; "auto" reads it from the source folder.
-        scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations.
-        activations: scales of linear inputs, fixed at compile time or computed per token.
+        scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations;
+            "w1.58a8": ternary weights of a BitNet model stay ternary.
+        activations: scales of linear inputs, fixed at compile time ("static") or computed per token
+            ("dynamic"); "auto": per token in decoders.
         calibration: file of samples; None: the text that ships with the package.
         calibration_column: column of a .csv or key of a .jsonl calibration file.
         calibration_samples: number of samples to use at most.
         max_length: longest sequence; None: the tokenizer's, at most 128.
+        context: most tokens that a language model sees; None: its positions, at most 512.
+        rope: angles of rotary embeddings, "exact" or with transformers' rounding, "hf".
         float_io: add a float dequantize to the very end of model.onnx.
         budget: limits on the result.
         force: replace an existing artifact.
         keep_functions: leave the ai.intcc functions in model.onnx instead of inlining them.
+        equivalences: rescale channels, function-preserving, before quantization.
         error_compensation: let later weights make up for the rounding of earlier ones.
         observer: how calibration turns statistics into ranges.
         allow_pickle: read pickled checkpoints, which can run code as they load.
@@ -54,15 +60,18 @@ class Settings:
     emit: tuple[str, ...] = ("onnx", "c")
     task: str = "auto"
     scheme: str = "w8a8"
-    activations: str = "static"
+    activations: str = "auto"
     calibration: Path | None = None
     calibration_column: str | None = None
     calibration_samples: int = 64
     max_length: int | None = None
+    context: int | None = None
+    rope: str = "exact"
     float_io: bool = False
     budget: Budget = field(default_factory=Budget)
     force: bool = False
     keep_functions: bool = False
+    equivalences: bool = True
     error_compensation: bool = True
     observer: str = "minmax"
     allow_pickle: bool = False
@@ -104,13 +113,17 @@ class Settings:
                     )
         if not self.emit:
             raise SettingsError("--emit", "names no backend", "Choose from: onnx, c")
-        for name in ("calibration_samples", "max_length"):
+        for name in ("calibration_samples", "max_length", "context"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 option = name.replace("_", "-")
                 raise SettingsError(f"--{option} {value}", "is below 1", "Give a positive number")
         if self.float_io and "onnx" not in self.emit:
             raise SettingsError("--float-io", "changes model.onnx only", "Add onnx to --emit")
+
+    def per_token(self, decoder: bool) -> bool:
+        """Tell whether the inputs of linear layers get their scales at run time."""
+        return self.activations == "dynamic" or (self.activations == "auto" and decoder)
 
     def for_manifest(self) -> dict[str, Any]:
         """Return what decides the bytes of the artifact, ready for JSON."""

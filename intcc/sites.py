@@ -23,6 +23,8 @@ __all__ = [
     "LinearSite",
     "constant",
     "demands",
+    "gate_of",
+    "is_decoder",
     "linear_sites",
     "live_nodes",
 ]
@@ -50,7 +52,7 @@ class LinearSite:
     Attributes:
         node: the MatMul.
         x: its activation input.
-        weight: [K, N] float64.
+        stored: [K, N] initializer, float32.
         bias: [N] float64; zeros where the model has none.
         output: the value that holds y (the Add's output where there is a bias).
         bias_node: the Add, or None.
@@ -58,10 +60,25 @@ class LinearSite:
 
     node: ir.Node
     x: ir.Value
-    weight: npt.NDArray[np.float64]
+    stored: ir.Value
     bias: npt.NDArray[np.float64]
     output: ir.Value
     bias_node: ir.Node | None
+
+    @property
+    def weight(self) -> npt.NDArray[np.float64]:
+        """The weights [K, N] in float64, made anew: a model's would fill the memory at once."""
+        array = constant(self.stored)
+        assert array is not None
+        return array.astype(np.float64)
+
+    @property
+    def ternary(self) -> bool:
+        """Whether every column holds nothing but -s, 0 and s (BitNet)."""
+        array = constant(self.stored)
+        assert array is not None
+        magnitude = np.abs(array)
+        return bool(((magnitude == 0) | (magnitude == magnitude.max(0))).all())
 
 
 def _bias_of(product: ir.Value, width: int) -> tuple[ir.Node, npt.NDArray[Any]] | None:
@@ -92,11 +109,12 @@ def linear_sites(graph: ir.Graph) -> dict[str, LinearSite]:
         output = found[0].outputs[0] if found else node.outputs[0]
         bias = found[1] if found else np.zeros(weight.shape[1])
         x = node.inputs[0]
-        assert x is not None
+        stored = node.inputs[1]
+        assert x is not None and stored is not None
         sites[str(output.name)] = LinearSite(
             node,
             x,
-            weight.astype(np.float64),
+            stored,
             bias.astype(np.float64),
             output,
             found[0] if found else None,
@@ -110,6 +128,22 @@ class Demand:
 
     roles: set[Role]
     wide: bool = False
+
+
+def is_decoder(graph: ir.Graph) -> bool:
+    """Tell whether the model reads a cache of keys and values: a causal language model."""
+    return any(node.op_type == "CausalAttention" for node in graph)
+
+
+def gate_of(node: ir.Node) -> ir.Value | None:
+    """Return x where `node` is x * sigmoid(x), else None."""
+    if node.op_type != "Mul":
+        return None
+    for x, other in (tuple(node.inputs), tuple(node.inputs)[::-1]):
+        gate = None if other is None else other.producer()
+        if gate is not None and gate.op_type == "Sigmoid" and gate.inputs[0] is x:
+            return x
+    return None
 
 
 def _role(node: ir.Node, index: int) -> Role | None:
@@ -160,6 +194,8 @@ def demands(graph: ir.Graph) -> dict[str, Demand]:
     for value in graph.outputs:
         table[str(value.name)].wide = True
     moved, live = _moved_inputs(graph), live_nodes(graph)
+    # Between its products a decoder keeps 12 bits and more: 8-bit forms are for products alone.
+    narrow = {Role.LINEAR} if is_decoder(graph) else set(Role)
     for node in reversed(graph):
         if node not in live:
             continue
@@ -167,8 +203,10 @@ def demands(graph: ir.Graph) -> dict[str, Demand]:
         for index, operand in enumerate(node.inputs):
             if operand is None or (node.op_type == "Attention" and index > 2):
                 continue
+            if gate_of(node) not in (None, operand):
+                continue  # x * sigmoid(x) is one operator of x
             demand, role = table[str(operand.name)], _role(node, index)
-            if role is not None:
+            if role in narrow:
                 demand.roles.add(role)
             elif through:
                 for output in node.outputs:

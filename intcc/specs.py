@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["INTEGER_SUFFIX", "Scale", "TensorSpec", "integer_feeds"]
+__all__ = ["INTEGER_SUFFIX", "PAST", "TOTAL", "Scale", "TensorSpec", "integer_feeds"]
 
 Array = npt.NDArray[Any]
+#: Symbolic extents of a cache before and after a call.
+PAST, TOTAL = "past", "total"
 #: Name of the integer value behind a float output of `--float-io`, after the output's own name.
 INTEGER_SUFFIX = "_integer"
 
@@ -126,6 +128,17 @@ class TensorSpec:
         return data
 
     @property
+    def cached(self) -> bool:
+        """Whether this is a cache of earlier tokens."""
+        return PAST in self.shape
+
+    def empty_cache(self, batch: int = 1) -> Array:
+        """Return the cache before the first token."""
+        extents = {PAST: 0, "batch": batch}
+        shape = [d if isinstance(d, int) else extents[d] for d in self.shape]
+        return np.zeros(shape, self.dtype)
+
+    @property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest legal value: the declared range, else the type's."""
         info = np.iinfo(self.dtype)
@@ -136,9 +149,15 @@ class TensorSpec:
 
 
 def integer_feeds(specs: Sequence[TensorSpec], sample: Mapping[str, Array]) -> dict[str, Array]:
-    """Turn one sample of the float graph into integers: indices stay, real inputs are coded."""
+    """Turn one sample of the float graph into integers: indices stay, real inputs are coded.
+
+    Caches of keys and values that a sample does not hold are empty.
+    """
     feeds: dict[str, Array] = {}
     for spec in specs:
+        if spec.cached and spec.name not in sample:
+            feeds[spec.name] = spec.empty_cache()
+            continue
         array = np.asarray(sample[spec.name])
         if array.dtype.kind == "f" and spec.scale is not None:
             array = spec.scale.quantize(array, *spec.limits)

@@ -46,11 +46,14 @@ FLOAT = Stage(
             "Add Sub Mul Div MatMul Attention LayerNormalization RMSNormalization Gelu Relu "
             "Sigmoid Tanh Softmax Where Not Equal".split()
         ),
-        FLOAT_DOMAIN: frozenset({"MeanPool", "L2Normalize"}),
+        FLOAT_DOMAIN: frozenset({"MeanPool", "L2Normalize", "RotaryEmbedding", "CausalAttention"}),
     },
     floats=True,
 )
-INTEGER = Stage("INTEGER", {"": MOVEMENT | _SHAPE_ARITHMETIC, "ai.intcc": None}, floats=False)
+#: Add of the INTEGER stage adds lengths: the first position and the number of tokens.
+INTEGER = Stage(
+    "INTEGER", {"": MOVEMENT | _SHAPE_ARITHMETIC | {"Add"}, "ai.intcc": None}, floats=False
+)
 STRICT = Stage(
     "STRICT",
     {

@@ -26,7 +26,7 @@ from intcc.ops import gelu
 from intcc.passes.calibrate import Statistics, float_session
 from intcc.passes.equivalences import smooth
 from intcc.qparams import QParams, Role
-from intcc.sites import MOVEMENT, Demand, LinearSite, demands, linear_sites
+from intcc.sites import MOVEMENT, Demand, LinearSite, demands, is_decoder, linear_sites
 
 __all__ = ["assign_scales"]
 
@@ -36,6 +36,8 @@ HEADROOM = 1.1
 #: A channel's range reaches this many standard deviations, even where calibration saw less: a
 #: few samples show too little of a distribution's tails.
 DEVIATIONS = 5.0
+#: What dividing channels at run time must save of the squared error to be worth an operator.
+RUN_TIME_GAIN = 0.2
 
 
 class _Assigner:
@@ -47,8 +49,10 @@ class _Assigner:
         statistics: dict[str, Statistics],
         observer: str,
         inputs: Mapping[str, QParams],
+        dynamic: bool,
     ) -> None:
         self.model, self.graph = model, model.graph
+        self.dynamic = dynamic
         self.statistics, self.observer, self.inputs = statistics, observer, inputs
         self.sites = linear_sites(model.graph)
         self.consumers: dict[str, list[LinearSite]] = {}
@@ -57,7 +61,8 @@ class _Assigner:
 
     def run(self) -> None:
         table = demands(self.graph)
-        for node in self.graph:
+        decoder = is_decoder(self.graph)
+        for node in self.graph if not decoder else ():
             if node.op_type == "Attention":
                 self.attention(node)
             elif node.op_type == "Gelu":
@@ -70,7 +75,23 @@ class _Assigner:
         for value in self._values():
             demand = table.get(str(value.name), Demand(set()))
             if Role.LINEAR in demand.roles and Role.LINEAR not in forms(value):
-                forms(value)[Role.LINEAR] = self.linear_input(value)
+                row = decoder and self.dynamic
+                forms(value)[Role.LINEAR] = self.row(value) if row else self.linear_input(value)
+
+    def row(self, value: ir.Value) -> QParams:
+        """Return relative channel factors of an input whose rows get a scale at run time.
+
+        Where `balance` could divide the channels at their source, nothing is left to gain.
+        """
+        record, consumers = self.statistics[str(value.name)], self.consumers[str(value.name)]
+        ternary = any(site.ternary for site in consumers)
+        weight = self._weights(value)
+        if ternary or value.meta.get("balanced") or record.rows.shape[1] != len(weight):
+            return QParams.of(1.0, 128)
+        amax, wmax = np.maximum(-record.low, record.high), np.abs(weight).max(1)
+        choices = [smooth.divisors(amax, wmax, strength) for strength in smooth.STRENGTHS]
+        found = smooth.search_rows(record.rows, weight, choices, gain=RUN_TIME_GAIN)
+        return QParams.of(choices[found], 128)
 
     def _values(self) -> list[ir.Value]:
         return [*self.graph.inputs, *(v for node in self.graph for v in node.outputs)]
@@ -197,6 +218,8 @@ def assign_scales(
     statistics: dict[str, Statistics],
     observer: str = "minmax",
     inputs: Mapping[str, QParams] | None = None,
+    *,
+    dynamic: bool = False,
 ) -> None:
     """Write the forms of all values.
 
@@ -206,5 +229,6 @@ def assign_scales(
         observer: "minmax" (what was seen, at least 5 standard deviations), "percentile"
             (99.99 %) or "mse".
         inputs: forms of float inputs that the source declares, such as pixels.
+        dynamic: the inputs of linear layers get their scale at run time.
     """
-    _Assigner(model, statistics, observer, inputs or {}).run()
+    _Assigner(model, statistics, observer, inputs or {}, dynamic).run()

@@ -5,19 +5,33 @@
 The worst case comes from the actual weights and from the ranges of the unsigned forms, not from
 calibration, so it can be proved. Values that are added or only moved share one grid.
 
+In a decoder worst cases multiply from layer to layer, far past any value that occurs. There the
+grid leaves HEADROOM above what calibration saw, and every operator saturates: what is proved is
+that nothing wraps.
+
 Order      after assign_scales; lowering proves the integers again, exactly.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import onnx_ir as ir
 
 from intcc.errors import RangeProofError
+from intcc.passes.calibrate import Statistics
 from intcc.qparams import QParams, Role
-from intcc.sites import MOVEMENT, LinearSite, constant, linear_sites, live_nodes
+from intcc.sites import (
+    MOVEMENT,
+    LinearSite,
+    constant,
+    gate_of,
+    is_decoder,
+    linear_sites,
+    live_nodes,
+)
 
 __all__ = ["FIXED_UNITS", "assign_units"]
 
@@ -32,6 +46,10 @@ FIXED_UNITS = {
     "L2Normalize": 2.0**-20,
 }
 _SHARING = MOVEMENT | {"Add", "Sub", "Relu", "MeanPool", "Clip", "Neg"}
+#: Operators of decoders whose result has the grid of one input, by its position.
+_FOLLOWING = {"RotaryEmbedding": 0, "CausalAttention": 2, "Gelu": 0}
+#: Room above the largest value that calibration saw.
+HEADROOM = 2.0**6
 
 
 class _Groups:
@@ -139,18 +157,61 @@ class _Magnitudes:
                 return max(inputs, default=0.0)
 
 
-def assign_units(model: ir.Model, *, dynamic: bool = False) -> None:
+class _Observed(_Magnitudes):
+    """Magnitudes in a decoder: what was seen and room above, or less where that can be proved."""
+
+    def __init__(
+        self, graph: ir.Graph, statistics: Mapping[str, Statistics], *, dynamic: bool
+    ) -> None:
+        super().__init__(graph, dynamic=dynamic)
+        self.statistics = statistics
+
+    def node(self, node: ir.Node) -> float:
+        site = self.sites.get(str(node.outputs[0].name))
+        if site is not None and not self.dynamic:
+            return _linear_magnitude(site)
+        known = node.op_type in ("LayerNormalization", "RMSNormalization", *FIXED_UNITS)
+        record = self.statistics.get(str(node.outputs[0].name))
+        if known or record is None or (node.op_type in MOVEMENT and node.op_type != "Slice"):
+            return super().node(node)
+        return HEADROOM * float(np.maximum(-record.low, record.high).max())
+
+
+def _followed(node: ir.Node, decoder: bool) -> list[ir.Value]:
+    """Return the inputs whose grid the results share."""
+    floats = [v for v in node.inputs if v is not None and v.dtype == ir.DataType.FLOAT]
+    if node.op_type in _SHARING:
+        return floats
+    if decoder and node.op_type in _FOLLOWING:
+        return floats[_FOLLOWING[node.op_type] :][:1]
+    gated = gate_of(node)
+    return [gated] if gated is not None else []
+
+
+def assign_units(
+    model: ir.Model,
+    statistics: Mapping[str, Statistics] | None = None,
+    *,
+    dynamic: bool = False,
+) -> None:
     """Write value.meta["unit"] on every float value.
 
     Args:
         model: the float graph with forms.
+        statistics: of the calibration; decoders need them.
         dynamic: the inputs of linear layers get their scale at run time.
 
     Raises:
         RangeProofError: a value's worst case leaves fewer than 8 bits below one.
     """
     graph = model.graph
-    magnitudes, groups = _Magnitudes(graph, dynamic=dynamic), _Groups()
+    decoder = is_decoder(graph)
+    magnitudes = (
+        _Observed(graph, statistics or {}, dynamic=dynamic)
+        if decoder
+        else _Magnitudes(graph, dynamic=dynamic)
+    )
+    groups = _Groups()
     values: dict[str, ir.Value] = {}
     live = live_nodes(graph)
     for value in graph.inputs:
@@ -160,7 +221,8 @@ def assign_units(model: ir.Model, *, dynamic: bool = False) -> None:
         if node not in live:
             continue
         top = magnitudes.node(node)
-        shared = node.op_type in _SHARING and str(node.outputs[0].name) not in magnitudes.sites
+        shared = str(node.outputs[0].name) not in magnitudes.sites
+        followed = _followed(node, decoder) if shared else []
         floats = [
             v
             for v in [*node.inputs, *node.outputs]
@@ -169,7 +231,7 @@ def assign_units(model: ir.Model, *, dynamic: bool = False) -> None:
         values.update((str(v.name), v) for v in floats)
         for output in node.outputs:
             magnitudes.table[str(output.name)] = top
-            for operand in floats[: len(floats) - len(node.outputs)] if shared else ():
+            for operand in followed:
                 groups.join(str(operand.name), str(output.name))
     largest: dict[str, float] = {}
     for name, value in values.items():

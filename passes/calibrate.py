@@ -168,6 +168,8 @@ def calibrate(
     model: ir.Model,
     samples: list[Mapping[str, npt.NDArray[Any]]],
     advance: Callable[[], None] = lambda: None,
+    *,
+    moments: bool = True,
 ) -> dict[str, Statistics]:
     """Run every sample and return the statistics by value name.
 
@@ -175,6 +177,7 @@ def calibrate(
         model: canonical float graph.
         samples: feeds, each unpadded.
         advance: called once per sample, for a progress bar.
+        moments: take the second moments of linear inputs too.
 
     Raises:
         CalibrationError: there are no samples, or a value is not finite.
@@ -211,6 +214,6 @@ def calibrate(
                 )
             record = statistics[name]
             if record.low.shape[0] == rows.shape[1]:
-                record.update(rows, quota, name in linear)
+                record.update(rows, quota, moments and name in linear)
         advance()
     return statistics

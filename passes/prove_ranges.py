@@ -18,6 +18,7 @@ __all__ = ["extents", "prove_ranges"]
 _TYPES = {
     ir.DataType.UINT8: UINT8,
     ir.DataType.INT8: Interval.of(-128, 127),
+    ir.DataType.INT16: Interval.of(-(2**15), 2**15 - 1),
     ir.DataType.INT32: INT32,
     ir.DataType.UINT32: Interval.of(0, 2**32 - 1),
     ir.DataType.INT64: INT64,
@@ -68,6 +69,8 @@ def _moved(node: ir.Node, inputs: list[Operand]) -> Interval:
     if node.op_type in ("Shape", "ArgMax"):
         return Interval.of(0, 2**31 - 1)
     hull = inputs[0].interval.scalar()
+    if node.op_type == "Add":
+        return hull + inputs[1].interval.scalar()
     if node.op_type == "Concat":
         for other in inputs[1:]:
             hull = hull.hull(other.interval.scalar())

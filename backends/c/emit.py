@@ -88,6 +88,7 @@ def emit_c(
     folder: Path,
     *,
     target: str = "generic",
+    ternary: str | None = None,
     evaluate: Evaluate | None = None,
 ) -> CReport:
     """Write the C form of an integer graph.
@@ -96,12 +97,14 @@ def emit_c(
         integer: operators of ai.intcc and data movement.
         folder: where the files go; it is created.
         target: name of a file in targets/.
+        ternary: packing of ternary layers, in place of the target's choice.
         evaluate: runs the graph on a recorded input for the self-test; none is written without.
 
     Raises:
         UnsupportedOperatorError: an operator or a shape has no C form.
+        SettingsError: no such target or packing.
     """
-    program = select(integer, load_target(target))
+    program = select(integer, load_target(target, ternary=ternary))
     arena = plan(program)
     report = _figures(program, arena)
     context = _context(integer, program, arena, report, selftest=evaluate is not None)

@@ -2,7 +2,7 @@
 
     Linear -> Gelu          the activation runs in the epilogue of the product
     LinearWide -> Add       the product is added onto the residual stream
-    LinearDynamic -> Add    likewise
+    LinearDynamic -> SaturatingAdd    likewise
 
 Both need a value with one reader that is no output of the model. The fused call stands where the
 second node stood, when all operands of both exist.
@@ -17,6 +17,12 @@ from intcc.backends.c.shapes import dimensions
 __all__ = ["DIALECT", "Fusions"]
 
 DIALECT = "ai.intcc"
+#: Products that are added onto a residual stream, by what adds them.
+_SUMS = {
+    "LinearWide": "Add",
+    "LinearDynamic": "SaturatingAdd",
+    "LinearDynamicFull": "SaturatingAdd",
+}
 
 
 def _sole_reader(value: ir.Value, kind: str) -> ir.Node | None:
@@ -45,8 +51,8 @@ class Fusions:
             follower: ir.Node | None = None
             if node.op_type == "Linear":
                 follower = _sole_reader(node.outputs[0], "Gelu")
-            elif node.op_type in ("LinearWide", "LinearDynamic"):
-                follower = _sole_reader(node.outputs[0], "Add")
+            elif node.op_type in _SUMS:
+                follower = _sole_reader(node.outputs[0], _SUMS[node.op_type])
                 if follower is not None and not self._residual(node, follower):
                     follower = None
             if follower is not None and follower not in self.partner:

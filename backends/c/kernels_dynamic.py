@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from intcc.backends.c import ternary
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.kernels_linear import packed_weight, tile_kernel
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
@@ -33,39 +34,46 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     mul, mul_argument = b.vector(b.constant(node.inputs[4]), "mul", f"{stem}.mul")
     shift = b.scalar(node.inputs[5])
     bias, bias_argument = b.vector(b.constant(node.inputs[6]), "bias", f"{stem}.bias")
-    tile, height = tile_kernel(b, inner, q.rows)
+    packing = ternary.PACKINGS.get(b.target.ternary) if ternary.is_ternary(weight) else None
+    if packing:
+        tile, height = ternary.tile_kernel(b, inner, q.rows, packing)
+    else:
+        tile, height = tile_kernel(b, inner, q.rows)
     center = b.flash_view(128 * weight.astype(np.int32).sum(0, dtype=np.int32), f"{stem}.center")
 
-    def kernel(suffix: str, declaration: str, addend: str, assign: str) -> Kernel:
+    def kernel(suffix: str, declaration: str, addend: str) -> Kernel:
         name = f"linear_dynamic_{inner}x{columns}_{mul.code}{bias.code}{suffix}"
+        if packing:
+            name += f"_{packing.code}"
+        if height != (ternary.ROWS if packing else b.target.rows):
+            name += f"_r{height}"
         parameters = {
             "k": inner,
             "n": columns,
+            "stride": packing.stride(inner) if packing else inner,
             "rows": height,
             "tile": b.target.tile,
             "tile_kernel": tile.name,
             "mul": mul,
             "bias": bias,
             "residual": declaration,
-            "addend": addend,
-            "assign": assign,
-            "in_place": assign == "+=",
-            "remark": " + residual[r][n]" if addend else "",
+            "result": f"clip_wide(v + {addend}[at + j])" if addend else "v",
+            "in_place": addend == "y",
+            "remark": " + residual[r][n]" if declaration else "",
         }
-        if height != b.target.rows:
-            name += f"_r{height}"
-        return Kernel("ops/linear_dynamic", name, parameters, (tile,), 4 * height * b.target.tile)
+        stack = 4 * height * b.target.tile + tile.stack
+        return Kernel("ops/linear_dynamic", name, parameters, (tile,), stack)
 
     head: list[Argument] = [
-        q.rows, q, m, k, packed_weight(b, node.inputs[3]), center, mul_argument, shift,
+        q.rows, q, m, k, packed_weight(b, node.inputs[3], packing), center, mul_argument, shift,
         bias_argument,
     ]  # fmt: skip
     note, macs = f"[{q.rows}, {inner}] x [{inner}, {columns}]", q.rows * (inner * columns)
     if residual is None:
-        b.call(kernel("", "", "", "="), [*head, y], [y], note=note, macs=macs)
+        b.call(kernel("", "", ""), [*head, y], [y], note=note, macs=macs)
         return
-    apart = kernel("_add", "const int32_t *restrict residual, ", " + residual[at + j]", "=")
-    onto = InPlace(residual, kernel("_onto", "", "", "+="), (*head, y))
+    apart = kernel("_add", "const int32_t *restrict residual, ", "residual")
+    onto = InPlace(residual, kernel("_onto", "", "y"), (*head, y))
     b.call(apart, [*head, residual, y], [y], note=note, macs=macs, in_place=[onto])
 
 
@@ -75,7 +83,7 @@ def linear_dynamic(b: Builder, node: ir.Node) -> None:
 
 
 def linear_dynamic_add(b: Builder, node: ir.Node, add: ir.Node) -> None:
-    """LinearDynamic and the Add after it."""
+    """LinearDynamic and the SaturatingAdd after it."""
     other = add.inputs[1] if add.inputs[0] is node.outputs[0] else add.inputs[0]
     _linear_dynamic(b, node, b.result(add.outputs[0]), b.view(other))
 

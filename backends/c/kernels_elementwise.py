@@ -1,4 +1,7 @@
-"""Kernel rules for element by element operators: Add, Quantize, Affine, Widen, Rescale, Relu."""
+"""Kernel rules for element by element operators.
+
+Add, SaturatingAdd, Product, Quantize, Affine, Widen, Rescale, Relu.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ from intcc.backends.c.kernels_linear import quotient
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
 
-__all__ = ["add", "affine", "pointwise", "quantize", "relu", "rescale", "widen"]
+__all__ = [
+    "add", "affine", "pointwise", "product", "quantize", "relu", "rescale", "saturating_add",
+    "widen",
+]  # fmt: skip
 
 _SOURCE = "const int32_t *restrict x, "
 
@@ -43,7 +49,7 @@ def pointwise(
         head: arguments before x.
         tail: arguments between x and y.
         parameters: what the template needs beside `x` and `source`.
-        swap: the one argument of `tail`, where it may change places with x.
+        swap: the argument of `tail` that may change places with x.
         needs: kernels called.
     """
     more = parameters or {}
@@ -51,7 +57,8 @@ def pointwise(
     onto = Kernel(f"ops/{template}", f"{name}_inplace", {**more, "x": "y", "source": ""}, needs)
     forms = [InPlace(x, onto, (*head, *tail, y))]
     if swap is not None:
-        forms.append(InPlace(swap, onto, (*head, x, y)))
+        swapped = (x if argument is swap else argument for argument in tail)
+        forms.append(InPlace(swap, onto, (*head, *swapped, y)))
     b.call(apart, [*head, x, *tail, y], [y], note=_note(y), in_place=forms)
 
 
@@ -143,6 +150,15 @@ def relu(b: Builder, node: ir.Node) -> None:
 
 def add(b: Builder, node: ir.Node) -> None:
     """Emit y = first + second, with broadcasting of one of them."""
+    _sum(b, node, "add")
+
+
+def saturating_add(b: Builder, node: ir.Node) -> None:
+    """Emit y = clip(first + second), with broadcasting of one of them."""
+    _sum(b, node, "saturating_add")
+
+
+def _sum(b: Builder, node: ir.Node, template: str) -> None:
     first, second = node.inputs
     assert first is not None and second is not None
     zero = [b.is_zero(v) for v in (first, second)]
@@ -171,8 +187,35 @@ def add(b: Builder, node: ir.Node) -> None:
         argument, columns = int(constant.reshape(-1)[0]), x.extent
     rows = x.extent // columns
     swap = other if argument is other and other.extent == x.extent else None
-    name, more = f"add_{vector.code}", {"addend": vector}
-    pointwise(b, "add", name, x, y, [rows, columns], [argument], more, swap=swap)
+    name, more = f"{template}_{vector.code}", {"addend": vector}
+    pointwise(b, template, name, x, y, [rows, columns], [argument], more, swap=swap)
+
+
+def product(b: Builder, node: ir.Node) -> None:
+    """Emit y = clip(rsh(first * second, shift), lo, hi); one may repeat along an axis."""
+    x, other, y = b.view(node.inputs[0]), b.view(node.inputs[1]), b.result(node.outputs[0])
+    limits: list[Argument] = [b.scalar(v) for v in node.inputs[2:5]]
+    if x == other:
+        more = {"operand": "", "factor": "a", "meaning": "the same"}
+        pointwise(b, "product", "product_square", x, y, [Extent(1), y.extent], limits, more)
+        return
+    if x.extent != y.extent:
+        x, other = other, x
+    shown, whole = _significant(other.dims), _significant(y.dims)
+    if x.extent == y.extent and whole[len(whole) - len(shown) :] == shown:
+        columns, index, how = other.extent, "j", "product"
+    elif x.extent == y.extent and other.dims == (*y.dims[:-1], Extent(1)):
+        columns, index, how = y.columns, "r", "product_per_row"
+    else:
+        raise unsupported(node, f"broadcasts {_note(x)} and {_note(other)}")
+    more = {
+        "operand": "const int32_t *restrict b, ",
+        "factor": f"b[{index}]",
+        "meaning": f"b[{index}]",
+    }
+    head: list[Argument] = [y.extent // columns, columns]
+    swap = other if other.extent == x.extent else None
+    pointwise(b, "product", how, x, y, head, [other, *limits], more, swap=swap)
 
 
 def _significant(dims: tuple[Extent, ...]) -> tuple[Extent, ...]:

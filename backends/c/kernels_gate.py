@@ -1,4 +1,4 @@
-"""Kernel rules for the exponential family: Softmax, Sigmoid, Tanh, Silu."""
+"""Kernel rules for the exponential family: Softmax, Sigmoid, Tanh, Silu, GeluWide."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import onnx_ir as ir
 from intcc.backends.c.builder import Builder
 from intcc.backends.c.kernels_elementwise import pointwise
 from intcc.backends.c.program import Kernel
+from intcc.ops.gelu_wide import REACH
 
-__all__ = ["sigmoid", "silu", "softmax", "tanh"]
+__all__ = ["gelu_wide", "sigmoid", "silu", "softmax", "tanh"]
 
 _EXPONENTIAL = Kernel("kernels/exponential", "exponential")
 _LOGISTIC = Kernel("kernels/logistic", "logistic", needs=(_EXPONENTIAL,))
@@ -31,6 +32,14 @@ def sigmoid(b: Builder, node: ir.Node) -> None:
 def silu(b: Builder, node: ir.Node) -> None:
     """Emit y = x / (1 + e**-x)."""
     _curve(b, node, "silu", _GATE)
+
+
+def gelu_wide(b: Builder, node: ir.Node) -> None:
+    """Emit GELU in the unit of x."""
+    x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
+    constants = [b.scalar(v) for v in node.inputs[1:6]]
+    more = {"reach": REACH}
+    pointwise(b, "gelu_wide", "gelu_wide", x, y, [x.extent], constants, more, needs=(_GATE,))
 
 
 def tanh(b: Builder, node: ir.Node) -> None:

@@ -12,6 +12,7 @@ from intcc.backends.c.builder import Builder, Vector
 from intcc.backends.c.divide import Division, division
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
+from intcc.backends.c.ternary import Packing, pack
 
 __all__ = [
     "linear",
@@ -40,13 +41,13 @@ def tile_kernel(b: Builder, k: int, rows: Extent) -> tuple[Kernel, int]:
     return Kernel("kernels/tile", name, parameters), height
 
 
-def packed_weight(b: Builder, weight: ir.Value | None) -> View:
+def packed_weight(b: Builder, weight: ir.Value | None, packing: Packing | None = None) -> View:
     """Return the weights as [N][K], padded with zero rows to whole register blocks."""
     assert weight is not None
     w = b.constant(weight).T
     padding = -w.shape[0] % b.target.columns
-    packed = np.concatenate([w, np.zeros((padding, w.shape[1]), np.int8)])
-    return b.flash_view(packed, str(weight.name))
+    padded = np.concatenate([w, np.zeros((padding, w.shape[1]), np.int8)])
+    return b.flash_view(pack(padded, packing) if packing else padded, str(weight.name))
 
 
 def quotient(

@@ -1,16 +1,18 @@
-"""Kernel rules for row by row operators: Embedding, norms, pooling."""
+"""Kernel rules for row by row operators: Embedding, norms, rotary positions, pooling."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
 
-from intcc.backends.c.builder import Builder
+from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.kernels_elementwise import pointwise
 from intcc.backends.c.program import Argument, Kernel
+from intcc.backends.c.shapes import product
+from intcc.ops import rotary as positions
 from intcc.ops import rows as norm
 
-__all__ = ["embedding", "l2_normalize", "layer_norm", "mean_pool", "rms_norm"]
+__all__ = ["embedding", "l2_normalize", "layer_norm", "mean_pool", "rms_norm", "rotary"]
 
 _FACTOR = Kernel("kernels/row_factor", "row_factor")
 
@@ -21,7 +23,10 @@ def embedding(b: Builder, node: ir.Node) -> None:
     rows, columns = (e.coefficient for e in table.dims)
     b.require_below(ids, rows)
     mul = b.view(node.inputs[2])
-    kernel = Kernel("ops/embedding", f"embedding_c{columns}", {"columns": columns})
+    row_type = table.storage.c_type
+    suffix = "" if row_type == "int8_t" else f"_{row_type.removesuffix('_t')}"
+    parameters = {"columns": columns, "row_type": row_type}
+    kernel = Kernel("ops/embedding", f"embedding_c{columns}{suffix}", parameters)
     b.call(kernel, [ids.extent, ids, table, mul, y], [y], note=f"[{ids.extent}, {columns}]")
 
 
@@ -58,6 +63,25 @@ def rms_norm(b: Builder, node: ir.Node) -> None:
 def l2_normalize(b: Builder, node: ir.Node) -> None:
     """Emit y = 2**20 * x / |x|."""
     _normalize(b, node, "l2_normalize", "round(x[r] * 2^20 / |x[r]|)", 3)
+
+
+def rotary(b: Builder, node: ir.Node) -> None:
+    """Emit the rotation of every head by its position."""
+    x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
+    cos, sin = b.view(node.inputs[1]), b.view(node.inputs[2])
+    heads, dim, half = (e.coefficient for e in (*x.dims[-2:], cos.columns))
+    rows = product(x.dims[:-2])
+    if cos.rows != rows or sin.rows != rows:
+        raise unsupported(node, "has no table row of its own for each position")
+    more = {
+        "heads": heads,
+        "dim": dim,
+        "half": half,
+        "rest": 2 * half < dim,
+        "largest": positions.LARGEST,
+    }
+    name = f"rotary_{heads}x{dim}_r{2 * half}"
+    pointwise(b, "rotary", name, x, y, [rows], [cos, sin], more)
 
 
 def mean_pool(b: Builder, node: ir.Node) -> None:

@@ -44,17 +44,22 @@ OPERATORS: Mapping[str, Rule] = {
     "DynamicQuantize": kernels_dynamic.dynamic_quantize,
     "Embedding": kernels_rows.embedding,
     "Gelu": kernels_gelu.gelu,
+    "GeluWide": kernels_gate.gelu_wide,
     "KeyMask": _key_mask,
     "L2Normalize": kernels_rows.l2_normalize,
     "LayerNorm": kernels_rows.layer_norm,
     "Linear": kernels_linear.linear,
     "LinearDynamic": kernels_dynamic.linear_dynamic,
+    "LinearDynamicFull": kernels_dynamic.linear_dynamic,
     "LinearWide": kernels_linear.linear_wide,
     "MeanPool": kernels_rows.mean_pool,
+    "Product": kernels_elementwise.product,
     "Quantize": kernels_elementwise.quantize,
     "RMSNorm": kernels_rows.rms_norm,
     "Relu": kernels_elementwise.relu,
     "Rescale": kernels_elementwise.rescale,
+    "Rotary": kernels_rows.rotary,
+    "SaturatingAdd": kernels_elementwise.saturating_add,
     "Sigmoid": kernels_gate.sigmoid,
     "Silu": kernels_gate.silu,
     "Softmax": kernels_gate.softmax,
@@ -64,7 +69,8 @@ OPERATORS: Mapping[str, Rule] = {
 _FUSED: Mapping[str, FusedRule] = {
     "Linear+Gelu": kernels_linear.linear_gelu,
     "LinearWide+Add": kernels_linear.linear_wide_add,
-    "LinearDynamic+Add": kernels_dynamic.linear_dynamic_add,
+    "LinearDynamic+SaturatingAdd": kernels_dynamic.linear_dynamic_add,
+    "LinearDynamicFull+SaturatingAdd": kernels_dynamic.linear_dynamic_add,
 }
 #: Operands that C does not read, because every token is valid.
 _MASKS = {"KeyMask": (0,), "MeanPool": (1,)}

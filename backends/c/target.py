@@ -8,7 +8,10 @@ from importlib import resources
 
 from intcc.errors import SettingsError
 
-__all__ = ["Target", "available", "load_target"]
+__all__ = ["TERNARY", "Target", "available", "load_target"]
+
+#: Bytes as for any weight, 4 weights to a byte, or 5, which is smaller and dearer to unpack.
+TERNARY = ("int8", "2bit", "trits")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Target:
         rows: rows of a register block.
         columns: columns of a register block.
         tile: columns whose epilogue is one loop.
+        ternary: how layers whose weights are all -1, 0 or 1 are packed; see TERNARY.
         gelu_table: use a table of 256 where one serves all channels.
     """
 
@@ -29,6 +33,7 @@ class Target:
     rows: int
     columns: int
     tile: int
+    ternary: str
     gelu_table: bool
 
 
@@ -38,11 +43,15 @@ def available() -> tuple[str, ...]:
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
-def load_target(name: str) -> Target:
+def load_target(name: str, *, ternary: str | None = None) -> Target:
     """Read a target.
 
+    Args:
+        name: name of a file in targets/.
+        ternary: one of TERNARY, in place of the target's own choice.
+
     Raises:
-        SettingsError: no such target.
+        SettingsError: no such target or packing.
     """
     if name not in available():
         raise SettingsError(
@@ -51,11 +60,19 @@ def load_target(name: str) -> Target:
     path = resources.files("intcc.backends.c") / "targets" / f"{name}.toml"
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     matmul = data["matmul"]
+    packing = ternary or data["weights"]["ternary"]
+    if packing not in TERNARY:
+        raise SettingsError(
+            f"Packing '{packing}' of ternary weights",
+            "does not exist",
+            f"Known: {', '.join(TERNARY)}",
+        )
     return Target(
         data["name"],
         data["description"],
         int(matmul["rows"]),
         int(matmul["columns"]),
         int(matmul["tile"]),
+        packing,
         bool(data["gelu"]["table"]),
     )

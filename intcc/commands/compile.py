@@ -26,13 +26,17 @@ def command(
         str,
         typer.Option(
             help="auto, sentence-embedding, feature-extraction, text-classification, "
-            "image-feature-extraction or image-classification."
+            "text-generation, image-feature-extraction or image-classification."
         ),
     ] = "auto",
-    scheme: Annotated[str, typer.Option(help="What is quantized how: w8a8.")] = "w8a8",
+    scheme: Annotated[str, typer.Option(help="What is quantized how: w8a8 or w1.58a8.")] = "w8a8",
     activations: Annotated[
-        str, typer.Option(help="Scales of linear inputs: static, or dynamic (per token).")
-    ] = "static",
+        str,
+        typer.Option(
+            help="Scales of linear inputs: static, dynamic (per token), or auto (per token in "
+            "language models)."
+        ),
+    ] = "auto",
     calibration: Annotated[
         Path | None,
         typer.Option(help="Samples: .txt (one a line), .jsonl, .csv or .npz of inputs."),
@@ -44,12 +48,23 @@ def command(
     max_length: Annotated[
         int | None, typer.Option(help="Longest sequence; default: the tokenizer's, or 128.")
     ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(help="Most tokens of a language model; default: its positions, at most 512."),
+    ] = None,
+    rope: Annotated[
+        str,
+        typer.Option(help="Angles of rotary embeddings: exact, or hf (as transformers rounds)."),
+    ] = "exact",
     float_io: Annotated[
         bool, typer.Option("--float-io", help="End model.onnx in a float dequantize.")
     ] = False,
     keep_functions: Annotated[
         bool, typer.Option("--keep-functions", help="Keep ai.intcc functions in model.onnx.")
     ] = False,
+    equivalences: Annotated[
+        bool, typer.Option(help="Rescale channels of language models before quantization.")
+    ] = True,
     error_compensation: Annotated[
         bool, typer.Option(help="Round weights with error compensation.")
     ] = True,
@@ -84,8 +99,11 @@ def command(
             calibration_column=calibration_column,
             calibration_samples=calibration_samples,
             max_length=max_length,
+            context=context,
+            rope=rope,
             float_io=float_io,
             keep_functions=keep_functions,
+            equivalences=equivalences,
             error_compensation=error_compensation,
             observer=observer,
             budget=budget,

@@ -15,6 +15,8 @@ def load_source(
     *,
     task: str = "auto",
     max_length: int | None = None,
+    context: int | None = None,
+    rope: str = "exact",
     allow_pickle: bool = False,
 ) -> SourceModel:
     """Load a Hugging Face folder, a hub name or an `.onnx` file.
@@ -25,6 +27,8 @@ def load_source(
         model: the folder, hub name or file.
         task: a key of `source.TASKS`, or "auto" to read it from the model.
         max_length: most tokens per sample; the tokenizer's own length, else 128, by default.
+        context: most tokens that a language model sees; its positions, at most 512, by default.
+        rope: angles of rotary embeddings, "exact" or as transformers rounds them, "hf".
         allow_pickle: open pickled checkpoints, which can run code.
 
     Raises:
@@ -53,4 +57,12 @@ def load_source(
         )
     else:
         path, name = fetch(text, allow_pickle), text.rsplit("/", 1)[-1]
-    return load_folder(path, task=task, max_length=max_length, allow_pickle=allow_pickle, name=name)
+    return load_folder(
+        path,
+        task=task,
+        max_length=max_length,
+        context=context,
+        rope=rope,
+        allow_pickle=allow_pickle,
+        name=name,
+    )

@@ -20,6 +20,7 @@ from intcc.frontends.source import (
     file_digest,
     identifier,
     image_spec,
+    resolve_context,
     resolve_max_length,
 )
 from intcc.frontends.tokenizer import TextTokenizer, tokenizer_files
@@ -124,6 +125,10 @@ def _stored_types(folder: Path) -> set[str]:
     return types
 
 
+#: Endings of architectures with a language modelling head.
+_GENERATORS = ("ForCausalLM", "GPT2LMHeadModel")
+
+
 def choose_task(task: str, config: dict[str, Any], pooled: bool) -> str:
     """Resolve `auto` from modules.json and the config's architecture; check any other name."""
     architecture = str((config.get("architectures") or [""])[0])
@@ -133,6 +138,8 @@ def choose_task(task: str, config: dict[str, Any], pooled: bool) -> str:
     if task == "auto":
         if pooled:
             return "sentence-embedding"
+        if architecture.endswith(_GENERATORS):
+            return "text-generation"
         kind = "classification" if classifier else "feature-extraction"
         if image:
             return f"image-{kind}"
@@ -150,60 +157,6 @@ def choose_task(task: str, config: dict[str, Any], pooled: bool) -> str:
     return task
 
 
-def _load_torch(folder: Path, task: str, allow_pickle: bool) -> Any:
-    """Load the float32 torch model whose head fits the task, every weight found and finite."""
-    import torch
-    import transformers
-
-    from intcc.frontends.tracing import ATTENTION
-
-    loader = {
-        "text-classification": transformers.AutoModelForSequenceClassification,
-        "image-classification": transformers.AutoModelForImageClassification,
-    }.get(task, transformers.AutoModel)
-    options: dict[str, Any] = {
-        "dtype": torch.float32,
-        "local_files_only": True,
-        "use_safetensors": None if allow_pickle else True,
-        "output_loading_info": True,
-        "trust_remote_code": False,
-    }
-    try:
-        model, info = loader.from_pretrained(folder, attn_implementation=ATTENTION, **options)
-        if not getattr(model, "_supports_attention_backend", False):
-            # Attention code of the family's own: it is recognised after the trace.
-            model, info = loader.from_pretrained(folder, attn_implementation="eager", **options)
-    except Exception as error:  # whatever a damaged folder makes transformers raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"Model '{folder}'",
-            f"cannot be loaded ({reason})",
-            "Check that config.json and the weights belong together",
-        ) from error
-    # An unused pooler may be missing from a checkpoint; any other gap would be random numbers.
-    missing = sorted(k for k in info["missing_keys"] if "pooler." not in k or task in _POOLED)
-    if missing or info["mismatched_keys"]:
-        names = missing or sorted(str(key[0]) for key in info["mismatched_keys"])
-        what = "lacks" if missing else "has the wrong shape for"
-        raise ModelError(
-            f"Checkpoint '{folder}'",
-            f"{what} {len(names)} weight(s) of {type(model).__name__}, such as '{names[0]}'",
-            "Choose the --task that the checkpoint was trained for",
-        )
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            count = int((~torch.isfinite(tensor)).sum())
-            raise ModelError(
-                f"Weight '{name}'",
-                f"holds {count} NaN or infinite value(s)",
-                "The checkpoint is damaged: download it again",
-            )
-    return model.eval()
-
-
-_POOLED = ("text-classification", "image-classification")
-
-
 def _config_image(folder: Path, config: dict[str, Any]) -> ImageSpec:
     size = config.get("image_size", 224)
     height, width = (size, size) if isinstance(size, int) else (size[0], size[1])
@@ -218,9 +171,16 @@ def _model_name(folder_name: str, config: dict[str, Any]) -> str:
 
 
 def load_folder(
-    folder: Path, *, task: str, max_length: int | None, allow_pickle: bool, name: str
+    folder: Path,
+    *,
+    task: str,
+    max_length: int | None,
+    context: int | None,
+    rope: str,
+    allow_pickle: bool,
+    name: str,
 ) -> SourceModel:
-    """Load, check and trace the model in `folder`.
+    """Load, check and trace the model in `folder`; the arguments are those of `load_source`.
 
     Raises:
         ModelError: the folder is not a sound model of a supported kind.
@@ -231,8 +191,18 @@ def load_folder(
     types = _stored_types(folder)
     pooling = read_pooling(folder)
     task = choose_task(task, config, pooling is not None)
+    generates = task == "text-generation"
+    if context is not None and not generates:
+        raise ModelError(
+            f"--context {context}",
+            f"is for language models, and the task is {task}",
+            "Give the longest input with --max-length",
+        )
     _require_torch()
     from intcc.frontends import tracing
+    from intcc.frontends.checkpoint import load_torch
+    from intcc.frontends.ternary import mark_ternary
+    from intcc.frontends.tracing_decoder import registered_causal_attention, trace_decoder
 
     notes = [
         f"{label} weights converted to float32"
@@ -242,15 +212,20 @@ def load_folder(
     tokens = folder / "tokenizer.json"
     image = _config_image(folder, config) if task.startswith("image-") else None
     tokenizer = TextTokenizer(tokens) if tokens.is_file() and image is None else None
-    with tracing.quiet(), tracing.registered_attention():
-        model = _load_torch(folder, task, allow_pickle)
+    with tracing.quiet(), tracing.registered_attention(), registered_causal_attention():
+        model = load_torch(folder, config, task, allow_pickle)
         limit = 0 if image else tracing.max_positions(model)
-        own = tokenizer.own_length if tokenizer else None
-        length = 0 if image else resolve_max_length(max_length, own, limit)
-        shape = (image.channels, image.height, image.width) if image else None
-        if task != "sentence-embedding":
-            pooling = None
-        graph = tracing.trace(model, task, TASKS[task], pooling, shape)
+        if generates:
+            limit = length = resolve_context(max_length if context is None else context, limit)
+            graph = trace_decoder(model, TASKS[task], length, rope)
+            mark_ternary(model, graph)
+        else:
+            own = tokenizer.own_length if tokenizer else None
+            length = 0 if image else resolve_max_length(max_length, own, limit)
+            shape = (image.channels, image.height, image.width) if image else None
+            if task != "sentence-embedding":
+                pooling = None
+            graph = tracing.trace(model, task, TASKS[task], pooling, shape)
     graph.metadata_props.update(
         {
             "intcc.task": task,

@@ -26,7 +26,7 @@ _ANONYMOUS = re.compile(r"(val|const|lifted_tensor|_tensor_constant|c_)_?\d*\S*$
 def _scope(node: ir.Node) -> str:
     scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
     path = scopes[-2] if len(scopes) > 1 else ""
-    return str(path).removeprefix(_WRAPPER).removeprefix("model")
+    return "" if path == _WRAPPER[:-1] else str(path).removeprefix(_WRAPPER)
 
 
 def name_by_module(model: ir.Model) -> None:

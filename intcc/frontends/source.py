@@ -24,6 +24,7 @@ __all__ = [
     "file_digest",
     "identifier",
     "image_spec",
+    "resolve_context",
     "resolve_max_length",
 ]
 
@@ -32,11 +33,15 @@ TASKS = {
     "sentence-embedding": "sentence_embedding",
     "feature-extraction": "last_hidden_state",
     "text-classification": "logits",
+    "text-generation": "logits",
     "image-feature-extraction": "last_hidden_state",
     "image-classification": "logits",
 }
 #: Tokens per sample when neither the user nor the tokenizer says.
 DEFAULT_MAX_LENGTH = 128
+#: Tokens that a language model sees at most, when the user does not say: its caches and tables
+#: grow with this number, which many models put at 100,000 and more.
+DEFAULT_CONTEXT = 512
 
 Feed = dict[str, npt.NDArray[Any]]
 
@@ -154,4 +159,20 @@ def resolve_max_length(requested: int | None, own: int | None, limit: int) -> in
             "Choose a length that the position table holds",
         )
     length = requested or own or DEFAULT_MAX_LENGTH
+    return min(length, limit) if limit else length
+
+
+def resolve_context(requested: int | None, limit: int) -> int:
+    """Tokens that a language model sees: as asked, else 512; never above `limit` (0: none).
+
+    Raises:
+        ModelError: the request is outside the range.
+    """
+    if requested is not None and (requested < 1 or (limit and requested > limit)):
+        raise ModelError(
+            f"--context {requested}",
+            f"is outside the model's range of 1 to {limit}" if limit else "is below 1",
+            "Choose a context within the positions that the model was trained for",
+        )
+    length = requested or DEFAULT_CONTEXT
     return min(length, limit) if limit else length

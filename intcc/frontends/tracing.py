@@ -97,7 +97,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _tanh_gelu(model: Any) -> Iterator[None]:
+def tanh_gelu(model: Any) -> Iterator[None]:
     """Swap every spelled-out tanh GELU module for torch's own, which traces to one node."""
     import torch
     from transformers import activations
@@ -117,7 +117,8 @@ def _tanh_gelu(model: Any) -> Iterator[None]:
             setattr(parent, name, child)
 
 
-def _accepted(model: Any) -> set[str]:
+def accepted(model: Any) -> set[str]:
+    """Names of the arguments that the model takes."""
     return set(inspect.signature(model.forward).parameters)
 
 
@@ -125,7 +126,7 @@ def text_inputs(model: Any, task: str) -> tuple[str, ...]:
     """Names of the graph inputs; segment ids only where sentence pairs can matter."""
     names = ["input_ids", "attention_mask"]
     segments = int(getattr(model.config, "type_vocab_size", 0) or 0)
-    if task == "text-classification" and segments > 1 and "token_type_ids" in _accepted(model):
+    if task == "text-classification" and segments > 1 and "token_type_ids" in accepted(model):
         names.append("token_type_ids")
     return tuple(names)
 
@@ -149,7 +150,7 @@ def max_positions(model: Any) -> int:
 def _text_module(model: Any, task: str, pooling: Pooling | None) -> Any:
     import torch
 
-    accepted = _accepted(model)
+    taken = accepted(model)
     start = first_position(model)
     fused = model.config._attn_implementation == ATTENTION
 
@@ -162,9 +163,9 @@ def _text_module(model: Any, task: str, pooling: Pooling | None) -> Any:
             keys = attention_mask.to(torch.bool)[:, None, None, :]
             lowest = torch.finfo(torch.float32).min
             extra: dict[str, Any] = {}
-            if "position_ids" in accepted:
+            if "position_ids" in taken:
                 extra["position_ids"] = torch.arange(start, input_ids.shape[1] + start)[None]
-            if "token_type_ids" in accepted:
+            if "token_type_ids" in taken:
                 zeros = torch.zeros_like(input_ids)
                 extra["token_type_ids"] = zeros if token_type_ids is None else token_type_ids
             mask = keys if fused else torch.where(keys, 0.0, lowest)
@@ -211,16 +212,39 @@ def trace(
         module = _image_module(model, task)
         inputs: dict[str, Any] = {"pixel_values": torch.zeros(EXAMPLE_BATCH, *image_shape)}
         axes = {"pixel_values": {0: batch}}
-    else:
-        module = _text_module(model, task, pooling)
-        axis = {0: batch, 1: torch.export.Dim("sequence", min=1, max=max_positions(model) or None)}
-        names = text_inputs(model, task)
+        return export(module, axes, output_name, model, inputs)
+    module = _text_module(model, task, pooling)
+    axis = {0: batch, 1: torch.export.Dim("sequence", min=1, max=max_positions(model) or None)}
+    return export(module, dict.fromkeys(text_inputs(model, task), axis), output_name, model)
+
+
+def export(
+    module: Any,
+    axes: dict[str, Any],
+    output_name: str,
+    model: Any,
+    inputs: dict[str, Any] | None = None,
+) -> ir.Model:
+    """Trace `module`, a wrapper around `model`, and name what comes out after its modules.
+
+    Args:
+        module: takes the inputs, returns one tensor.
+        axes: the free axes of each input.
+        output_name: name of the result.
+        model: for messages.
+        inputs: example inputs; None: token ids.
+
+    Raises:
+        ModelError: the model's code cannot be traced.
+    """
+    import torch
+
+    if inputs is None:
         shape = (EXAMPLE_BATCH, EXAMPLE_LENGTH)
         # One tensor per input: the exporter takes an object given twice for a single input.
-        inputs = {name: torch.ones(shape, dtype=torch.int64) for name in names}
-        axes = dict.fromkeys(names, axis)
+        inputs = {name: torch.ones(shape, dtype=torch.int64) for name in axes}
     try:
-        with _tanh_gelu(model), torch.no_grad():
+        with tanh_gelu(model), torch.no_grad():
             program = torch.onnx.export(
                 module,
                 tuple(inputs.values()),

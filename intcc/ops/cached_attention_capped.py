@@ -89,17 +89,28 @@ def CachedAttentionCapped(
     return CachedContext(z, values, vm, vk, merged)
 
 
-def parameters(softcap: float, *attention: Array) -> tuple[Array, ...]:
+def parameters(
+    unit_q: float,
+    unit_k: float,
+    scale: float,
+    softcap: float,
+    heads: int,
+    kv_heads: int,
+    dim: int,
+    value_dim: int,
+    window: int = 0,
+) -> tuple[Array, ...]:
     """Return the constant inputs after `vk`.
 
     Args:
-        softcap: c, in the unit of real scores.
-        attention: the constants of CachedAttention, from its `parameters`.
+        softcap: c, in the unit of real scores; > 0.
+        unit_q, unit_k, scale, heads, kv_heads, dim, value_dim, window: as for CachedAttention.
     """
+    shape = (heads, kv_heads, dim, value_dim, window)
     cap = softcap * math.log2(math.e) * 2.0**12
     factor = Dyadic.from_real(math.ldexp(cap, -tanh.FRACTION_BITS))
     return (
-        *attention,
+        *cached_attention.parameters(unit_q, unit_k, scale, *shape),
         *tanh.parameters(1 / cap),
         np.array(factor.mul, np.int64),
         np.array(factor.shift, np.int64),
@@ -168,7 +179,7 @@ def bounds(
 
 def _vector() -> Vector:
     plain = cached_attention.vectors[0].inputs
-    constants = parameters(0.5, *plain[7:])
+    constants = parameters(2.0**-16, 2.0**-16, 0.5, 0.5, 2, 1, 2, 2)
     o = [[[[34038, -34038], [32766, -32766]], [[35245, -15873], [43688, -21672]]]]
     return Vector((*plain[:7], *constants), (np.array(o, np.int32),))
 

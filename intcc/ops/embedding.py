@@ -1,10 +1,10 @@
-"""Embedding: rows of a constant table, int8 with one integer multiplier per row.
+"""Embedding: rows of a constant table, int8 or int16 with one integer multiplier per row.
 
-    y = table[ids] * mul[ids]                   ids [...] i64, table [V, C] s8, y [..., C] i32
+    y = table[ids] * mul[ids]             ids [...] i64, table [V, C] s8 or s16, y [..., C] i32
 
 Constraints
     (C1) 0 <= ids < V                           a status in C, a check of the runtimes elsewhere
-    (C2) 127 * mul < 2**31
+    (C2) |table * mul| < 2**31
 Error
     none
 """

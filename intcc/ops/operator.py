@@ -16,10 +16,13 @@ import onnxscript
 
 from intcc.interval import Interval, Operand
 
-__all__ = ["DOMAIN", "OPSET_VERSION", "Array", "Operator", "Vector"]
+__all__ = ["DOMAIN", "OPSET_VERSION", "WIDE", "Array", "Operator", "Vector"]
 
 #: Domain and version of the dialect.
 DOMAIN = onnxscript.values.Opset("ai.intcc", 1)
+#: Bound of wide values that saturate: two of them add up without care for overflow, and the
+#: distance of one from a mean of others stays below 2**30.
+WIDE = 2**29 - 2**16
 #: Standard opset that the bodies are written in.
 OPSET_VERSION = 20
 

@@ -20,7 +20,7 @@ from intcc.ops.exponential import Exponential, Logistic, PowerOfHalf, parameters
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.sigmoid import Sigmoid, gate
 
-__all__ = ["OPERATOR", "parameters"]
+__all__ = ["OPERATOR", "Gated", "gated", "parameters"]
 
 # |x * g| <= 2**46, so this lift makes the sum positive; it leaves as 2**31 after the shift.
 _LIFT = onnx.numpy_helper.from_array(np.array(2**46 + 2**14, np.uint64))
@@ -29,17 +29,28 @@ _S15 = onnx.numpy_helper.from_array(np.array(15, np.uint64))
 
 
 @script(DOMAIN, default_opset=op)
-def Silu(x: INT32, mul: INT64, shift: INT64) -> INT32:
-    """Input times its logistic curve."""
-    g = op.Cast(Sigmoid(x, mul, shift), to=13)
-    lifted = op.Add(op.Mul(op.Cast(x, to=13), g), op.Constant(value=_LIFT))
+def Gated(x: INT32, g: INT32) -> INT32:
+    """Input times a gate in Q15, 0 <= g <= 2**15."""
+    product = op.Mul(op.Cast(x, to=13), op.Cast(g, to=13))
+    lifted = op.Add(product, op.Constant(value=_LIFT))
     shifted = op.BitShift(lifted, op.Constant(value=_S15), direction="RIGHT")
     return op.Cast(op.Sub(shifted, op.Constant(value=_LOWER)), to=6)
 
 
+@script(DOMAIN, default_opset=op)
+def Silu(x: INT32, mul: INT64, shift: INT64) -> INT32:
+    """Input times its logistic curve."""
+    return Gated(x, Sigmoid(x, mul, shift))
+
+
+def gated(x: Array, g: Array) -> Array:
+    """Exact integers."""
+    return np.asarray((x.astype(np.int64) * g + 2**14) >> 15, np.int32)
+
+
 def reference(x: Array, mul: Array, shift: Array) -> Array:
     """Exact integers."""
-    return ((x.astype(np.int64) * gate(x, mul, shift) + 2**14) >> 15).astype(np.int32)
+    return gated(x, gate(x, mul, shift))
 
 
 def bounds(x: Operand, mul: Operand, shift: Operand) -> Interval:
@@ -61,5 +72,5 @@ vectors = (
 )
 
 OPERATOR = Operator(
-    Silu, reference, bounds, vectors, nested=(PowerOfHalf, Exponential, Logistic, Sigmoid)
+    Silu, reference, bounds, vectors, nested=(PowerOfHalf, Exponential, Logistic, Sigmoid, Gated)
 )

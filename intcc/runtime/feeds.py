@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.errors import DataError
-from intcc.specs import TensorSpec
+from intcc.specs import PAST, TensorSpec
 
 __all__ = ["check_feeds", "load_npz"]
 
@@ -24,7 +24,7 @@ def check_feeds(
 ) -> dict[str, Array]:
     """Return complete, exactly typed inputs in the order of `specs`.
 
-    An absent attention_mask is all ones, absent token_type_ids are zeros.
+    An absent attention_mask is all ones, absent token_type_ids are zeros, absent caches are empty.
 
     Raises:
         DataError: unknown or missing names, floats, wrong ranks or extents, values out of range,
@@ -44,13 +44,31 @@ def check_feeds(
     for spec in given:
         if spec.name in feeds:
             array = np.asarray(feeds[spec.name])
+        elif spec.cached:
+            array = spec.empty_cache(extents.get("batch", 1))
         elif spec.name in DEFAULTS and all(d in extents for d in spec.shape):
             shape = tuple(extents[str(d)] for d in spec.shape)
             array = np.full(shape, DEFAULTS[spec.name])
         else:
             raise DataError(f"Input '{spec.name}'", "is missing", _wanted(spec))
         checked[spec.name] = _check(spec, array, extents, bound)
+    _require_room(extents, max_length)
     return {name: checked[name] for name in names}
+
+
+def _require_room(extents: Mapping[str, int], max_length: int | None) -> None:
+    """Check that earlier tokens and new ones fit the context together.
+
+    Raises:
+        DataError: they do not.
+    """
+    total = extents.get(PAST, 0) + extents.get("sequence", 0)
+    if PAST in extents and max_length is not None and total > max_length:
+        raise DataError(
+            f"A context of {max_length} tokens",
+            f"cannot hold {extents[PAST]} earlier and {extents['sequence']} new ones",
+            "Give fewer tokens, or compile with a larger --context",
+        )
 
 
 def _wanted(spec: TensorSpec) -> str:
@@ -72,7 +90,7 @@ def _check(
                 raise DataError(subject, f"has shape {list(array.shape)}", _wanted(spec))
             continue
         limit = bound.get(wanted)
-        if extent < 1 or (limit is not None and extent > limit):
+        if extent < (wanted != PAST) or (limit is not None and extent > limit):
             allowed = f"1 to {limit}" if limit is not None else "1 upwards"
             raise DataError(subject, f"has {wanted} length {extent}", f"Allowed: {allowed}")
         if extents.setdefault(wanted, extent) != extent:

@@ -1,4 +1,4 @@
-"""The standard operators that an integer graph may hold beside ai.intcc: data movement, in numpy.
+"""The standard operators that an integer graph may hold beside ai.intcc: movement and lengths.
 
 Each entry takes the node's attributes by name and its inputs in order (None where an optional one
 is absent) and returns the outputs as a tuple. Semantics are those of ONNX opset 20.
@@ -116,12 +116,18 @@ def shape(attributes: Attributes, x: Array) -> tuple[Array, ...]:
     return (np.array(x.shape[span], dtype=np.int64),)
 
 
+def add(attributes: Attributes, a: Array, b: Array) -> tuple[Array, ...]:
+    """Sum of lengths."""
+    return (a + b,)
+
+
 def identity(attributes: Attributes, x: Array) -> tuple[Array, ...]:
     """Pass through."""
     return (x,)
 
 
 MOVEMENT: Mapping[str, Callable[..., tuple[Array, ...]]] = {
+    "Add": add,
     "ArgMax": argmax,
     "Cast": cast,
     "Concat": concat,

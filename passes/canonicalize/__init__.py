@@ -16,6 +16,7 @@ from intcc.passes.canonicalize.fold_length_tables import FoldLengthTables
 from intcc.passes.canonicalize.free_extents import FreeExtents
 from intcc.passes.canonicalize.fuse_attention import FuseAttention
 from intcc.passes.canonicalize.infer_shapes import InferShapes
+from intcc.passes.canonicalize.keep_tokens import KeepTokens
 from intcc.passes.canonicalize.merge_constant_rows import MergeConstantRows
 from intcc.passes.canonicalize.merge_heads import MergeHeads
 from intcc.passes.canonicalize.recognize_gelu import RecognizeGelu
@@ -25,11 +26,14 @@ from intcc.passes.canonicalize.recognize_pooling import RecognizePooling
 from intcc.passes.canonicalize.recognize_positions import RecognizePositions
 from intcc.passes.canonicalize.remove_dead import RemoveDead
 from intcc.passes.canonicalize.resolve_shapes import ResolveShapes
+from intcc.passes.canonicalize.scale_embedding import ScaleEmbedding
 from intcc.passes.canonicalize.settle_attributes import SettleAttributes
 from intcc.passes.canonicalize.simplify_movement import SimplifyMovement
+from intcc.passes.canonicalize.sink_transposes import SinkTransposes
 from intcc.passes.canonicalize.split_gemm import SplitGemm
 from intcc.passes.canonicalize.unfold_patches import UnfoldPatches
 from intcc.passes.canonicalize.upgrade_opset import UpgradeOpset
+from intcc.passes.canonicalize.write_squares import WriteSquares
 
 __all__ = ["canonicalize"]
 
@@ -58,7 +62,12 @@ IDIOMS: tuple[ir.passes.PassBase, ...] = (
     RecognizePooling(),
     RecognizeGelu(),
     RecognizeNorms(),
+    WriteSquares(),
+    ScaleEmbedding(),
     SplitGemm(),
+    KeepTokens(),  # after SplitGemm, whose Adds it reads
+    SinkTransposes(),
+    SimplifyMovement(),  # joins what SinkTransposes and KeepTokens left next to each other
     UnfoldPatches(),
     FuseAttention(),  # before RecognizeMasks, which looks at Attention's mask
     common.CommonSubexpressionEliminationPass(),  # one mask for all layers

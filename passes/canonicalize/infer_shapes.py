@@ -73,7 +73,7 @@ class InferShapes(ir.passes.InPlacePass):
                     continue
                 given = dims(node.inputs[0]) if node.inputs else []
                 if node.domain == FLOAT_DOMAIN and given:
-                    out.shape = as_shape(given if len(given) == 2 else [given[0], given[2]])
+                    out.shape = as_shape(_function_extents(node, given))
                     out.type = ir.TensorType(ir.DataType.FLOAT)
                     continue
                 try:
@@ -86,6 +86,13 @@ class InferShapes(ir.passes.InPlacePass):
                     out.shape = as_shape(fit_dims(observed))
                 except (NotEvaluableError, ValueError):
                     continue
+
+
+def _function_extents(node: ir.Node, given: list[int | str | None]) -> list[int | str | None]:
+    """Extents of the result of one of our float functions, from those of its first input."""
+    if node.op_type == "CausalAttention":
+        return [*given[:3], *dims(node.inputs[2])[3:]]
+    return [given[0], given[2]] if node.op_type == "MeanPool" else given
 
 
 def _knowledge(graph: ir.Graph) -> tuple[int, int]:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from intcc.qparams import QParams
 
-__all__ = ["balance", "divisors", "search"]
+__all__ = ["balance", "divisors", "search", "search_rows"]
 
 Float = npt.NDArray[np.float64]
 STRENGTHS = (0.0, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -79,3 +79,30 @@ def balance(amax_query: Float, amax_key: Float) -> Float:
     q = np.maximum(amax_query, 1e-3 * max(float(amax_query.max()), 1e-30))
     k = np.maximum(amax_key, 1e-3 * max(float(amax_key.max()), 1e-30))
     return np.asarray(np.sqrt(q / k))
+
+
+def search_rows(
+    rows: npt.NDArray[np.float32], weight: Float, choices: list[Float], gain: float = 0.02
+) -> int:
+    """Return the index of the divisors with which per-row quantization errs least.
+
+    Args:
+        rows: sample of x [R, K].
+        weight: all consumers' weights side by side [K, N].
+        choices: divisors [K] of each choice.
+        gain: share of the squared error that a choice must save to win against an earlier one.
+    """
+    x = rows[np.linspace(0, len(rows) - 1, min(len(rows), ROWS)).astype(int)].astype(np.float32)
+    w = weight.astype(np.float32)
+    exact = x @ w
+    best, best_error = 0, np.inf
+    for index, choice in enumerate(choices):
+        s = choice.astype(np.float32)
+        scaled, narrow = w * s[:, None], x / s
+        w_step = np.maximum(np.abs(scaled).max(0), 1e-30) / 127
+        x_step = np.maximum(np.abs(narrow).max(1, keepdims=True), 1e-30) / 127
+        product = (np.rint(narrow / x_step) * x_step) @ (np.rint(scaled / w_step) * w_step)
+        error = float(((product - exact) ** 2).mean())
+        if error < (1 - gain) * best_error:
+            best, best_error = index, error
+    return best

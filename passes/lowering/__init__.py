@@ -21,6 +21,13 @@ from intcc.interval import Interval
 from intcc.passes.calibrate import Statistics
 from intcc.passes.lowering.attention import lower_attention
 from intcc.passes.lowering.context import DIALECT, Lowering
+from intcc.passes.lowering.decoder import (
+    CacheNames,
+    add_cache_inputs,
+    lower_causal_attention,
+    lower_positions,
+    lower_rotary,
+)
 from intcc.passes.lowering.elementwise import lower_elementwise
 from intcc.passes.lowering.embedding import is_embedding, lower_embedding
 from intcc.passes.lowering.gelu import lower_gelu
@@ -50,6 +57,8 @@ RULES: Mapping[str, Rule] = {
     "LayerNormalization": lower_norm,
     "RMSNormalization": lower_norm,
     "Attention": lower_attention,
+    "CausalAttention": lower_causal_attention,
+    "RotaryEmbedding": lower_rotary,
     "MeanPool": lower_pooling,
     "L2Normalize": lower_pooling,
     **dict.fromkeys(sorted(MOVEMENT), lower_movement),
@@ -73,6 +82,8 @@ def _register(ctx: Lowering, node: ir.Node) -> None:
     rule: Rule | None = RULES.get(node.op_type)
     if node.op_type == "Gather" and is_embedding(node):
         rule = lower_embedding
+    if ctx.decoder and node.op_type == "Slice" and constant(node.inputs[0]) is not None:
+        rule = lower_positions
     if rule is None:
         x = node.inputs[0]
         shape = list(x.shape) if x is not None and x.shape is not None else "unknown"
@@ -90,7 +101,7 @@ def _materialise(ctx: Lowering, node: ir.Node) -> None:
         name = str(value.name)
         if name in ctx.producers and name in ctx.demands:
             for role in sorted(ctx.demands[name].roles):
-                ctx.narrow(value, role)
+                ctx.demand(value, role)
             if ctx.demands[name].wide:
                 ctx.wide(value)
 
@@ -112,6 +123,8 @@ def _inputs(ctx: Lowering, model: ir.Model) -> None:
             assert value.dtype is not None
             top = 1 if value.name in mask_like else _vocabulary(value) - 1
             ctx.add_input(value, value.dtype, Interval.of(0, top))
+    if ctx.decoder:
+        add_cache_inputs(ctx)
 
 
 def _vocabulary(value: ir.Value) -> int:
@@ -134,6 +147,11 @@ def _outputs(ctx: Lowering, model: ir.Model) -> None:
             ctx.intervals[str(value.name)] = ctx.intervals[str(made.name)]
             made.name = value.name
         ctx.graph.outputs.append(made)
+    for index, presents in enumerate(ctx.presents.values()):
+        for name, made in zip(CacheNames(index).present(), presents, strict=True):
+            ctx.intervals[name] = ctx.intervals[str(made.name)]
+            made.name = name
+            ctx.graph.outputs.append(made)
 
 
 def _record_scales(ctx: Lowering) -> None:

@@ -12,7 +12,7 @@ are derived by Quantize (wide to narrow) and Widen (narrow to wide).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from intcc.ops import OPERATORS
 from intcc.ops.operator import OPSET_VERSION
 from intcc.passes.calibrate import Statistics
 from intcc.qparams import QParams, Role
-from intcc.sites import Demand, LinearSite, constant, demands, linear_sites
+from intcc.sites import Demand, LinearSite, constant, demands, is_decoder, linear_sites
 
 __all__ = ["Lowering", "Producer", "odd_divisor"]
 
@@ -36,7 +36,7 @@ FINE = 1024
 _DTYPES = {
     np.dtype(t.numpy()): t
     for t in ir.DataType
-    if t.name in ("INT8", "UINT8", "INT32", "INT64", "UINT32", "BOOL", "UINT64")
+    if t.name in ("INT8", "INT16", "UINT8", "INT32", "INT64", "UINT32", "BOOL", "UINT64")
 }
 
 
@@ -114,6 +114,7 @@ class Lowering:
         """
         self.source, self.statistics, self.max_length = model, statistics, max_length
         self.compensation, self.dynamic = compensation, dynamic
+        self.decoder = is_decoder(model.graph)
         self.sites: dict[str, LinearSite] = linear_sites(model.graph)
         self.demands: dict[str, Demand] = demands(model.graph)
         self.graph = ir.Graph(
@@ -124,7 +125,10 @@ class Lowering:
         self._dynamic: dict[str, list[ir.Value]] = {}
         self.moved: dict[ir.Node, list[ir.Value]] = {}
         self.label = ""
-        self._forms: dict[tuple[str, str], ir.Value] = {}
+        #: Caches of each attention node of a decoder, before and after a call.
+        self.pasts: dict[ir.Node, list[ir.Value]] = {}
+        self.presents: dict[ir.Node, list[ir.Value]] = {}
+        self.forms: dict[tuple[str, str], ir.Value] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self._names: dict[str, int] = {}
 
@@ -212,7 +216,7 @@ class Lowering:
         self,
         kind: str,
         inputs: list[ir.Value],
-        outputs: list[tuple[ir.DataType, ir.Value, Any, str, ir.Shape | None]],
+        outputs: Sequence[tuple[ir.DataType, ir.Value, Any, str, ir.Shape | None]],
     ) -> list[ir.Value]:
         """Append an operator with several results."""
         made = [
@@ -239,6 +243,13 @@ class Lowering:
                 value.metadata_props["intcc.float"] = str(spec[1].name)
         self.graph.append(node)
         return made
+
+    def insert(self, node: ir.Node, result: ir.Value, source: ir.Value) -> None:
+        """Append a node of integer movement whose result has the range of `source`."""
+        node.name = self.fresh(f"{node.op_type}_{result.name}")
+        node.metadata_props["intcc.layer"] = self.label
+        self.intervals[str(result.name)] = self.operand(source).interval.scalar()
+        self.graph.append(node)
 
     def move(self, node: ir.Node, inputs: list[ir.Value], dtype: ir.DataType) -> list[ir.Value]:
         """Append a copy of a data-movement node over integer inputs."""
@@ -267,17 +278,17 @@ class Lowering:
     def integer(self, value: ir.Value) -> ir.Value:
         """Return the counterpart of a value that is an integer in the float graph already."""
         key = (str(value.name), "integer")
-        if key not in self._forms:
+        if key not in self.forms:
             array = constant(value)
             if array is not None:
-                self._forms[key] = self.const(array)
+                self.forms[key] = self.const(array)
             else:
                 node = value.producer()
                 assert node is not None, f"input {value.name} is not registered"
                 inputs = [self.integer(v) for v in node.inputs if v is not None]
                 assert value.dtype is not None
-                self._forms[key] = self.move(node, inputs, value.dtype)[value.index() or 0]
-        return self._forms[key]
+                self.forms[key] = self.move(node, inputs, value.dtype)[value.index() or 0]
+        return self.forms[key]
 
     def add_input(self, value: ir.Value, dtype: ir.DataType, interval: Interval) -> ir.Value:
         """Declare a model input of the same name and shape."""
@@ -286,47 +297,55 @@ class Lowering:
         )
         self.graph.inputs.append(made)
         self.intervals[str(made.name)] = interval
-        self._forms[(str(value.name), "integer")] = made
+        self.forms[(str(value.name), "integer")] = made
         return made
 
     def key_mask(self, name: str) -> ir.Value:
         """Return the score addend of a [batch, sequence] mask input, made once."""
         key = (name, "key_mask")
-        if key not in self._forms:
-            mask = self._forms[(name, "integer")]
+        if key not in self.forms:
+            mask = self.forms[(name, "integer")]
             shape = ir.Shape(["batch", 1, 1, "sequence"])
-            self._forms[key] = self.emit(
+            self.forms[key] = self.emit(
                 "KeyMask", [mask], ir.DataType.INT32, mask, suffix=".key_mask", shape=shape
             )
-        return self._forms[key]
+        return self.forms[key]
 
     # -- forms ----------------------------------------------------------------------------------
 
     def wide(self, value: ir.Value) -> ir.Value:
         """Return the int32 form of a float value on its grid; constants are rounded."""
         key = (str(value.name), "wide")
-        if key not in self._forms:
+        if key not in self.forms:
             array = constant(value)
             if array is not None:
                 stem = f"{value.name}.q"
-                self._forms[key] = self.i32(array / float(value.meta["unit"]), stem)
+                self.forms[key] = self.i32(array / float(value.meta["unit"]), stem)
             else:
                 producer = self.producers[str(value.name)]
                 outer, self.label = self.label, producer.label
-                self._forms[key] = producer.make_wide()
+                self.forms[key] = producer.make_wide()
                 self.label = outer
-        return self._forms[key]
+        return self.forms[key]
 
     def narrow(self, value: ir.Value, role: Role) -> ir.Value:
         """Return the unsigned form of a float value for `role`."""
         key = (str(value.name), role)
-        if key not in self._forms:
+        if key not in self.forms:
             producer = self.producers[str(value.name)]
             outer, self.label = self.label, producer.label
             native = role in producer.native_roles()
-            self._forms[key] = producer.make_narrow(role) if native else self.quantize(value, role)
+            self.forms[key] = producer.make_narrow(role) if native else self.quantize(value, role)
             self.label = outer
-        return self._forms[key]
+        return self.forms[key]
+
+    def demand(self, value: ir.Value, role: Role) -> None:
+        """Emit the form of `value` for `role`, static or per token."""
+        static = not self.dynamic or self.producers[str(value.name)].made_in_8_bits
+        if role is Role.LINEAR and not static:
+            self.dynamic_form(value)
+        else:
+            self.narrow(value, role)
 
     def dynamic_form(self, value: ir.Value) -> tuple[list[ir.Value], QParams]:
         """Return q, m, k of a value quantized per token, and the channel factors in use.
@@ -345,18 +364,19 @@ class Lowering:
                 mul = np.rint(2.0**24 / factors).astype(np.int64)
                 inputs = [x, self.const(mul), self.const(np.asarray(24, np.int64)), *bounds]
                 x = self.emit("Rescale", inputs, ir.DataType.INT32, value, suffix=".smooth")
-            assert value.shape is not None
-            rows = ir.Shape([*value.shape[:-1], 1])
-            self._dynamic[key] = self.emit_many(
-                "DynamicQuantize",
-                [x],
-                [
-                    (ir.DataType.UINT8, value, None, ".dynamic", None),
-                    (ir.DataType.INT32, value, None, ".mantissa", rows),
-                    (ir.DataType.INT32, value, None, ".exponent", rows),
-                ],
-            )
+            self._dynamic[key] = self.quantize_rows(x, value)
         return self._dynamic[key], QParams.of(factors, 128)
+
+    def quantize_rows(self, x: ir.Value, like: ir.Value) -> list[ir.Value]:
+        """Emit codes, mantissas and exponents of the rows of a wide value."""
+        assert like.shape is not None
+        rows, i32 = ir.Shape([*like.shape[:-1], 1]), ir.DataType.INT32
+        outputs = [
+            (ir.DataType.UINT8, like, None, ".codes", None),
+            (i32, like, None, ".mantissa", rows),
+            (i32, like, None, ".exponent", rows),
+        ]
+        return self.emit_many("DynamicQuantize", [x], outputs)
 
     def quantize(self, value: ir.Value, role: Role) -> ir.Value:
         """Derive the unsigned form from the wide one: round(x * unit / scale) + zero."""

@@ -12,7 +12,8 @@ from intcc.errors import UnsupportedOperatorError
 from intcc.passes.assign_units import FIXED_UNITS
 from intcc.passes.lowering.context import Lowering, Producer
 from intcc.passes.lowering.linear import rescale
-from intcc.sites import constant
+from intcc.passes.lowering.products import ProductProducer, SiluProducer
+from intcc.sites import constant, gate_of
 
 __all__ = ["lower_elementwise", "lower_gate"]
 
@@ -43,7 +44,8 @@ class _AddProducer(_Wide):
         if self.node.op_type == "Sub":
             minus = [right, self.ctx.channels(-1), self.ctx.channels(0)]
             right = self.ctx.emit("Affine", minus, ir.DataType.INT32, b)
-        return self.ctx.emit("Add", [left, right], ir.DataType.INT32, self.value, scale=self.unit)
+        kind = "SaturatingAdd" if self.ctx.dynamic or self.ctx.decoder else "Add"
+        return self.ctx.emit(kind, [left, right], ir.DataType.INT32, self.value, scale=self.unit)
 
 
 class _ScaleProducer(_Wide):
@@ -56,7 +58,7 @@ class _ScaleProducer(_Wide):
         if factor is None or factor.size not in (1, factor.shape[-1] if factor.ndim else 1):
             raise UnsupportedOperatorError(
                 f"{self.node.op_type} {self.node.name!r}",
-                "multiplies two computed values, or a constant that is no vector",
+                "has a constant factor that is no vector",
                 "Only constant factors along the last axis have an integer rule",
             )
         flat = factor.astype(np.float64).reshape(-1)
@@ -120,6 +122,10 @@ def lower_elementwise(ctx: Lowering, node: ir.Node, label: str) -> None:
     """Register the producer of an elementwise node; a bias belongs to its linear layer."""
     name = str(node.outputs[0].name)
     if name in ctx.sites and ctx.sites[name].bias_node is node:
+        return
+    if node.op_type == "Mul" and all(constant(v) is None for v in node.inputs):
+        kind = ProductProducer if gate_of(node) is None else SiluProducer
+        ctx.producers[name] = kind(ctx, node, label)
         return
     ctx.producers[name] = _RULES[node.op_type](ctx, node, label)
 

@@ -1,4 +1,8 @@
-"""Lower table look-ups: int8 rows with one integer multiplier per row."""
+"""Lower table look-ups: rows with one integer multiplier each.
+
+Encoders keep 8 bits of a row. In a decoder the row is what the residual stream starts from, and 8
+bits cost a decibel of the logits; there rows have 16, of which a step reads one.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +41,11 @@ class EmbeddingProducer(Producer):
         ctx = self.ctx
         table, ids = constant(self.node.inputs[0]), self.node.inputs[1]
         assert table is not None and ids is not None
-        step = np.abs(table).max(1, keepdims=True).astype(np.float64) / 127
+        kind = np.int16 if ctx.decoder else np.int8
+        steps = np.iinfo(kind).max
+        step = np.abs(table).max(1, keepdims=True).astype(np.float64) / steps
         mul = np.maximum(np.ceil(step / self.unit), 1)
-        rows = np.clip(np.rint(table / (mul * self.unit)), -127, 127).astype(np.int8)
+        rows = np.clip(np.rint(table / (mul * self.unit)), -steps, steps).astype(kind)
         inputs = [
             ctx.integer(ids),
             ctx.const(rows, f"{self.value.name}.table"),

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from intcc.ops import gelu
 from intcc.passes.lowering.context import Lowering, Producer
+from intcc.passes.lowering.products import GeluWideProducer
 from intcc.qparams import QParams, Role
 
 __all__ = ["GeluProducer", "lower_gelu"]
@@ -44,5 +45,9 @@ class GeluProducer(Producer):
 
 
 def lower_gelu(ctx: Lowering, node: ir.Node, label: str) -> None:
-    """Register the producer of a Gelu node."""
+    """Register the producer of a Gelu node; where nobody asks for 8 bits it stays wide."""
+    x = node.inputs[0]
+    if x is not None and Role.GELU not in x.meta.get("forms", {}):
+        ctx.producers[str(node.outputs[0].name)] = GeluWideProducer(ctx, node, label)
+        return
     ctx.producers[str(node.outputs[0].name)] = GeluProducer(ctx, node, label)

@@ -64,12 +64,15 @@ class LinearProducer(Producer):
 
     def _pair_limit(self) -> int:
         if self.dynamic:
-            return 32767 // 255
+            return 2 * 127  # every pair: LinearDynamicFull takes the weights as they are
         x = self.ctx.narrow(self.site.x, Role.LINEAR)
         return 32767 // max(self.ctx.intervals[str(x.name)].max, 1)
 
     def _free_step(self) -> Float:
         """Best weight step per channel, before it is tied to the output's grid."""
+        if self.site.ternary and self.dynamic:
+            # Codes -1, 0 and 1: nothing of the weights is lost.
+            return np.asarray(np.maximum(np.abs(self.weight).max(0), 1e-30))
         if not hasattr(self, "_step"):
             moment = self._moment()
             importance = np.ones(len(self.weight)) if moment is None else np.diag(moment)
@@ -78,7 +81,8 @@ class LinearProducer(Producer):
 
     def _round(self, step: Float) -> npt.NDArray[np.int8]:
         moment = self._moment()
-        if moment is None or not self.ctx.compensation:
+        exact = self.site.ternary and self.dynamic
+        if moment is None or exact or not self.ctx.compensation:
             return round_to_nearest(self.weight, step, self._pair_limit())
         rows = self.ctx.statistics[str(self.site.x.name)].count
         return compensate(self.weight, step, shrink(moment, rows), self._pair_limit())
@@ -107,7 +111,7 @@ class LinearProducer(Producer):
         )
 
     def _make_dynamic(self) -> ir.Value:
-        """Emit LinearDynamic on the input's per-token form."""
+        """Emit LinearDynamic on the input's per-token form, or its kin for weights of 8 bits."""
         ctx = self.ctx
         row, form = ctx.dynamic_form(self.site.x)
         # The channel factors of the form are relative: the token's own scale does the rest.
@@ -124,7 +128,9 @@ class LinearProducer(Producer):
             ctx.const(shift),
             ctx.i32(self.site.bias / self.unit, f"{self.value.name}.bias", share=False),
         ]
-        return ctx.emit("LinearDynamic", inputs, ir.DataType.INT32, self.value, scale=self.unit)
+        safe = _pairs(q) * 255 <= 32767
+        kind = "LinearDynamic" if safe else "LinearDynamicFull"
+        return ctx.emit(kind, inputs, ir.DataType.INT32, self.value, scale=self.unit)
 
     def make_wide(self) -> ir.Value:
         """Emit LinearWide with an integer multiplier per channel."""
@@ -141,6 +147,13 @@ class LinearProducer(Producer):
             ctx.i32(bias, f"{self.value.name}.bias", share=False),
         ]
         return ctx.emit("LinearWide", inputs, ir.DataType.INT32, self.value, scale=self.unit)
+
+
+def _pairs(q: npt.NDArray[np.int8]) -> int:
+    """Return the largest sum of magnitudes of two neighbours along K."""
+    w = np.abs(q.astype(np.int16))
+    w = np.concatenate([w, np.zeros_like(w[: len(w) % 2])])
+    return int((w[0::2] + w[1::2]).max(initial=0))
 
 
 class ProductProducer(Producer):

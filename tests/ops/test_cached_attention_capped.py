@@ -8,14 +8,25 @@ import pytest
 from intcc.interval import Operand
 from intcc.ops.cached import LARGEST_QUERY
 from intcc.ops.cached_attention_capped import OPERATOR, parameters
-from tests.ops.caches import at_all_levels, float_attention, operands, relative_rms
+from tests.ops.caches import UNIT, at_all_levels, float_attention, operands, relative_rms
 from tests.ops.harness import Array, check, generator, i32, i64, proved, refuses
 from tests.ops.test_cached_attention import case as uncapped
 
 
-def case(softcap: float, batch: int, n: int, past: int, **more: object) -> tuple[Array, ...]:
-    inputs = uncapped(batch, n, past, **more)  # type: ignore[arg-type]
-    return (*inputs[:7], *parameters(softcap, *inputs[7:]))
+def case(
+    softcap: float,
+    batch: int,
+    n: int,
+    past: int,
+    *,
+    heads: tuple[int, int] = (2, 2),
+    dims: tuple[int, int] = (20, 20),
+    window: int = 0,
+    spread: float = 1.0,
+) -> tuple[Array, ...]:
+    inputs = uncapped(batch, n, past, heads=heads, dims=dims, spread=spread)
+    scale = dims[0] ** -0.5
+    return (*inputs[:7], *parameters(UNIT, UNIT, scale, softcap, *heads, *dims, window))
 
 
 @pytest.mark.parametrize(("n", "past"), [(1, 0), (3, 5), (17, 40)])

@@ -92,7 +92,7 @@ static void tile4x32_k24(size_t left, size_t width, const uint8_t *x, const int8
 }
 
 /* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift + bias[n] + residual[r][n],
-   rounded once and saturated before the sum. `center` holds 128 times the sum of each w[n]. */
+   rounded once and saturated. `center` holds 128 times the sum of each w[n]. */
 static void linear_dynamic_24x24_vv_add(size_t rows, const uint8_t *restrict q,
     const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
     const int32_t *restrict center, const int32_t *restrict mul, int shift,
@@ -114,10 +114,10 @@ static void linear_dynamic_24x24_vv_add(size_t rows, const uint8_t *restrict q,
 
                 for (size_t j = 0; j < width; j++) {
                     const int64_t sum = acc[r * 32 + j] - center[n + j];
-                    int64_t v = asr64(sum * scale * mul[n + j] + half, down) + bias[n + j];
+                    const int64_t v = clip_wide(asr64(sum * scale * mul[n + j] + half, down)
+                        + bias[n + j]);
 
-                    v = v < INT32_MIN ? INT32_MIN : v > INT32_MAX ? INT32_MAX : v;
-                    y[at + j] = (int32_t)v + residual[at + j];
+                    y[at + j] = (int32_t)clip_wide(v + residual[at + j]);
                 }
             }
         }

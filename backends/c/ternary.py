@@ -1,0 +1,108 @@
+"""Ternary weights: layers whose weights are all -1, 0 or 1, packed several to a byte.
+
+    2bit     4 weights per byte, weight + 1 in two bits each
+    trits    5 weights per byte, as the fraction  sum (w[j] + 1) * 3**(4 - j) / 3**5  in 1/256,
+             rounded up: each product by 3 pushes the next digit out at the top
+
+A column of K weights is cut into chunks. The byte i of a chunk of B bytes holds the weights
+i, B + i, 2 * B + i ..., so that unpacking a chunk is the same operation on neighbouring bytes.
+A kernel unpacks a chunk of a few columns and uses it for a block of rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.backends.c.builder import Builder
+from intcc.backends.c.program import Kernel
+from intcc.backends.c.shapes import Extent
+
+__all__ = ["PACKINGS", "ROWS", "Packing", "is_ternary", "pack", "tile_kernel"]
+
+Int8 = npt.NDArray[np.int8]
+
+#: Rows that share an unpacked chunk.
+ROWS = 16
+
+
+@dataclass(frozen=True)
+class Packing:
+    """A way to pack ternary weights.
+
+    Attributes:
+        code: for the kernel's name.
+        factors: what each digit, 0 to 2, of a byte counts.
+        divisor: the digits' sum is stored as ceil(sum * 256 / divisor).
+        chunk: weights of a full chunk, a multiple of the digits per byte.
+        digits: the digits of the byte v in C.
+    """
+
+    code: str
+    factors: tuple[int, ...]
+    divisor: int
+    chunk: int
+    digits: tuple[str, ...]
+
+    def chunk_of(self, k: int) -> int:
+        """Return the weights in the largest chunk of a column of k."""
+        per_byte = len(self.factors)
+        return min(self.chunk, -(-k // per_byte) * per_byte)
+
+    def stride(self, k: int) -> int:
+        """Return the bytes of a column of k weights."""
+        return -(-k // len(self.factors))
+
+
+PACKINGS = {
+    "2bit": Packing(
+        "t2", (1, 4, 16, 64), 256, 1024, ("v & 3u", "v >> 2 & 3u", "v >> 4 & 3u", "v >> 6")
+    ),
+    "trits": Packing(
+        "t3",
+        (81, 27, 9, 3, 1),
+        243,
+        960,
+        ("v * 3u >> 8", *(f"(uint8_t)(v * {3**j}u) * 3u >> 8" for j in range(1, 5))),
+    ),
+}
+
+
+def is_ternary(weight: Int8) -> bool:
+    """Tell whether all weights are -1, 0 or 1."""
+    return bool(weight.min(initial=0) >= -1 and weight.max(initial=0) <= 1)
+
+
+def pack(weight: Int8, packing: Packing) -> Int8:
+    """Return the columns [N][K] packed, [N][stride]; bytes, written as the int8 of equal bits."""
+    factors = np.array(packing.factors)[:, None]
+    pieces = []
+    for start in range(0, weight.shape[1], packing.chunk):
+        codes = weight[:, start : start + packing.chunk].astype(np.int64) + 1
+        padding = -codes.shape[1] % len(packing.factors)
+        planes = np.pad(codes, ((0, 0), (0, padding))).reshape(len(codes), len(factors), -1)
+        total = (planes * factors).sum(1)
+        pieces.append(-(-total * 256 // packing.divisor))
+    return np.concatenate(pieces, 1).astype(np.uint8).view(np.int8)
+
+
+def tile_kernel(b: Builder, k: int, rows: Extent, packing: Packing) -> tuple[Kernel, int]:
+    """Return the kernel that computes a tile of sums, and its number of rows."""
+    height = min(ROWS, rows.coefficient) if rows.static else ROWS
+    columns, chunk = b.target.columns, packing.chunk_of(k)
+    unpack = Kernel("kernels/unpack_ternary", f"unpack_{packing.code}", {"digits": packing.digits})
+    dot = Kernel("kernels/dot_panel", f"dot{columns}_{chunk}", {"columns": columns, "chunk": chunk})
+    parameters = {
+        "unpack": unpack.name,
+        "dot": dot.name,
+        "k": k,
+        "columns": columns,
+        "tile": b.target.tile,
+        "chunk": chunk,
+        "per_byte": len(packing.factors),
+        "stride": packing.stride(k),
+    }
+    name = f"tile_{packing.code}_k{k}"
+    return Kernel("kernels/tile_ternary", name, parameters, (unpack, dot), columns * chunk), height

@@ -1,0 +1,75 @@
+/* 2^-z in Q16 for z = d * mul / 2^shift in Q12: a quartic for the fraction, a shift for the rest.
+   */
+static inline uint32_t exponential(int32_t d, uint32_t mul, int shift)
+{
+    const uint64_t q = ((uint64_t)(uint32_t)d * mul + (UINT64_C(1) << shift >> 1)) >> shift;
+    const uint32_t z = q < 69632u ? (uint32_t)q : 69632u;
+    const int32_t f = (int32_t)(z & 4095u);
+    int32_t h = 449;
+
+    h = asr32(h * f + 2048, 12) - 3489;
+    h = asr32(h * f + 2048, 12) + 15692;
+    h = asr32(h * f + 2048, 12) - 45420;
+    h = asr32(h * f + 2048, 12) + 65536;
+    h = h < 65535 ? h : 65535;
+    return ((uint32_t)h + (1u << (z >> 12) >> 1)) >> (z >> 12);
+}
+
+/* 1 / (1 + e) in Q30 for e = e^-|x|: a linear guess and two Newton steps, no division. */
+static inline uint32_t logistic(int32_t x, uint32_t mul, int shift)
+{
+    const uint32_t d = 65536u + exponential(x < 0 ? -x : x, mul, shift);
+    uint32_t r = 46261u - ((d * 30840u + 65536u) >> 17);
+
+    r = (r * (32768u - ((d * r + 65536u) >> 17)) + 8192u) >> 14;
+    return r * (65536u - ((d * r + 32768u) >> 16));
+}
+
+/* 1 / (1 + e^-x) in Q15; 2^14 for zero. */
+static inline int32_t gate(int32_t x, uint32_t mul, int shift)
+{
+    const uint32_t r = (logistic(x, mul, shift) + 16384u) >> 15;
+    const int32_t above = r < 32768u ? (int32_t)r : 32768;
+
+    return x > 0 ? above : x < 0 ? 32768 - above : 16384;
+}
+
+/* y[i] = y[i] / (1 + 2^-t), t = y * (linear + cubic y^2 - quintic y^4) for y in Q13. */
+static void gelu_wide_inplace(size_t count, uint32_t mul, int shift, uint32_t linear,
+    uint32_t cubic, uint32_t quintic, int32_t *restrict y)
+{
+    const uint64_t half = UINT64_C(1) << shift >> 1;
+
+    for (size_t i = 0; i < count; i++) {
+        const int32_t in = y[i];
+        const uint32_t size = (uint32_t)(in < 0 ? -in : in);
+        const uint64_t q13 = ((uint64_t)size * mul + half) >> shift;
+        const uint32_t a = q13 < 49152 ? (uint32_t)q13 : 49152;
+        const uint32_t v = (a * a + 8192u) >> 14;
+        const uint32_t w = cubic - ((v * quintic + 131072u) >> 18);
+        const uint32_t q = (v * w + linear + 32768u) >> 16;
+        const int32_t t = (int32_t)((a * q + 8192u) >> 14);
+        const int64_t product = (int64_t)in * gate(in < 0 ? -t : t, 2, 1);
+
+        y[i] = (int32_t)asr64(product + 16384, 15);
+    }
+}
+
+/* y[r][j] = x[r][j] * mul[j] + bias[j]. */
+static void affine_c9_ss(size_t rows, const int32_t *restrict x, int32_t mul, int32_t bias,
+    int32_t *restrict y)
+{
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t j = 0; j < 9; j++) {
+            y[r * 9 + j] = x[r * 9 + j] * mul + bias;
+        }
+    }
+}
+
+/* y[i] = max(x[i], 0). */
+static void relu(size_t count, const int32_t *restrict x, int32_t *restrict y)
+{
+    for (size_t i = 0; i < count; i++) {
+        y[i] = x[i] > 0 ? x[i] : 0;
+    }
+}

@@ -1,0 +1,45 @@
+/* Rotates the pairs (j, j + 6) of each of 2 heads of 21 by the angles of row r, saturated to
+   536870911; the tables are in Q14. */
+static void rotary_2x21_r12_inplace(size_t rows, const int32_t *restrict cosine,
+    const int32_t *restrict sine, int32_t *restrict y)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const int32_t *restrict c = cosine + r * 6;
+        const int32_t *restrict s = sine + r * 6;
+
+        for (size_t h = 0; h < 2; h++) {
+            const size_t at = (r * 2 + h) * 21;
+
+            for (size_t j = 0; j < 6; j++) {
+                const int64_t first = y[at + j];
+                const int64_t second = y[at + 6 + j];
+                int64_t u = asr64(first * c[j] - second * s[j] + 8192, 14);
+                int64_t v = asr64(second * c[j] + first * s[j] + 8192, 14);
+
+                u = u < -536870911 ? -536870911 : u > 536870911 ? 536870911 : u;
+                v = v < -536870911 ? -536870911 : v > 536870911 ? 536870911 : v;
+                y[at + j] = (int32_t)u;
+                y[at + 6 + j] = (int32_t)v;
+            }
+        }
+    }
+}
+
+/* y[r][j] = x[r][j] * mul[j] + bias[j]. */
+static void affine_c21_ss(size_t rows, const int32_t *restrict x, int32_t mul, int32_t bias,
+    int32_t *restrict y)
+{
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t j = 0; j < 21; j++) {
+            y[r * 21 + j] = x[r * 21 + j] * mul + bias;
+        }
+    }
+}
+
+/* y[i] = max(x[i], 0). */
+static void relu(size_t count, const int32_t *restrict x, int32_t *restrict y)
+{
+    for (size_t i = 0; i < count; i++) {
+        y[i] = x[i] > 0 ? x[i] : 0;
+    }
+}

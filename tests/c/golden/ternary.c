@@ -1,0 +1,121 @@
+/* q[r] = 128 + round(127 * x[r] / largest), the largest magnitude of the row being about m[r] *
+   2^k[r]. */
+static void dynamic_quantize_c2051(size_t rows, const int32_t *restrict x, uint8_t *restrict q,
+    int32_t *restrict m, int32_t *restrict k)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const int32_t *restrict in = x + r * 2051;
+        uint8_t *restrict out = q + r * 2051;
+        int32_t largest = 0;
+
+        for (size_t j = 0; j < 2051; j++) {
+            const int32_t magnitude = in[j] < 0 ? -in[j] : in[j];
+
+            largest = magnitude > largest ? magnitude : largest;
+        }
+        const int bits = bit_length((uint64_t)largest);
+        const int down = bits > 15 ? bits - 15 : 0;
+        const int32_t half = (1 << down) >> 1;
+        const int32_t mantissa = (largest + half) >> down;
+
+        m[r] = mantissa > 1 ? mantissa : 1;
+        k[r] = down;
+        const int32_t factor = (532676608 + m[r] / 2) / m[r]; /* 127 * 2^22 / m */
+
+        for (size_t j = 0; j < 2051; j++) {
+            const int32_t v = asr32(in[j] + half, down);
+
+            out[j] = (uint8_t)(128 + asr32(v * factor + 2097152, 22));
+        }
+    }
+}
+
+/* panel[j][i] = digit j of p[i] - 1, for 4 digits of `bytes` bytes. */
+static void unpack_t2(size_t bytes, const int8_t *restrict p, int8_t *restrict panel)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        const uint8_t v = (uint8_t)p[i];
+
+        panel[i] = (int8_t)((int32_t)(v & 3u) - 1);
+        panel[bytes + i] = (int8_t)((int32_t)(v >> 2 & 3u) - 1);
+        panel[2 * bytes + i] = (int8_t)((int32_t)(v >> 4 & 3u) - 1);
+        panel[3 * bytes + i] = (int8_t)((int32_t)(v >> 6) - 1);
+    }
+}
+
+/* acc[c] += x . panel[c] over `count` elements. */
+static void dot4_1024(size_t count, const uint8_t *restrict x, const int8_t *restrict panel,
+    int32_t *restrict acc)
+{
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+
+    for (size_t k = 0; k < count; k++) {
+        s0 += x[k] * panel[k];
+        s1 += x[k] * panel[1024 + k];
+        s2 += x[k] * panel[2048 + k];
+        s3 += x[k] * panel[3072 + k];
+    }
+    acc[0] += s0;
+    acc[1] += s1;
+    acc[2] += s2;
+    acc[3] += s3;
+}
+
+/* A tile of `left` x `width` sums with 4 weights to a byte. Chunks of 4 columns are unpacked and
+   serve all rows; the weights are padded to whole blocks. */
+static void tile_t2_k2051(size_t left, size_t width, const uint8_t *x, const int8_t *w,
+    int32_t *acc)
+{
+    for (size_t j = 0; j < width; j += 4) {
+        for (size_t r = 0; r < left; r++) {
+            for (size_t c = 0; c < 4; c++) {
+                acc[r * 32 + j + c] = 0;
+            }
+        }
+        for (size_t k = 0; k < 2051; k += 1024) {
+            const size_t count = 2051 - k < 1024 ? 2051 - k : 1024;
+            const int8_t *packed = w + j * 513 + k / 4;
+            int8_t panel[4096];
+
+            for (size_t c = 0; c < 4; c++) {
+                unpack_t2((count + 3) / 4, packed + c * 513, panel + c * 1024);
+            }
+            for (size_t r = 0; r < left; r++) {
+                dot4_1024(count, x + r * 2051 + k, panel, acc + r * 32 + j);
+            }
+        }
+    }
+}
+
+/* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift + bias[n] + residual[r][n],
+   rounded once and saturated. `center` holds 128 times the sum of each w[n]. */
+static void linear_dynamic_61x61_vv_add_t2(size_t rows, const uint8_t *restrict q,
+    const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
+    const int32_t *restrict center, const int32_t *restrict mul, int shift,
+    const int32_t *restrict bias, const int32_t *restrict residual, int32_t *restrict y)
+{
+    for (size_t n = 0; n < 61; n += 32) {
+        const size_t width = 61 - n < 32 ? 61 - n : 32;
+
+        for (size_t i = 0; i < rows; i += 16) {
+            const size_t left = rows - i < 16 ? rows - i : 16;
+            int32_t acc[512];
+
+            tile_t2_k61(left, width, q + i * 61, w + n * 16, acc);
+            for (size_t r = 0; r < left; r++) {
+                const int64_t scale = m[i + r];
+                const int down = shift - k[i + r];
+                const int64_t half = INT64_C(1) << (down - 1);
+                const size_t at = (i + r) * 61 + n;
+
+                for (size_t j = 0; j < width; j++) {
+                    const int64_t sum = acc[r * 32 + j] - center[n + j];
+                    const int64_t v = clip_wide(asr64(sum * scale * mul[n + j] + half, down)
+                        + bias[n + j]);
+
+                    y[at + j] = (int32_t)clip_wide(v + residual[at + j]);
+                }
+            }
+        }
+    }
+}

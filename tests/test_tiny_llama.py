@@ -1,0 +1,59 @@
+"""The tiny Llama of the examples: its task, its folder, its tokenizer, its answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from examples.tiny_llama.task import answer, prompts
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples" / "tiny_llama"
+MODEL = FOLDER / "model"
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+
+
+def test_every_input_has_an_answer() -> None:
+    everything = prompts()
+    assert len(set(everything)) == len(everything) == sum(6**n for n in range(1, 7))
+    assert answer("sort: dacbfa =") == " aabcdf"
+    assert answer(everything[0]) == " a" and answer(everything[-1]) == " ffffff"
+
+
+@pytest.mark.parametrize("text", ["", "sort:  =", "sort: abcdefa =", "sort: g =", "sort: ab = "])
+def test_other_texts_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not an input of this task"):
+        answer(text)
+
+
+def test_each_letter_is_a_token(tokenizer: Tokenizer) -> None:
+    encoding = tokenizer.encode("sort: dacbfa =")
+    assert encoding.tokens == ["<s>", "sort", ":", "Ġ", *"dacbfa", "Ġ="]
+    assert tokenizer.decode(encoding.ids) == "sort: dacbfa ="
+
+
+def test_all_text_fits_the_model(tokenizer: Tokenizer) -> None:
+    config = json.loads((MODEL / "config.json").read_text(encoding="utf-8"))
+    assert tokenizer.get_vocab_size() == config["vocab_size"]
+    longest = max(prompts(), key=len)
+    tail = tokenizer.encode(answer(longest), add_special_tokens=False).ids
+    assert len(tokenizer.encode(longest).ids) + len(tail) + 1 == 19
+    assert config["max_position_embeddings"] >= 19
+    assert (MODEL / "model.safetensors").stat().st_size < 2**20
+
+
+@pytest.mark.slow
+def test_trained_model_answers_every_input() -> None:
+    command = [sys.executable, str(FOLDER / "train.py"), "--check", "--threads", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all inputs        55,986 of 55,986 right" in done.stdout
+    assert "'sort: dacbfa =' -> ' aabcdf'" in done.stdout
