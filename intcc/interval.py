@@ -84,11 +84,10 @@ class Interval:
     def __mul__(self, other: Interval | int) -> Interval:
         """Product of two independent values."""
         o = other if isinstance(other, Interval) else Interval.of(other, other)
-        p = [self.lo * o.lo, self.lo * o.hi, self.hi * o.lo, self.hi * o.hi]
-        return Interval(
-            np.minimum(np.minimum(p[0], p[1]), np.minimum(p[2], p[3])),
-            np.maximum(np.maximum(p[0], p[1]), np.maximum(p[2], p[3])),
-        )
+        # Stacked as objects: numpy turns products of rank 0 into plain numbers, then into int64.
+        ends = (self.lo * o.lo, self.lo * o.hi, self.hi * o.lo, self.hi * o.hi)
+        p = np.stack([np.asarray(end, dtype=object) for end in ends])
+        return Interval(p.min(0), p.max(0))
 
     def hull(self, other: Interval) -> Interval:
         """Return the smallest interval that holds both."""

@@ -34,9 +34,19 @@ from intcc.errors import RangeProofError
 from intcc.interval import Operand
 from intcc.ops.operator import DOMAIN, Array
 
-__all__ = ["Exponential", "Logistic", "exponential", "logistic", "parameters", "require_dyadic"]
+__all__ = [
+    "LARGEST",
+    "Exponential",
+    "Logistic",
+    "PowerOfHalf",
+    "exponential",
+    "logistic",
+    "parameters",
+    "power_of_half",
+    "require_dyadic",
+]
 
-#: Largest exponent: 2**-17 in Q16 rounds to nothing.
+#: Largest exponent in Q12: 2**-17 in Q16 rounds to nothing.
 LARGEST = 17 << 12
 
 
@@ -58,14 +68,8 @@ _Q15, _HALF14 = _u32(2**15), _u32(2**13)
 
 
 @script(DOMAIN, default_opset=op)
-def Exponential(d: INT32, mul: INT64, shift: INT64) -> UINT32:
-    """2 to the power -d * mul / 2**(shift + 12), Q16."""
-    s = op.Cast(shift, to=13)
-    one = op.Constant(value=_ONE64)
-    half = op.BitShift(op.BitShift(one, s, direction="LEFT"), one, direction="RIGHT")
-    product = op.Mul(op.Cast(d, to=13), op.Cast(mul, to=13))
-    q12 = op.BitShift(op.Add(product, half), s, direction="RIGHT")
-    z = op.Cast(op.Min(q12, op.Constant(value=_LARGEST)), to=12)
+def PowerOfHalf(z: UINT32) -> tuple[UINT32, UINT32]:
+    """h, at most 65535 in Q16, and n with 2**-(z / 2**12) = h * 2**-n; z < 2**32."""
     s12 = op.Constant(value=_S12)
     n = op.BitShift(z, s12, direction="RIGHT")
     f = op.BitwiseAnd(z, op.Constant(value=_FRACTION))
@@ -74,8 +78,20 @@ def Exponential(d: INT32, mul: INT64, shift: INT64) -> UINT32:
     h2 = op.BitShift(op.Sub(op.Constant(value=_H2), op.Mul(h1, f)), s12, direction="RIGHT")
     h3 = op.BitShift(op.Sub(op.Constant(value=_H3), op.Mul(h2, f)), s12, direction="RIGHT")
     h4 = op.BitShift(op.Sub(op.Constant(value=_H4), op.Mul(h3, f)), s12, direction="RIGHT")
+    return op.Min(h4, op.Constant(value=_TOP)), n
+
+
+@script(DOMAIN, default_opset=op)
+def Exponential(d: INT32, mul: INT64, shift: INT64) -> UINT32:
+    """2 to the power -d * mul / 2**(shift + 12), Q16."""
+    s = op.Cast(shift, to=13)
+    one = op.Constant(value=_ONE64)
+    half = op.BitShift(op.BitShift(one, s, direction="LEFT"), one, direction="RIGHT")
+    product = op.Mul(op.Cast(d, to=13), op.Cast(mul, to=13))
+    q12 = op.BitShift(op.Add(product, half), s, direction="RIGHT")
+    h, n = PowerOfHalf(op.Cast(op.Min(q12, op.Constant(value=_LARGEST)), to=12))
     power = op.BitShift(op.Constant(value=_ONE), n, direction="RIGHT")
-    scaled = op.Mul(op.Min(h4, op.Constant(value=_TOP)), power)
+    scaled = op.Mul(h, power)
     lifted = op.Add(scaled, op.Constant(value=_HALF))
     return op.BitShift(lifted, op.Constant(value=_S16), direction="RIGHT")
 
@@ -117,11 +133,17 @@ def exponential(d: Array, mul: Array, shift: Array) -> Array:
     """Exact integers."""
     s = int(shift)
     z = np.minimum((d.astype(np.int64) * int(mul) + (1 << s >> 1)) >> s, LARGEST)
+    h, n = power_of_half(z)
+    return np.asarray((h + (np.left_shift(1, n) >> 1)) >> n)
+
+
+def power_of_half(z: Array) -> tuple[Array, Array]:
+    """Exact integers."""
     n, f = z >> 12, z & 4095
     h = np.full(z.shape, 449, np.int64)
     for c in (-3489, 15692, -45420, 65536):
         h = _rsh(h * f, 12) + c
-    return np.asarray((np.minimum(h, 65535) + (np.left_shift(1, n) >> 1)) >> n)
+    return np.minimum(h, 65535), n
 
 
 def logistic(x: Array, mul: Array, shift: Array) -> Array:

@@ -30,7 +30,7 @@ from onnxscript import opset20 as op
 from intcc.dyadic import Dyadic
 from intcc.errors import RangeProofError
 from intcc.interval import Interval, Operand, require_fits
-from intcc.ops.exponential import Exponential, Logistic, require_dyadic
+from intcc.ops.exponential import Exponential, Logistic, PowerOfHalf, require_dyadic
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.sigmoid import Sigmoid, gate
 from intcc.ops.silu import Gated, gated
@@ -151,5 +151,9 @@ vectors = (
 )
 
 OPERATOR = Operator(
-    GeluWide, reference, bounds, vectors, nested=(Exponential, Logistic, Sigmoid, Gated)
+    GeluWide,
+    reference,
+    bounds,
+    vectors,
+    nested=(PowerOfHalf, Exponential, Logistic, Sigmoid, Gated),
 )

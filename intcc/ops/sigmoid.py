@@ -22,6 +22,7 @@ from intcc.interval import Interval, Operand, require_fits
 from intcc.ops.exponential import (
     Exponential,
     Logistic,
+    PowerOfHalf,
     logistic,
     parameters,
     require_dyadic,
@@ -80,4 +81,6 @@ vectors = (
     ),
 )
 
-OPERATOR = Operator(Sigmoid, reference, bounds, vectors, nested=(Exponential, Logistic))
+OPERATOR = Operator(
+    Sigmoid, reference, bounds, vectors, nested=(PowerOfHalf, Exponential, Logistic)
+)

@@ -16,7 +16,7 @@ from onnxscript import INT32, INT64, script
 from onnxscript import opset20 as op
 
 from intcc.interval import Interval, Operand, require_fits
-from intcc.ops.exponential import Exponential, Logistic, parameters, require_dyadic
+from intcc.ops.exponential import Exponential, Logistic, PowerOfHalf, parameters, require_dyadic
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.sigmoid import Sigmoid, gate
 
@@ -72,5 +72,5 @@ vectors = (
 )
 
 OPERATOR = Operator(
-    Silu, reference, bounds, vectors, nested=(Exponential, Logistic, Sigmoid, Gated)
+    Silu, reference, bounds, vectors, nested=(PowerOfHalf, Exponential, Logistic, Sigmoid, Gated)
 )

@@ -23,7 +23,7 @@ from onnxscript import opset20 as op
 
 from intcc.errors import RangeProofError
 from intcc.interval import Interval, Operand, require_fits
-from intcc.ops.exponential import Exponential, exponential, parameters, require_dyadic
+from intcc.ops.exponential import Exponential, PowerOfHalf, exponential, parameters, require_dyadic
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 
 __all__ = ["FRACTION_BITS", "LONGEST", "OPERATOR", "parameters"]
@@ -81,4 +81,4 @@ vectors = (
     ),
 )
 
-OPERATOR = Operator(Softmax, reference, bounds, vectors, nested=(Exponential,))
+OPERATOR = Operator(Softmax, reference, bounds, vectors, nested=(PowerOfHalf, Exponential))

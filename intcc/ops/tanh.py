@@ -20,7 +20,7 @@ from onnxscript import opset20 as op
 
 from intcc.interval import Interval, Operand, require_fits
 from intcc.ops import exponential
-from intcc.ops.exponential import Exponential, Logistic
+from intcc.ops.exponential import Exponential, Logistic, PowerOfHalf
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 
 __all__ = ["FRACTION_BITS", "OPERATOR", "parameters"]
@@ -75,4 +75,4 @@ vectors = (
     ),
 )
 
-OPERATOR = Operator(Tanh, reference, bounds, vectors, nested=(Exponential, Logistic))
+OPERATOR = Operator(Tanh, reference, bounds, vectors, nested=(PowerOfHalf, Exponential, Logistic))
