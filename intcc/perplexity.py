@@ -91,7 +91,9 @@ def score(logits: Logits, ids: Sequence[Array], progress: Progress | None = None
             count += len(tokens) - 1
         progress.advance()
     if count == 0:
-        raise DataError("The text", "has no token to predict", "Give documents of two tokens or more")
+        raise DataError(
+            "The text", "has no token to predict", "Give documents of two tokens or more"
+        )
     return Perplexity(float(np.exp(total / count)), count, greedy)
 
 

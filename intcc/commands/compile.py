@@ -49,7 +49,8 @@ def command(
         typer.Option(help="Most tokens of a language model; default: its positions, at most 512."),
     ] = None,
     rope: Annotated[
-        str, typer.Option(help="Angles of rotary embeddings: exact, or hf (as transformers rounds).")
+        str,
+        typer.Option(help="Angles of rotary embeddings: exact, or hf (as transformers rounds)."),
     ] = "exact",
     float_io: Annotated[
         bool, typer.Option("--float-io", help="End model.onnx in a float dequantize.")

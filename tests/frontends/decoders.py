@@ -109,9 +109,14 @@ DECODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "Phi3Config",
         _BASE
         | _heads(3, 1)
-        | {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0,
-                               "partial_rotary_factor": 0.6}},
-    ),  # fmt: skip
+        | {
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 100.0,
+                "partial_rotary_factor": 0.6,
+            }
+        },
+    ),
     "olmo2": ("Olmo2ForCausalLM", "Olmo2Config", _BASE | _heads(5, 5)),
     "gemma2": (
         "Gemma2ForCausalLM",
@@ -145,9 +150,14 @@ DECODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "GPTNeoXConfig",
         _BASE
         | {"num_attention_heads": 3}
-        | {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0,
-                               "partial_rotary_factor": 0.3}},
-    ),  # fmt: skip
+        | {
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 100.0,
+                "partial_rotary_factor": 0.3,
+            }
+        },
+    ),
     "gpt-neox-serial": (
         "GPTNeoXForCausalLM",
         "GPTNeoXConfig",
