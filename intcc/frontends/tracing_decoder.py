@@ -18,6 +18,7 @@ from typing import Any
 import onnx_ir as ir
 
 from intcc.errors import ModelError
+from intcc.frontends.rms_norms import rms_norms
 from intcc.frontends.rotary import rotary_rotation, rotary_tables
 from intcc.frontends.tracing import FLOAT_DOMAIN, accepted, export, tanh_gelu
 
@@ -155,6 +156,7 @@ def trace_decoder(model: Any, output_name: str, context: int, rope: str) -> ir.M
     with (
         torch.no_grad(),
         tanh_gelu(model),
+        rms_norms(model),
         _plain_linears(model),
         rotary_tables(model, rows, rope),
     ):
