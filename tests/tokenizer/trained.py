@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,7 +58,9 @@ def _train(tokenizer: Tokenizer, size: int, alphabet: bool, special: list[str]) 
     return tokenizer
 
 
-def _byte_level(*splits: pre_tokenizers.PreTokenizer, last: pre_tokenizers.PreTokenizer) -> Tokenizer:
+def _byte_level(
+    *splits: pre_tokenizers.PreTokenizer, last: pre_tokenizers.PreTokenizer
+) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*splits, last]) if splits else last
     tokenizer.decoder = decoders.ByteLevel()
@@ -97,8 +100,6 @@ def llama3() -> Tokenizer:
 
 
 def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
-    import json
-
     return [(a, b) for a, b in json.loads(tokenizer.to_str())["model"]["merges"]]
 
 
@@ -172,10 +173,16 @@ def metaspace_first() -> Tokenizer:
     tokenizer.add_tokens(
         [
             AddedToken("<mask>", lstrip=True, normalized=False),
-            AddedToken("block", single_word=True, normalized=False),
             AddedToken("<sep>", rstrip=True, lstrip=True, normalized=True),
         ]
     )
+    return tokenizer
+
+
+def single_word() -> Tokenizer:
+    tokenizer = metaspace_first()
+    tokenizer.add_tokens([AddedToken("block", single_word=True, normalized=False)])
+    tokenizer.add_tokens([AddedToken("the", single_word=True, rstrip=True)])
     return tokenizer
 
 

@@ -84,7 +84,7 @@ def _byte_level(token: str) -> bytes:
 
 
 def _tail(parts: list[Json], whole: bool) -> tuple[str, int]:
-    """Return what is stripped from the start of the text, after the decoder that sees neighbours."""
+    """Return what the last decoders strip from the start of the text: a character, how often."""
     strip, count = "", 0
     for part in parts:
         if part["type"] == "Fuse":
@@ -136,9 +136,7 @@ def decoding(data: Json, tokenizer: Tokenizer, size: int) -> Decoding:
         bytes([int(found[id_][1], 16)]) if id_ in found else t if t is None else t.encode()
         for id_, t in enumerate(texts)
     )
-    return Decoding(
-        pieces, frozenset(found), fallback=True, strip=strip, strip_count=count
-    )
+    return Decoding(pieces, frozenset(found), fallback=True, strip=strip, strip_count=count)
 
 
 def _metaspace(part: Json, texts: list[str | None]) -> Decoding:

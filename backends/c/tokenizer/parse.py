@@ -148,7 +148,9 @@ def _processor(part: Json | None) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _check_model(model: Json) -> None:
     kind = model.get("type", "of no stated kind")
     if kind != "BPE":
-        raise _unsupported(f"The tokenizer's model {kind}", "is not in the generated C, which has BPE")
+        raise _unsupported(
+            f"The tokenizer's model {kind}", "is not in the generated C, which has BPE"
+        )
     for setting in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(setting):
             value = model[setting]
