@@ -84,7 +84,7 @@ def _byte_level(token: str) -> bytes:
 
 
 def _tail(parts: list[Json], whole: bool) -> tuple[str, int]:
-    """Return what is stripped from the start of the text, after the decoder that sees neighbours."""
+    """Return what the last decoders strip from the start of the text: a character, how often."""
     strip, count = "", 0
     for part in parts:
         if part["type"] == "Fuse":

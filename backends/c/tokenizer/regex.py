@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -33,6 +32,8 @@ __all__ = ["NO_LIMIT", "Kind", "Node", "Op", "Repeat", "Set", "compile_regex", "
 NO_LIMIT = 0xFFFFFFFF
 #: A repeated group is written out up to this many times.
 _COPIES = 16
+#: No character from here on folds to several.
+_LAST_FOLDING = 0xFB18
 _LITERALS = {"n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "a": 7, "e": 27, "0": 0}
 _CLASSES = "sSdDwWhH"
 
@@ -108,7 +109,7 @@ Node = Set | Sequence | Choice | Repeat | Ahead
 @functools.cache
 def _folds() -> tuple[str, ...]:
     """Return what case folding makes of characters that fold to several."""
-    folds = {chr(c).casefold() for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000}
+    folds = {chr(c).casefold() for c in range(_LAST_FOLDING)}
     return tuple(sorted(f for f in folds if len(f) > 1))
 
 
