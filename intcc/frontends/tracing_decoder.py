@@ -137,8 +137,10 @@ def _require_same(model: Any, module: Any, context: int) -> None:
         )
 
 
-def trace_decoder(model: Any, output_name: str, context: int, rope: str) -> ir.Model:
-    """Export `model` (loaded with CAUSAL attention) to an onnx_ir FLOAT graph.
+def trace_decoder(
+    model: Any, output_name: str, context: int, rope: str
+) -> tuple[ir.Model, list[str]]:
+    """Export `model` (loaded with CAUSAL attention) to an onnx_ir FLOAT graph, and notes on it.
 
     Args:
         model: a transformers model with a language modelling head.
@@ -158,7 +160,7 @@ def trace_decoder(model: Any, output_name: str, context: int, rope: str) -> ir.M
         tanh_gelu(model),
         rms_norms(model),
         _plain_linears(model),
-        rotary_tables(model, rows, rope),
+        rotary_tables(model, rows, rope) as notes,
     ):
         _require_same(model, module, context)
         with rotary_rotation(model):
@@ -167,4 +169,4 @@ def trace_decoder(model: Any, output_name: str, context: int, rope: str) -> ir.M
     for node in graph.graph:
         if node.op_type == "CausalAttention" and node.attributes["window"].as_int() >= context:
             node.attributes["window"] = ir.AttrInt64("window", 0)
-    return graph
+    return graph, notes

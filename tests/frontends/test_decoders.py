@@ -113,6 +113,27 @@ def test_angles_in_float64(name: str, tmp_path: Path) -> None:
         assert np.abs(cos[0, :, 0] - exact).max() <= 2.0**-24
 
 
+_LONG = {
+    "rope_type": "longrope",
+    "rope_theta": 100.0,
+    "short_factor": [1.0 + 0.1 * i for i in range(10)],
+    "long_factor": [2.0 + i for i in range(10)],
+    "original_max_position_embeddings": 30,
+    "factor": 4.0,
+}
+
+
+@pytest.mark.parametrize("context", [30, CONTEXT])
+def test_frequencies_of_the_context(context: int, tmp_path: Path) -> None:
+    """Frequencies that change at 30 tokens are those of the context, and the user is told."""
+    model = save("phi3", tmp_path, rope_parameters=_LONG, original_max_position_embeddings=30)
+    source = load_source(tmp_path, context=context)
+    assert any("depend on the length" in note for note in source.notes) == (context > 30)
+    graph = canonicalize(source.model)
+    assert gap(model, graph, ((1, context),)) <= EXACT
+    assert (gap(model, graph, ((1, 9),)) <= EXACT) == (context == 30)
+
+
 def test_attributes_of_attention(tmp_path: Path) -> None:
     model = save("gemma2", tmp_path)
     first, second = attentions(canonicalize(load_source(tmp_path).model))
@@ -191,12 +212,13 @@ def test_names_follow_the_modules(tmp_path: Path) -> None:
 
 def test_half_precision_weights(tmp_path: Path) -> None:
     import torch
+    from transformers import LlamaForCausalLM
 
-    model = save("llama", tmp_path).to(torch.bfloat16)
-    model.save_pretrained(tmp_path)
+    save("llama", tmp_path).to(torch.bfloat16).save_pretrained(tmp_path)
+    model = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
     source = load_source(tmp_path)
     assert source.notes == ["bfloat16 weights converted to float32"]
-    assert gap(model.float(), canonicalize(source.model)) <= EXACT
+    assert gap(model, canonicalize(source.model)) <= EXACT
 
 
 def refused(folder: Path, *fragments: str, **options: Any) -> None:
@@ -334,7 +356,7 @@ def test_perplexity_of_any_model() -> None:
     assert math.isclose(uniform.perplexity, 7) and uniform.tokens == 3
 
     def knows(tokens: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return 1e4 * np.eye(7)[np.append(tokens[1:], 0)]
+        return np.asarray(1e4 * np.eye(7)[np.append(tokens[1:], 0)])
 
     certain = score(knows, documents)
     assert math.isclose(certain.perplexity, 1)
