@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from intcc.backends.c.tokenizer.alphabet import character_of
 from intcc.backends.c.tokenizer.unicode import every_character
 from tests.tokenizer.native import NativeTokenizer
-from tests.tokenizer.trained import DEEPSEEK, LLAMA3, O200K
+from tests.tokenizer.trained import BLOOM, CL100K, DEEPSEEK, LLAMA3, O200K
 
 _CHUNK = 1 << 14
 _BYTES = [character_of(byte) for byte in range(256)]
@@ -38,6 +38,8 @@ SPLITS: dict[str, tuple[Any, ...]] = {
     "llama3": (_split(LLAMA3),),
     "o200k": (_split(O200K),),
     "deepseek": (_split(DEEPSEEK),),
+    "cl100k": (_split(CL100K),),
+    "bloom": (_split(BLOOM),),
     "punctuation": (pre_tokenizers.Punctuation("merged_with_next"),),
     "digits": (pre_tokenizers.Digits(individual_digits=False),),
     "whitespace": (pre_tokenizers.Whitespace(),),
