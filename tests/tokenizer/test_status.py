@@ -45,7 +45,8 @@ def _encode(native: c.NativeTokenizer, data: bytes = TEXT.encode(), **changed: A
 
 @pytest.mark.parametrize("name", ["text", "tokens", "count", "scratch"])
 def test_null_pointer(pair: tuple[Tokenizer, c.NativeTokenizer], name: str) -> None:
-    assert _encode(pair[1], **{name: None})[0] == c.NULL_POINTER
+    changed: dict[str, Any] = {name: None}
+    assert _encode(pair[1], **changed)[0] == c.NULL_POINTER
 
 
 @pytest.mark.parametrize(

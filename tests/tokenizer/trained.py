@@ -35,6 +35,11 @@ DEEPSEEK = (
     r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
     r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+CL100K = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
+    r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
+)
+BLOOM = r" ?[^(\s|[.,!?…。，、।۔،])]+"
 
 
 def read_text() -> str:
@@ -114,6 +119,21 @@ def qwen2() -> Tokenizer:
 def o200k() -> Tokenizer:
     plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     return _byte_level(_split(O200K), last=plain)
+
+
+def cl100k() -> Tokenizer:
+    plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return _byte_level(_split(CL100K), last=plain)
+
+
+def bloom() -> Tokenizer:
+    plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return _byte_level(_split(BLOOM), last=plain)
+
+
+def starcoder() -> Tokenizer:
+    plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    return _byte_level(pre_tokenizers.Digits(individual_digits=True), last=plain)
 
 
 def deepseek() -> Tokenizer:
@@ -225,7 +245,7 @@ def bert_words() -> Tokenizer:
 KINDS: dict[str, Callable[[], Tokenizer]] = {
     f.__name__: f
     for f in (
-        gpt2, gpt2_prefix, llama3, qwen2, o200k, deepseek, llama2, gemma, metaspace_first,
-        fused_unknown, words, bert_words,
+        gpt2, gpt2_prefix, llama3, qwen2, o200k, deepseek, cl100k, bloom, starcoder, llama2, gemma,
+        metaspace_first, single_word, fused_unknown, words, bert_words,
     )
 }  # fmt: skip

@@ -2,7 +2,8 @@ r"""Regular expressions of pre-tokenizers, compiled to a loop-free backtracking 
 
 The subset is what tokenizers use: alternation, groups, (?i:...), character classes, the quantifiers
 ? * + {m,n} (and possessive ?+ *+ ++) on one character, ? and {m,n} on groups, and lookahead at one
-character. A program is a list of operations that only ever go forward:
+character; $ looks for the end, of the text or of a line. A program is a list of operations that
+only ever go forward:
 
     MATCH                       the whole pattern matched
     CHAR c                      this code point
@@ -167,6 +168,9 @@ class _Parser:
                 self.at = braces.end()
                 low = int(least or 0)
                 high = int(most) if most else (NO_LIMIT if comma else low)
+                if self.peek("+") and low == 1 and isinstance(node, Set):
+                    self.at += 1  # not possessive after braces: (x{1,3})+ is x+
+                    return Repeat(node, 1, NO_LIMIT)
                 if self.peek("+"):
                     raise self.fail("a quantifier of a quantifier")
         if (low, high) == (1, 1):
@@ -185,7 +189,9 @@ class _Parser:
             return self.group()
         if self.peek("["):
             return self.set_of(self.bracket())
-        if self.peek("^") or self.peek("$"):
+        if self.take("$"):
+            return Ahead(Set("[^\\n]"), negative=True)
+        if self.peek("^"):
             raise self.fail("an anchor")
         if self.take("."):
             return self.set_of(".")
