@@ -88,7 +88,8 @@ class _Assigner:
         weight = self._weights(value)
         if ternary or value.meta.get("balanced") or record.rows.shape[1] != len(weight):
             return QParams.of(1.0, 128)
-        amax, wmax = np.maximum(-record.low, record.high), np.abs(weight).max(1)
+        amax = smooth.without_quiet(np.maximum(-record.low, record.high))
+        wmax = np.abs(weight).max(1)
         choices = [smooth.divisors(amax, wmax, strength) for strength in smooth.STRENGTHS]
         found = smooth.search_rows(record.rows, weight, choices, gain=RUN_TIME_GAIN)
         return QParams.of(choices[found], 128)

@@ -21,11 +21,13 @@ import numpy.typing as npt
 
 from intcc.qparams import QParams
 
-__all__ = ["balance", "divisors", "search", "search_rows"]
+__all__ = ["balance", "divisors", "search", "search_rows", "without_quiet"]
 
 Float = npt.NDArray[np.float64]
 STRENGTHS = (0.0, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 ROWS = 384
+#: Share of the median below which a channel counts as quiet.
+QUIET = 0.25
 
 
 def divisors(amax: Float, wmax: Float, strength: float) -> Float:
@@ -36,6 +38,15 @@ def divisors(amax: Float, wmax: Float, strength: float) -> Float:
     w = np.maximum(wmax, 1e-3 * max(float(wmax.max()), 1e-30))
     s = a**strength / w ** (1 - strength)
     return np.asarray(s / np.exp(np.log(s).mean()))
+
+
+def without_quiet(amax: Float) -> Float:
+    """Raise the size of quiet channels to a quarter of the median.
+
+    A unit that kept quiet during calibration may speak up later; had it been blown up to the size
+    of the others, it would then drown them.
+    """
+    return np.asarray(np.maximum(amax, QUIET * np.median(amax)))
 
 
 def _output_error(rows: Any, exact: Any, weight: Any, params: QParams) -> float:

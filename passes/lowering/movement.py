@@ -83,9 +83,9 @@ class MovementProducer(Producer):
                     x = ctx.wide(value)
                     inputs.append(rescale(ctx, x, float(value.meta["unit"]), self.value))
             moved = ctx.move(node, inputs, ir.DataType.INT32)
-            for made in moved:
+            for made, value in zip(moved, node.outputs, strict=True):
                 made.meta["scale"] = self.unit
-                made.metadata_props["intcc.float"] = str(self.value.name)
+                made.metadata_props["intcc.float"] = str(value.name)
             ctx.moved[node] = moved
         return moved[self.index]
 
