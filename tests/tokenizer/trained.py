@@ -90,11 +90,9 @@ def llama3() -> Tokenizer:
     plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer = _byte_level(_split(LLAMA3), last=plain)
     # Tokens that no merge makes, which ignore_merges finds all the same.
-    model = tokenizer.model
     vocabulary = {**tokenizer.get_vocab(), "zebra": 900, "Ġwhole": 901, "ĠÃłÃŁ": 902}
     merges = _merges(tokenizer)
     tokenizer.model = models.BPE(vocabulary, merges, ignore_merges=True)
-    assert model is not None
     template = processors.TemplateProcessing(
         single="<|begin|> $A", special_tokens=[("<|begin|>", 1)]
     )

@@ -220,6 +220,7 @@ def _context(
         "composition_rows": sizes.get("compose_pairs", 0),
         "decomposition_rows": sizes.get("decompose_code", 0),
         "class_rows": sizes.get("class_start", 0),
+        "classes": max([int(t.data.max()) for t in tables if t.name == "class_of"], default=0) + 1,
         "rewrite": rewrite,
         "stages": len(spec.stages),
         "splits": any(isinstance(s, Split) for s in spec.stages),
