@@ -24,6 +24,7 @@ __all__ = ["TERNARY", "is_bitnet", "load_bitnet", "mark_ternary"]
 
 #: Metadata key of models with a ternary layer.
 TERNARY = "intcc.ternary"
+_SCALE = ".weight_scale"
 #: Values in a byte of packed weights, and the least mean magnitude that scales an online layer.
 _PACKED, _LEAST = 4, 1e-5
 
@@ -46,7 +47,7 @@ def _effective(name: str, tensors: dict[str, Any], quantization: dict[str, Any])
     """Return the float weight of the layer `name`."""
     import torch
 
-    weight, scale = tensors[f"{name}.weight"], tensors.get(f"{name}.weight_scale")
+    weight, scale = tensors[f"{name}.weight"], tensors.get(f"{name}{_SCALE}")
     automatic = quantization.get("linear_class") == "autobitlinear"
     if automatic and quantization.get("quantization_mode") == "online":
         weight = weight.float()
@@ -63,12 +64,17 @@ def _effective(name: str, tensors: dict[str, Any], quantization: dict[str, Any])
 
 
 def _quantized(model: Any, tensors: dict[str, Any], quantization: dict[str, Any]) -> list[str]:
-    """Names of the layers that are quantized: those with a scale, or all but the head online."""
+    """Names of the layers that are quantized: stored so, or all but the head online."""
     import torch
 
     if quantization.get("quantization_mode") != "online":
-        suffix = ".weight_scale"
-        return sorted(name.removesuffix(suffix) for name in tensors if name.endswith(suffix))
+        packed = {
+            name.removesuffix(".weight")
+            for name, tensor in tensors.items()
+            if name.endswith(".weight") and tensor.dtype == torch.uint8
+        }
+        scaled = {name.removesuffix(_SCALE) for name in tensors if name.endswith(_SCALE)}
+        return sorted(name for name in packed | scaled if f"{name}.weight" in tensors)
     kept = set(quantization.get("modules_to_not_convert") or ())
     head = model.get_output_embeddings()
     return [
@@ -107,7 +113,7 @@ def load_bitnet(folder: Path, config: dict[str, Any], attention: str) -> tuple[A
     names = _quantized(skeleton, tensors, quantization)
     for name in names:
         tensors[f"{name}.weight"] = _effective(name, tensors, quantization)
-        tensors.pop(f"{name}.weight_scale", None)
+        tensors.pop(f"{name}{_SCALE}", None)
     norms = {key: tensors.pop(key) for key in list(tensors) if key.endswith(".rms_norm.weight")}
     model, info = type(skeleton).from_pretrained(
         None,
@@ -133,7 +139,7 @@ def _add_norm(model: Any, name: str, norms: dict[str, Any], epsilon: float) -> N
     if key not in norms or tuple(norms[key].shape) != (linear.in_features,):
         raise ModelError(
             f"Checkpoint weight '{key}'",
-            "is missing or has the wrong shape" if key in norms else "is missing",
+            "has the wrong shape" if key in norms else "is missing",
             "The checkpoint is incomplete: download it again",
         )
     norm = torch.nn.RMSNorm(linear.in_features, eps=epsilon)
