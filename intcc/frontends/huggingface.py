@@ -217,7 +217,8 @@ def load_folder(
         limit = 0 if image else tracing.max_positions(model)
         if generates:
             limit = length = resolve_context(max_length if context is None else context, limit)
-            graph = trace_decoder(model, TASKS[task], length, rope)
+            graph, found = trace_decoder(model, TASKS[task], length, rope)
+            notes += found
             mark_ternary(model, graph)
         else:
             own = tokenizer.own_length if tokenizer else None

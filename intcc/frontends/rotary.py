@@ -27,6 +27,10 @@ __all__ = ["ROPES", "rotary_rotation", "rotary_tables", "rotate"]
 ROPES = ("exact", "hf")
 #: Largest difference of a table to transformers' own, beside the rounding of its angles.
 _TOLERANCE = 1e-3
+_LENGTH = (
+    "Rotary frequencies depend on the length in this model: those of the full context are used "
+    "at every length; --context chooses them"
+)
 _APPLY = "apply_rotary_pos_emb"
 Tables = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
@@ -59,6 +63,15 @@ def _apply(q: Any, k: Any, cos: Any, sin: Any, unsqueeze_dim: int = 1, **_: Any)
     return next(rotated), next(rotated)
 
 
+def _own_tables(forward: Callable[..., Any], layer_type: str | None, rows: int) -> Tables:
+    """Return what transformers computes for the first positions: cos and sin [rows, R]."""
+    import torch
+
+    extra = () if layer_type is None else (layer_type,)
+    cos, sin = forward(torch.zeros(1), torch.arange(rows)[None], *extra)
+    return np.asarray(cos[0].float()), np.asarray(sin[0].float())
+
+
 def _tables(
     forward: Callable[..., Any], module: Any, layer_type: str | None, rows: int, rope: str
 ) -> Tables:
@@ -67,11 +80,7 @@ def _tables(
     The float64 form is dropped for transformers' own where the two are not the same function: a
     module whose tables do not follow from its frequencies.
     """
-    import torch
-
-    extra = () if layer_type is None else (layer_type,)
-    cos, sin = forward(torch.zeros(1), torch.arange(rows)[None], *extra)
-    own = np.asarray(cos[0].float()), np.asarray(sin[0].float())
+    own = _own_tables(forward, layer_type, rows)
     prefix = "" if layer_type is None else f"{layer_type}_"
     frequencies = getattr(module, f"{prefix}inv_freq", None)
     if rope == "hf" or frequencies is None or 2 * len(frequencies) != own[0].shape[-1]:
@@ -88,11 +97,14 @@ def _tables(
 
 
 @contextlib.contextmanager
-def rotary_tables(model: Any, rows: int, rope: str) -> Iterator[None]:
-    """Let every rotary module return the first rows of constant tables of `rows` positions."""
+def rotary_tables(model: Any, rows: int, rope: str) -> Iterator[list[str]]:
+    """Let every rotary module return the first rows of constant tables of `rows` positions.
+
+    Yields what a user should know about the tables.
+    """
     import torch
 
-    swapped = []
+    swapped, notes = [], []
     for module in model.modules():
         parameters = inspect.signature(module.forward).parameters
         if "RotaryEmbedding" not in type(module).__name__ or "position_ids" not in parameters:
@@ -115,13 +127,16 @@ def rotary_tables(model: Any, rows: int, rope: str) -> Iterator[None]:
         for kind in kinds or (None,):
             if kind is not None and not hasattr(module, f"{kind}_inv_freq"):
                 continue
+            few = _own_tables(own, kind, 2)
             tables = _tables(own, module, kind, rows, rope)
+            if np.abs(few[0] - tables[0][:2]).max() > _TOLERANCE and _LENGTH not in notes:
+                notes.append(_LENGTH)
             cos, sin = (torch.from_numpy(np.ascontiguousarray(t))[None] for t in tables)
             made[kind] = cos, sin
         module.forward = forward
         swapped.append(module)
     try:
-        yield
+        yield notes
     finally:
         for module in swapped:
             del module.forward

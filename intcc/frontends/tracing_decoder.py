@@ -18,6 +18,7 @@ from typing import Any
 import onnx_ir as ir
 
 from intcc.errors import ModelError
+from intcc.frontends.rms_norms import rms_norms
 from intcc.frontends.rotary import rotary_rotation, rotary_tables
 from intcc.frontends.tracing import FLOAT_DOMAIN, accepted, export, tanh_gelu
 
@@ -136,8 +137,10 @@ def _require_same(model: Any, module: Any, context: int) -> None:
         )
 
 
-def trace_decoder(model: Any, output_name: str, context: int, rope: str) -> ir.Model:
-    """Export `model` (loaded with CAUSAL attention) to an onnx_ir FLOAT graph.
+def trace_decoder(
+    model: Any, output_name: str, context: int, rope: str
+) -> tuple[ir.Model, list[str]]:
+    """Export `model` (loaded with CAUSAL attention) to an onnx_ir FLOAT graph, and notes on it.
 
     Args:
         model: a transformers model with a language modelling head.
@@ -155,8 +158,9 @@ def trace_decoder(model: Any, output_name: str, context: int, rope: str) -> ir.M
     with (
         torch.no_grad(),
         tanh_gelu(model),
+        rms_norms(model),
         _plain_linears(model),
-        rotary_tables(model, rows, rope),
+        rotary_tables(model, rows, rope) as notes,
     ):
         _require_same(model, module, context)
         with rotary_rotation(model):
@@ -165,4 +169,4 @@ def trace_decoder(model: Any, output_name: str, context: int, rope: str) -> ir.M
     for node in graph.graph:
         if node.op_type == "CausalAttention" and node.attributes["window"].as_int() >= context:
             node.attributes["window"] = ir.AttrInt64("window", 0)
-    return graph
+    return graph, notes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from intcc.passes.canonicalize.absorb_scales import AbsorbScales
 from intcc.passes.canonicalize.check_grammar import CheckGrammar
 from intcc.passes.canonicalize.float_functions import AddFloatFunctions
 from intcc.passes.canonicalize.fold_constants import FoldConstants
@@ -68,6 +69,7 @@ IDIOMS: tuple[ir.passes.PassBase, ...] = (
     KeepTokens(),  # after SplitGemm, whose Adds it reads
     SinkTransposes(),
     SimplifyMovement(),  # joins what SinkTransposes and KeepTokens left next to each other
+    AbsorbScales(),
     UnfoldPatches(),
     FuseAttention(),  # before RecognizeMasks, which looks at Attention's mask
     common.CommonSubexpressionEliminationPass(),  # one mask for all layers

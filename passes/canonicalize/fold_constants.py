@@ -23,6 +23,7 @@ from intcc.passes.canonicalize.evaluate import (
     shape_only,
 )
 from intcc.passes.canonicalize.graph import Array, add_initializer
+from intcc.passes.canonicalize.tables import is_table_rows
 
 __all__ = ["FoldConstants"]
 
@@ -43,6 +44,9 @@ class FoldConstants(ir.passes.InPlacePass):
                 continue
             # An output of the graph must stay the result of a node.
             if any(out.is_graph_output() for out in node.outputs):
+                continue
+            # Rows of a table that is shorter than the probes would look constant.
+            if is_table_rows(node.outputs[0]):
                 continue
             if not all(shape_only(out, memo) for out in node.outputs):
                 continue

@@ -82,10 +82,12 @@ class FoldLengthTables(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, bool(frontier))
 
     def _fold(self, graph: ir.Graph, value: ir.Value, longest: int) -> None:
-        table = _at(value, 1, longest)
+        # Lengths are told apart at more tokens than the longest compared one; then rows are cut.
+        computed = max(longest, max(_CHECKED) + 1)
+        table = _at(value, 1, computed)
         short = [_at(value, b, s) for b, s in zip((2, 3), _CHECKED, strict=True)]
         axes = [a for a in range(table.ndim) if len({t.shape[a] for t in (table, *short)}) > 1]
-        length_axes = [a for a in axes if table.shape[a] == longest]
+        length_axes = [a for a in axes if table.shape[a] == computed]
         batch_axes = [a for a in axes if a not in length_axes]
         collapsed = [a for a in length_axes if bool((table == table.take([0], axis=a)).all())]
         for a in collapsed:
@@ -101,6 +103,8 @@ class FoldLengthTables(ir.passes.InPlacePass):
                     "depends on the sequence length in a way that is no table of positions",
                     "Report the model to us",
                 )
+        for a in length_axes:
+            table = table.take(range(longest), axis=a)
         if value.shape is None or None in dims(value):
             value.shape = as_shape(fit_dims([_at(value, **b).shape for b in BINDINGS]))
         self._emit(graph, value, table, length_axes, bool(batch_axes or collapsed))

@@ -32,6 +32,9 @@ Float = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 #: Share of the trade that queries take over from keys.
 KEY_STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: Channels below this share of the median count as that large: a unit that kept quiet during
+#: calibration may speak up later, and would then drown all others.
+QUIET = 0.25
 
 
 def balance(model: ir.Model, statistics: Mapping[str, Statistics]) -> int:
@@ -77,6 +80,7 @@ def _balance_linear(
     weight = np.concatenate([site.weight for site in consumers], axis=1)
     used, slot = np.unique(index, return_inverse=True)
     amax, wmax = (_largest(figure, slot) for figure in (size, np.abs(weight).max(1)))
+    amax = np.maximum(amax, QUIET * np.median(amax))
     choices = [divisors(amax, wmax, strength) for strength in STRENGTHS]
     found = search_rows(rows, weight, [choice[slot] for choice in choices])
     if found == 0:

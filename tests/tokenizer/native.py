@@ -9,6 +9,7 @@ from typing import Any
 
 from intcc.backends.c.tokenizer import TokenizerReport, emit_tokenizer
 from intcc.runtime.compiler import find_compiler, shared_library
+from intcc.verification.float_c import token_findings
 
 OK, NULL_POINTER, MISALIGNED, TEXT, SCRATCH, CAPACITY, RANGE, HELD = range(8)
 
@@ -32,6 +33,7 @@ class NativeTokenizer:
     def __init__(self, tokenizer_json: Path, folder: Path, name: str = "t") -> None:
         self.report: TokenizerReport = emit_tokenizer(tokenizer_json, name, folder)
         header, runtime, tables = self.report.files
+        self.findings = [line for file in self.report.files for line in token_findings(file)]
         flags = ("-O1",)
         self.library = shared_library([runtime, tables], [header], find_compiler(), flags)
         self.encode_c = getattr(self.library, f"{name}_encode")

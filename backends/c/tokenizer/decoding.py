@@ -84,7 +84,7 @@ def _byte_level(token: str) -> bytes:
 
 
 def _tail(parts: list[Json], whole: bool) -> tuple[str, int]:
-    """Return what is stripped from the start of the text, after the decoder that sees neighbours."""
+    """Return what the last decoders strip from the start of the text: a character, how often."""
     strip, count = "", 0
     for part in parts:
         if part["type"] == "Fuse":
@@ -112,6 +112,8 @@ def decoding(data: Json, tokenizer: Tokenizer, size: int) -> Decoding:
         return Decoding(tuple(t if t is None else t.encode() for t in tokens), separator=" ")
     at = 0
     while at < len(parts) and parts[at]["type"] in ("Replace", "Strip"):
+        if parts[at].get("start") and parts[at].get("stop"):
+            raise _unsupported("strips both ends of a token, which in the library may fail")
         at += 1
     alone = _alone(parts[:at])
     texts = [t if t is None or not at else alone.decode([t]) for t in tokens]

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from intcc._version import __version__
 from intcc.backends.c.literals import STRINGS_FROM, array_body, c_type, integer, string_rows
 from intcc.backends.c.render import render
+from intcc.backends.c.tokenizer.composition import compose_tables
 from intcc.backends.c.tokenizer.memory import SYMBOL_BYTES, memory
 from intcc.backends.c.tokenizer.parse import TokenizerSpec, read_tokenizer
 from intcc.backends.c.tokenizer.stages import (
@@ -31,16 +32,15 @@ from intcc.backends.c.tokenizer.stages import (
     Rewrite,
     Split,
 )
+from intcc.backends.c.tokenizer.table import Table
 from intcc.backends.c.tokenizer.tables import (
     REWRITE,
     SINGLE_WORD,
     STRIP_LEFT,
     STRIP_RIGHT,
     Programs,
-    Table,
     added_tables,
     character_tables,
-    compose_tables,
     merge_tables,
     piece_tables,
     programs,
@@ -136,12 +136,12 @@ def _step(step: Normalizer, found: Programs) -> dict[str, Any]:
         case Compose():
             return {"kind": "compose", "what": "canonical composition"}
         case Prepend():
-            prefix = step.prefix
-            what = {"kind": "prepend", "what": "prepend"}
-            return {**what, "content": _numbers(prefix), "bytes": len(prefix.encode())}
+            kind, program, content = "prepend", 0, step.prefix
         case Replace():
-            what = {"kind": "replace", "what": "replace", "program": found.starts[step.program]}
-            return {**what, "content": _numbers(step.content), "bytes": len(step.content.encode())}
+            kind, program, content = "replace", found.starts[step.program], step.content
+    size = len(content.encode())
+    made = {"kind": kind, "what": kind, "program": program}
+    return {**made, "content": _numbers(content), "bytes": size}
 
 
 def _rewrite(spec: TokenizerSpec) -> dict[str, Any] | None:
@@ -276,7 +276,7 @@ def emit_tokenizer(tokenizer_json: Path, name: str, folder: Path) -> TokenizerRe
         *added,
         *found.tables,
         *stage_rows(spec.stages, found.starts),
-        *compose_tables(spec),
+        *(compose_tables() if any(isinstance(s, Compose) for s in spec.normalizers) else []),
     ]
     context = _context(name, spec, tables, found, raw)
     texts = {

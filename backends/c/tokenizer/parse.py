@@ -15,7 +15,15 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from intcc.backends.c.tokenizer.decoding import Decoding, decoding
-from intcc.backends.c.tokenizer.stages import Normalizer, Stage, normalizers, stages
+from intcc.backends.c.tokenizer.stages import (
+    Normalizer,
+    Prefix,
+    Replace,
+    Rewrite,
+    Stage,
+    normalizers,
+    stages,
+)
 from intcc.backends.c.tokenizer.unsupported import UnsupportedTokenizerError
 from intcc.errors import ModelError
 
@@ -157,6 +165,16 @@ def _check_model(model: Json) -> None:
             raise _unsupported("The tokenizer's BPE model", f"sets {setting} to {value!r}")
 
 
+def _check_order(steps: tuple[Normalizer, ...], found: tuple[Stage, ...]) -> None:
+    """Refuse a prefix whose place depends on text that a normalizer has removed."""
+    first = any(isinstance(s, Rewrite) and s.where is Prefix.FIRST for s in found)
+    if first and any(isinstance(s, Replace) and not s.content for s in steps):
+        raise _unsupported(
+            "The tokenizer's pre-tokenizer Metaspace",
+            "marks the start of the text, and a normalizer may remove it",
+        )
+
+
 def read_tokenizer(path: Path) -> TokenizerSpec:
     """Return the tokenizer of a file.
 
@@ -176,10 +194,14 @@ def read_tokenizer(path: Path) -> TokenizerSpec:
     vocabulary = model["vocab"]
     added = _added(tokenizer)
     found, byte_level = stages(data.get("pre_tokenizer"))
+    steps = normalizers(data.get("normalizer"))
+    _check_order(steps, found)
     prefix, suffix = _processor(data.get("post_processor"))
     size = max([*vocabulary.values(), *(a.id for a in added)], default=-1) + 1
     if size == 0:
         raise _unsupported("The tokenizer", "has no tokens")
+    if byte_level and model.get("byte_fallback"):
+        raise _unsupported("The tokenizer's BPE model", "has byte_fallback, and words are bytes")
     unknown = model.get("unk_token")
     return TokenizerSpec(
         vocabulary=vocabulary,
@@ -191,7 +213,7 @@ def read_tokenizer(path: Path) -> TokenizerSpec:
         fuse_unknown=bool(model.get("fuse_unk")),
         ignore_merges=bool(model.get("ignore_merges")),
         added=added,
-        normalizers=normalizers(data.get("normalizer")),
+        normalizers=steps,
         stages=found,
         prefix=prefix,
         suffix=suffix,

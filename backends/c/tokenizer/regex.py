@@ -2,7 +2,8 @@ r"""Regular expressions of pre-tokenizers, compiled to a loop-free backtracking 
 
 The subset is what tokenizers use: alternation, groups, (?i:...), character classes, the quantifiers
 ? * + {m,n} (and possessive ?+ *+ ++) on one character, ? and {m,n} on groups, and lookahead at one
-character. A program is a list of operations that only ever go forward:
+character; $ looks for the end, of the text or of a line. A program is a list of operations that
+only ever go forward:
 
     MATCH                       the whole pattern matched
     CHAR c                      this code point
@@ -21,7 +22,6 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -33,6 +33,8 @@ __all__ = ["NO_LIMIT", "Kind", "Node", "Op", "Repeat", "Set", "compile_regex", "
 NO_LIMIT = 0xFFFFFFFF
 #: A repeated group is written out up to this many times.
 _COPIES = 16
+#: No character from here on folds to several.
+_LAST_FOLDING = 0xFB18
 _LITERALS = {"n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "a": 7, "e": 27, "0": 0}
 _CLASSES = "sSdDwWhH"
 
@@ -108,7 +110,7 @@ Node = Set | Sequence | Choice | Repeat | Ahead
 @functools.cache
 def _folds() -> tuple[str, ...]:
     """Return what case folding makes of characters that fold to several."""
-    folds = {chr(c).casefold() for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000}
+    folds = {chr(c).casefold() for c in range(_LAST_FOLDING)}
     return tuple(sorted(f for f in folds if len(f) > 1))
 
 
@@ -166,6 +168,9 @@ class _Parser:
                 self.at = braces.end()
                 low = int(least or 0)
                 high = int(most) if most else (NO_LIMIT if comma else low)
+                if self.peek("+") and low == 1 and isinstance(node, Set):
+                    self.at += 1  # not possessive after braces: (x{1,3})+ is x+
+                    return Repeat(node, 1, NO_LIMIT)
                 if self.peek("+"):
                     raise self.fail("a quantifier of a quantifier")
         if (low, high) == (1, 1):
@@ -184,7 +189,9 @@ class _Parser:
             return self.group()
         if self.peek("["):
             return self.set_of(self.bracket())
-        if self.peek("^") or self.peek("$"):
+        if self.take("$"):
+            return Ahead(Set("[^\\n]"), negative=True)
+        if self.peek("^"):
             raise self.fail("an anchor")
         if self.take("."):
             return self.set_of(".")

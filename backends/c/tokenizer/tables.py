@@ -25,10 +25,11 @@ from intcc.backends.c.tokenizer.alphabet import bytes_of, character_of
 from intcc.backends.c.tokenizer.parse import Added, TokenizerSpec
 from intcc.backends.c.tokenizer.regex import Kind, Op
 from intcc.backends.c.tokenizer.stages import Replace, Split, Stage
+from intcc.backends.c.tokenizer.table import Table, smallest
 from intcc.backends.c.tokenizer.unicode import partition
 
-__all__ = ["Programs", "Table", "added_tables", "merge_tables", "piece_tables", "programs"]
-__all__ += ["character_tables", "compose_tables", "stage_rows", "whole_words"]
+__all__ = ["Programs", "added_tables", "merge_tables", "piece_tables", "programs"]
+__all__ += ["character_tables", "stage_rows", "whole_words"]
 
 Array = npt.NDArray[Any]
 
@@ -40,24 +41,11 @@ SINGLE_WORD, STRIP_LEFT, STRIP_RIGHT = 1, 2, 4
 REWRITE = 5
 
 
-@dataclass(frozen=True)
-class Table:
-    """Constant data: an array of integers, or bytes (int8 stands for unsigned char)."""
-
-    name: str
-    data: Array
-
-
-def _smallest(values: Sequence[int]) -> Array:
-    """Return an array of the narrowest unsigned type of 16 or 32 bits."""
-    return np.array(values, np.uint16 if max(values, default=0) < 1 << 16 else np.uint32)
-
-
 def _blob(name: str, pieces: Sequence[bytes]) -> list[Table]:
     """Return the bytes of some pieces one after another, and where each starts."""
     ends = np.cumsum([0, *map(len, pieces)]).tolist()
     joined = np.frombuffer(b"".join(pieces) or b"\0", np.int8)
-    return [Table(f"{name}_bytes", joined), Table(f"{name}_start", _smallest(ends))]
+    return [Table(f"{name}_bytes", joined), Table(f"{name}_start", smallest(ends))]
 
 
 def piece_tables(spec: TokenizerSpec) -> list[Table]:
@@ -81,10 +69,10 @@ def merge_tables(spec: TokenizerSpec) -> list[Table]:
     lefts = np.array([left for left, _, _ in rows])
     starts = np.searchsorted(lefts, np.arange(spec.size + 1)).tolist()
     return [
-        Table("merge_start", _smallest(starts)),
-        Table("merge_right", _smallest([right for _, right, _ in rows])),
-        Table("merge_rank", _smallest([rank for _, _, rank in rows])),
-        Table("made", _smallest([m.made for m in spec.merges])),
+        Table("merge_start", smallest(starts)),
+        Table("merge_right", smallest([right for _, right, _ in rows])),
+        Table("merge_rank", smallest([rank for _, _, rank in rows])),
+        Table("made", smallest([m.made for m in spec.merges])),
     ]
 
 
@@ -211,8 +199,3 @@ def stage_rows(stages: Sequence[Stage], starts: dict[tuple[Op, ...], int]) -> li
         for stage in stages
     ]
     return [Table("stages", np.array(rows, np.uint16))] if rows else []
-
-
-def compose_tables(spec: TokenizerSpec) -> list[Table]:
-    """Return the tables of canonical composition, where a normalizer asks for it."""
-    return []

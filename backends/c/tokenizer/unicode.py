@@ -28,7 +28,7 @@ ATOMS = 64
 #: Classes that are told apart at once; a code has 63 bits, and 21 are taken.
 _AT_ONCE = 40
 #: Characters that a pre-tokenizer is asked about at once.
-_CHUNK = 1 << 14
+_CHUNK = 1 << 16
 
 
 @functools.cache
@@ -119,16 +119,19 @@ _CLASSES: Mapping[str, Callable[[], Array]] = {
 
 def _matched(source: str) -> Array:
     try:
-        remover = normalizers.Replace(Regex(source), "")
+        remover = normalizers.Replace(Regex(f"(?:{source})+"), "")
     except Exception as error:
         raise UnsupportedTokenizerError(
             f"The character class {source!r}", f"is refused by the library: {error}"
         ) from error
     found = np.ones(CODE_POINTS, np.bool_)
-    found[_codes(remover.normalize_str(every_character()))] = False
+    text = every_character()
+    for start in range(0, len(text), _CHUNK):
+        found[_codes(remover.normalize_str(text[start : start + _CHUNK]))] = False
+    found[_SURROGATES] = False
     if source.startswith("(?i:"):
         several = [c for c in np.flatnonzero(found).tolist() if len(chr(c).casefold()) > 1]
-        if several and len(several) < 100:
+        if several:
             raise UnsupportedTokenizerError(
                 f"The character class {source!r}",
                 f"ignores case and has {chr(several[0])!r}, which folds to several characters",
