@@ -51,6 +51,7 @@ class NativeModel:
         stateful: whether tokens of earlier calls are kept in a state.
         state_bytes: memory of one state.
         context: largest number of tokens in one state.
+        max_tokens: largest number of tokens of one call.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class NativeModel:
         self._read_prototype(text, name)
         self.state_bytes = _number(text, f"{name.upper()}_STATE_BYTES") if self.stateful else 0
         self.context = _number(text, f"{name.upper()}_MAX_CONTEXT") if self.stateful else 0
+        self.max_tokens = _number(text, f"{name.upper()}_MAX_TOKENS") if self._counts_tokens else 1
 
     def _read_prototype(self, text: str, name: str) -> None:
         found = re.search(rf"int {name}_run\(void \*arena,(.*?)\);", text, re.DOTALL)

@@ -12,7 +12,7 @@ from intcc.ops import cached_attention, cached_attention_capped
 from tests.c.bench import Bench, Dims
 from tests.ops.harness import i32, i64
 
-__all__ = ["CACHE_CASES", "cache_bench"]
+__all__ = ["CACHE_CASES", "cache_bench", "decoder"]
 
 S = "sequence"
 #: Query heads, key heads, width of keys, width of values, window.
@@ -24,23 +24,35 @@ FORMS = (
     (3, 1, 64, 64, 9),
 )
 
+_PARTS = [(s, w) for s in ("key", "value") for w in ("", "_mantissa", "_exponent")]
 
-def cached(b: Bench, index: int, kv_heads: int, dim: int, value_dim: int) -> list[ir.Value]:
-    """Append new keys and values to the caches of a layer; return all six caches."""
+
+def cached(
+    b: Bench,
+    index: int,
+    kv_heads: int,
+    dim: int,
+    value_dim: int,
+    rows_of: tuple[ir.Value, ir.Value] | None = None,
+) -> list[ir.Value]:
+    """Append keys and values, inputs by default, to a layer's caches; return all six caches."""
     rows: Dims = ["batch", kv_heads, 1, "past"]
     kinds: list[tuple[str, str, int, Dims]] = [
         ("key", "CacheKeys", dim, ["batch", kv_heads, dim, "past"]),
         ("value", "CacheValues", value_dim, ["batch", kv_heads, "past", value_dim]),
     ]
     made = []
-    for stem, kind, width, codes in kinds:
-        x = b.input(np.int32, ["batch", S, kv_heads, width], -(2**24), 2**24)
+    for (stem, kind, width, codes), given in zip(kinds, rows_of or (None, None), strict=True):
+        shape: Dims = ["batch", S, kv_heads, width]
+        x = given or b.input(np.int32, shape, -(2**24), 2**24)
         past = [
             b.input(np.int8, codes, -127, 127, f"past_{stem}.{index}"),
             b.input(np.int32, rows, 1, 2**15, f"past_{stem}_mantissa.{index}"),
             b.input(np.int32, rows, 0, 15, f"past_{stem}_exponent.{index}"),
         ]
         made += b.op(kind, [*b.op("DynamicQuantize", [x], outputs=3), *past], outputs=3)
+    for value, (stem, what) in zip(made, _PARTS, strict=True):
+        value.name = f"present_{stem}{what}.{index}"
     b.output(*made)
     return made
 
@@ -106,6 +118,30 @@ CACHE_CASES: Mapping[str, Callable[[Bench], None]] = {
     "cached_attention": plain,
     "cached_attention_capped": capped,
 }
+
+
+def decoder(max_tokens: int = 8, context: int = 30) -> Bench:
+    """Return a decoder of two layers of attention and nothing else."""
+    rng = np.random.default_rng(3)
+    b = Bench("decoder", max_tokens=max_tokens)
+    b.model.metadata_props["intcc.max_positions"] = str(context)
+    b.case("embed")
+    ids = b.input(np.int64, ["batch", S], 0, 49, "input_ids")
+    table = rng.integers(-127, 127, (50, 40), endpoint=True).astype(np.int8)
+    h = b.op("Embedding", [ids, table, i32(rng.integers(1, 999, (50, 1)))])[0]
+    constants = cached_attention.parameters(2.0**-12, 2.0**-12, 0.25, 4, 2, 10, 10)
+    for index in range(2):
+        b.case(f"model.layers.{index}.attention")
+        q = b.move("Reshape", [h, i64([0, 0, 4, 10])])[0]
+        parts = b.move("Split", [h, i64([20, 20])], axis=-1, outputs=2)
+        k, v = (b.move("Reshape", [x, i64([0, 0, 2, 10])])[0] for x in parts)
+        caches = cached(b, index, 2, 10, 10, (k, v))
+        y = b.op("CachedAttention", [q, *caches, *constants])[0]
+        h = b.op("SaturatingAdd", [h, b.move("Reshape", [y, i64([0, 0, -1])])[0]])[0]
+    h.name = "logits"
+    b.output(h)
+    b.finish()
+    return b
 
 
 def cache_bench(context: int = 70) -> Bench:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from intcc.errors import DataError
+from intcc.generation import CachedSession, StateSession
 from intcc.runtime.native import NativeModel
 from intcc.runtime.reference import evaluate
 from tests.c.bench import MAX_TOKENS, Bench
-from tests.c.cases_cache import cache_bench
+from tests.c.cases_cache import cache_bench, decoder
 from tests.c.test_operators import LEVELS, UNDEFINED
 
+Array = npt.NDArray[Any]
 CONTEXT = 70
 #: Tokens per call: their sum is the context.
 STEPS = (1, 1, 3, 17, 1, 2, 41, 4)
@@ -51,6 +56,27 @@ def differences(bench: Bench, native: NativeModel, kind: str) -> list[str]:
         made = dict(zip(_pasts(bench), _presents(bench), strict=True))
         caches = {name: want[made[name]] for name in caches}
     return found
+
+
+def test_sessions_of_all_runtimes_agree(tmp_path: Path) -> None:
+    bench = decoder(max_tokens=8, context=30)
+    bench.emit(tmp_path)
+    native = bench.native(tmp_path)
+    assert native.selftest() == 0
+    assert (native.max_tokens, native.context) == (8, 30)
+
+    class Reference:
+        def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+            return evaluate(bench.model, feeds)
+
+    sessions = (StateSession(native), CachedSession(Reference(), native.inputs, 30))
+    rng = np.random.default_rng(4)
+    for n in (1, 8, 19, 2):  # 19 tokens are three calls in C
+        tokens = rng.integers(0, 50, n).tolist()
+        mine, theirs = (s.feed_all(tokens) for s in sessions)
+        np.testing.assert_array_equal(mine, theirs)
+    with pytest.raises(DataError, match="do not fit the 0 that are left of a context of 30"):
+        sessions[0].feed([1])
 
 
 def _pasts(bench: Bench) -> list[str]:
