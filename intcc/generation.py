@@ -10,7 +10,7 @@ How tokens are cut into calls changes no bit, so prompts go in as a whole or in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from intcc.errors import DataError, ModelError
 from intcc.sampling import Sampler
 from intcc.specs import PAST, TensorSpec
 
-__all__ = ["LOGITS", "CachedSession", "Session", "stream"]
+__all__ = ["LOGITS", "CachedSession", "Session", "StateRuntime", "StateSession", "stream"]
 
 Array = npt.NDArray[Any]
 #: Name of a decoder's output.
@@ -85,6 +85,65 @@ class CachedSession:
         self._caches = {name: results[name.replace(PAST, "present", 1)] for name in self._caches}
         self._position += len(tokens)
         return np.asarray(results[LOGITS][0])
+
+    def feed(self, tokens: Sequence[int]) -> Array:
+        """Take in tokens; return the logits after the last one, int32 [vocabulary]."""
+        return np.asarray(self.feed_all(tokens)[-1])
+
+
+@runtime_checkable
+class StateRuntime(Protocol):
+    """A runtime that keeps the caches of a decoder in a state.
+
+    Attributes:
+        context: largest number of tokens in one state.
+        max_tokens: largest number of tokens of one call.
+    """
+
+    context: int
+    max_tokens: int
+
+    def new_state(self) -> Array:
+        """Return the state of a new text."""
+        ...
+
+    def run_from(self, feeds: Mapping[str, Array], state: Array, position: int) -> dict[str, Array]:
+        """Continue a text behind `position` tokens."""
+        ...
+
+
+class StateSession:
+    """A session over a runtime that keeps its caches in a state of its own."""
+
+    def __init__(self, runtime: StateRuntime) -> None:
+        """Start with a new state."""
+        self._runtime, self._state, self._position = runtime, runtime.new_state(), 0
+
+    @property
+    def position(self) -> int:
+        """Number of tokens taken in."""
+        return self._position
+
+    @property
+    def context(self) -> int:
+        """Largest number of tokens."""
+        return self._runtime.context
+
+    def feed_all(self, tokens: Sequence[int]) -> Array:
+        """Take in tokens; return the logits after each of them, int32 [n, vocabulary].
+
+        Raises:
+            DataError: none, or more than the context holds; nothing is taken in.
+        """
+        require_room(self, tokens)
+        pieces = []
+        for start in range(0, len(tokens), self._runtime.max_tokens):
+            piece = list(tokens[start : start + self._runtime.max_tokens])
+            feeds = {"input_ids": np.asarray([piece], np.int64)}
+            results = self._runtime.run_from(feeds, self._state, self._position + start)
+            pieces.append(results[LOGITS][0])
+        self._position += len(tokens)
+        return np.concatenate(pieces)
 
     def feed(self, tokens: Sequence[int]) -> Array:
         """Take in tokens; return the logits after the last one, int32 [vocabulary]."""

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from intcc.errors import DataError, ModelError, SettingsError
-from intcc.generation import LOGITS, CachedSession, Session, stream
+from intcc.generation import (
+    LOGITS,
+    CachedSession,
+    Session,
+    StateRuntime,
+    StateSession,
+    stream,
+)
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.feeds import check_feeds
 from intcc.sampling import Sampler
@@ -28,15 +35,6 @@ class Runtime(Protocol):
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return all outputs by name."""
-        ...
-
-
-@runtime_checkable
-class SessionRuntime(Protocol):
-    """A runtime that keeps the caches of a decoder itself."""
-
-    def session(self) -> Session:
-        """Begin a text."""
         ...
 
 
@@ -144,8 +142,8 @@ class CompiledModel:
                 f"computes {self.artifact.task}, it generates nothing",
                 "Compile a causal language model with --task text-generation",
             )
-        if isinstance(self._runtime, SessionRuntime):
-            return self._runtime.session()
+        if isinstance(self._runtime, StateRuntime):
+            return StateSession(self._runtime)
         return CachedSession(self._runtime, self.inputs, self.artifact.max_length or 0)
 
     def sampler(

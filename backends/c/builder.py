@@ -29,6 +29,7 @@ from intcc.backends.c.program import (
     View,
 )
 from intcc.backends.c.shapes import Extent, dimensions, product
+from intcc.backends.c.state import Cache, is_cache
 from intcc.backends.c.target import Target
 from intcc.errors import UnsupportedOperatorError
 
@@ -91,11 +92,16 @@ class Builder:
         """Start with an empty program."""
         self.model, self.target = model, target
         name = identifier(model.metadata_props.get("intcc.name", "model"))
-        self.program = Program(name, int(model.metadata_props.get("intcc.max_length", "0") or 0))
+        longest = int(model.metadata_props.get("intcc.max_length", "0") or 0)
+        context = int(model.metadata_props.get("intcc.max_positions", "0") or 0)
+        self.program = Program(name, longest, context=context or longest)
         self.names = Names()
-        graph = model.graph
         #: Names of the run function's parameters, taken before any other.
-        self.public = {v: self.names.unique(str(v.name)) for v in (*graph.inputs, *graph.outputs)}
+        self.public = {
+            v: self.names.unique(str(v.name))
+            for v in (*model.graph.inputs, *model.graph.outputs)
+            if not is_cache(v)
+        }
         #: Banner of the calls to come.
         self.layer = ""
         self.operator = ""
@@ -103,6 +109,8 @@ class Builder:
         self.zeros: set[ir.Value] = set()
         #: Leading elements of constants along several axes: read in place where a kernel can.
         self.windows: dict[ir.Value, View] = {}
+        #: Caches of keys and values, by each of the values that stand for one in the graph.
+        self.caches: dict[ir.Value, Cache] = {}
         self._views: dict[ir.Value, View] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Storage] = {}
 

@@ -30,6 +30,7 @@ from intcc.backends.c.program import Program
 from intcc.backends.c.recorded import recorded_feeds, recorded_tokens
 from intcc.backends.c.render import render
 from intcc.backends.c.select import select
+from intcc.backends.c.state import plan_state
 from intcc.backends.c.target import load_target
 from intcc.backends.c.text import (
     access_macros,
@@ -38,6 +39,7 @@ from intcc.backends.c.text import (
     declaration,
     definition,
     kernel_texts,
+    state_rows,
     wrap,
 )
 
@@ -66,6 +68,7 @@ class CReport:
         name: prefix of all public names.
         arena_bytes: working memory that the caller provides.
         arena_lower_bound: what no packing can go below.
+        state_bytes: memory that lives from call to call, the caller's too; 0 where nothing does.
         flash_bytes: constant data.
         stack_bytes: estimate of the deepest call.
         memory_map: (name, offset, size, first call, last call) of every region.
@@ -76,6 +79,7 @@ class CReport:
     name: str
     arena_bytes: int
     arena_lower_bound: int
+    state_bytes: int
     flash_bytes: int
     stack_bytes: int
     memory_map: list[tuple[str, int, int, int, int]]
@@ -142,6 +146,7 @@ def _figures(program: Program, arena: Arena) -> CReport:
         name=program.name,
         arena_bytes=arena.size,
         arena_lower_bound=arena.lower_bound,
+        state_bytes=plan_state(program)[1],
         flash_bytes=program.flash_bytes,
         stack_bytes=deepest + _FRAME,
         memory_map=[(r.storage.name, r.offset, r.size, r.first, r.last) for r in arena.regions],
@@ -160,11 +165,13 @@ def _banners(program: Program) -> list[dict[str, Any]]:
     return groups
 
 
-def _parameters(inputs: list[Port], outputs: list[Port], tokens: bool) -> list[str]:
+def _parameters(inputs: list[Port], outputs: list[Port], *, tokens: bool, state: bool) -> list[str]:
     return [
         "void *arena",
+        *(["void *state"] if state else []),
         *(f"const {p.c_type} *{p.name}" for p in inputs),
         *(["size_t tokens"] if tokens else []),
+        *(["size_t position"] if state else []),
         *(f"{p.c_type} *{p.name}" for p in outputs),
     ]
 
@@ -175,6 +182,8 @@ def _context(
     """Return everything that the templates may show."""
     inputs, outputs = ports(program, integer.graph)
     dynamic = program.max_tokens > 0 and _depends_on_tokens(program)
+    state = bool(program.state)
+    parameters = _parameters(inputs, outputs, tokens=dynamic, state=state)
     return {
         "version": __version__,
         "name": program.name,
@@ -186,17 +195,22 @@ def _context(
         "max_tokens": program.max_tokens,
         "inputs": inputs,
         "outputs": outputs,
-        "signature": wrap(
-            f"int {program.name}_run(", _parameters(inputs, outputs, dynamic), ")", 0
-        ),
-        "pointers": ["arena", *(p.name for p in (*inputs, *outputs))],
+        "state": state,
+        "context": program.context,
+        "state_rows": state_rows(plan_state(program)[0]),
+        "signature": wrap(f"int {program.name}_run(", parameters, ")", 0),
+        "pointers": [
+            "arena",
+            *(["state"] if state else []),
+            *(p.name for p in (*inputs, *outputs)),
+        ],
         "arena_rows": arena_rows(program, arena),
         "access": access_macros(program),
         "banners": _banners(program),
         "declarations": [declaration(s) for s in program.constants],
         "kernels": kernel_texts(program.kernels()),
         "selftest": selftest,
-        "selftest_bytes": report.arena_bytes + sum(s for s in _room(program, outputs)),
+        "selftest_bytes": report.arena_bytes + report.state_bytes + sum(_room(program, outputs)),
         "example_tokens": recorded_tokens(program),
         "checked": [p for p in inputs if p.limit is not None],
     }
@@ -240,7 +254,7 @@ def _selftest(
 
     inputs, outputs = context["inputs"], context["outputs"]
     sizes = _room(program, outputs)
-    start = context["report"].arena_bytes
+    start = context["report"].arena_bytes + context["report"].state_bytes
     offsets = [start + sum(sizes[:i]) for i in range(len(sizes))]
     recorded = {
         "recorded_inputs": arrays(inputs, feeds),

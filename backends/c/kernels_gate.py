@@ -9,11 +9,13 @@ from intcc.backends.c.kernels_elementwise import pointwise
 from intcc.backends.c.program import Kernel
 from intcc.ops.gelu_wide import REACH
 
-__all__ = ["gelu_wide", "sigmoid", "silu", "softmax", "tanh"]
+__all__ = ["HYPERBOLIC", "POWER", "gelu_wide", "sigmoid", "silu", "softmax", "tanh"]
 
-_EXPONENTIAL = Kernel("kernels/exponential", "exponential")
-_LOGISTIC = Kernel("kernels/logistic", "logistic", needs=(_EXPONENTIAL,))
-_GATE = Kernel("kernels/gate", "gate", needs=(_LOGISTIC,))
+POWER = Kernel("kernels/power_of_half", "power_of_half")
+_EXPONENTIAL = Kernel("kernels/exponential", "exponential", needs=(POWER,))
+LOGISTIC = Kernel("kernels/logistic", "logistic", needs=(_EXPONENTIAL,))
+HYPERBOLIC = Kernel("kernels/hyperbolic", "hyperbolic", needs=(LOGISTIC,))
+_GATE = Kernel("kernels/gate", "gate", needs=(LOGISTIC,))
 
 
 def _curve(b: Builder, node: ir.Node, template: str, needed: Kernel) -> None:
@@ -44,7 +46,7 @@ def gelu_wide(b: Builder, node: ir.Node) -> None:
 
 def tanh(b: Builder, node: ir.Node) -> None:
     """Emit the hyperbolic tangent, Q15."""
-    _curve(b, node, "tanh", _LOGISTIC)
+    _curve(b, node, "tanh", HYPERBOLIC)
 
 
 def softmax(b: Builder, node: ir.Node) -> None:

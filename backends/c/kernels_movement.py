@@ -7,6 +7,7 @@ elements, an expansion by one are views of their operand. The rest copies.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -15,6 +16,7 @@ from intcc.backends.c.builder import Builder, storage_dtype, unsupported
 from intcc.backends.c.literals import c_type
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import ONE, Extent, dimensions, product
+from intcc.backends.c.state import is_position
 
 __all__ = ["MOVEMENT", "copy", "data_inputs"]
 
@@ -39,7 +41,7 @@ def _window(view: View, offset: Extent, dims: tuple[Extent, ...]) -> View:
         offset = Extent(start.coefficient + offset.coefficient, start.power)
     elif start is not None:
         offset = start
-    return View(view.storage, dims, offset if offset.coefficient else None)
+    return replace(view, dims=dims, offset=offset if offset.coefficient else None)
 
 
 def copy(
@@ -71,7 +73,7 @@ def _strided(b: Builder, x: View, dims: list[Extent], strides: list[Extent], y: 
 
 def _rename(b: Builder, node: ir.Node) -> None:
     x = b.view(node.inputs[0])
-    b.alias(node.outputs[0], View(x.storage, dimensions(node.outputs[0]), x.offset))
+    b.alias(node.outputs[0], replace(x, dims=dimensions(node.outputs[0])))
 
 
 def _transpose(b: Builder, node: ir.Node) -> None:
@@ -80,7 +82,7 @@ def _transpose(b: Builder, node: ir.Node) -> None:
     strides = [_strides(x.dims)[p] for p in perm]
     moving = [p for p in perm if x.dims[p] != ONE]
     if moving == sorted(moving):
-        b.alias(node.outputs[0], View(x.storage, dims, x.offset))
+        b.alias(node.outputs[0], replace(x, dims=dims))
         return
     _strided(b, x, list(dims), strides, b.result(node.outputs[0]))
 
@@ -124,6 +126,9 @@ def _trimmed(b: Builder, x: View, window: tuple[Extent, Extent, Extent]) -> View
 
 def _slice(b: Builder, node: ir.Node) -> None:
     x = b.view(node.inputs[0])
+    if is_position(node.inputs[1]):
+        _rows_by_position(b, node, x)
+        return
     starts = b.constant(node.inputs[1]).ravel().tolist()
     rank = len(x.dims)
     given = len(node.inputs) > 3 and node.inputs[3] is not None
@@ -149,6 +154,20 @@ def _slice(b: Builder, node: ir.Node) -> None:
             raise unsupported(node, "counts from the end of the sequence")
         start += x.dims[axis].coefficient
     _take(b, x, axis, Extent(start), node.outputs[0])
+
+
+def _rows_by_position(b: Builder, node: ir.Node, x: View) -> None:
+    """Read the rows of a constant table from the first new token's on; the context bounds them."""
+    dims, data = dimensions(node.outputs[0]), x.storage.data
+    axes = [i for i, (given, kept) in enumerate(zip(x.dims, dims, strict=True)) if given != kept]
+    context = b.program.context
+    if len(axes) != 1 or product(dims[: axes[0]]) != ONE or data is None or not x.whole:
+        raise unsupported(node, "reads rows by position along an axis that is not the first")
+    rows, inner = x.dims[axes[0]].coefficient, product(dims[axes[0] + 1 :]).coefficient
+    if rows < context:
+        raise unsupported(node, f"has {rows} positions for a context of {context} tokens")
+    kept = b.flash(data.reshape(rows, inner)[:context], x.storage.name)
+    b.alias(node.outputs[0], View(kept, dims, stride=inner))
 
 
 def _corner(b: Builder, node: ir.Node, x: View, cuts: list[tuple[int, int]]) -> None:

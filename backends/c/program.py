@@ -1,6 +1,7 @@
 """The C program before it is text: storages, kernels and calls.
 
-Storage   a region of memory: in the arena, a caller's array, or constant data in flash
+Storage   a region of memory: in the arena, in the state that lives from call to call, a caller's
+          array, or constant data in flash
 View      a typed window into a storage, with the extents of the value that it shows
 Kernel    one C function, specialised on compile-time constants; equal kernels are one function
 Call      one line of the run function
@@ -41,6 +42,7 @@ class Place(Enum):
     INPUT = "input"
     OUTPUT = "output"
     FLASH = "flash"
+    STATE = "state"
 
 
 @dataclass(eq=False)
@@ -74,11 +76,15 @@ class Storage:
 
 @dataclass(frozen=True)
 class View:
-    """`dims` elements of a storage, from element `offset` on, contiguous."""
+    """`dims` elements of a storage, from element `offset` on, contiguous.
+
+    With `stride`, from that many elements further on for every token that came in earlier calls.
+    """
 
     storage: Storage
     dims: tuple[Extent, ...]
     offset: Extent | None = None
+    stride: int = 0
 
     @property
     def extent(self) -> Extent:
@@ -98,7 +104,7 @@ class View:
     @property
     def whole(self) -> bool:
         """Whether the view covers its storage."""
-        return self.offset is None and self.extent == self.storage.extent
+        return self.offset is None and not self.stride and self.extent == self.storage.extent
 
 
 #: A view becomes a pointer, an Extent or int a number, a str stands for itself.
@@ -189,7 +195,9 @@ class Program:
 
     Attributes:
         name: prefix of all public names.
-        max_tokens: largest token count; zero where no extent depends on it.
+        max_tokens: largest token count of a call; zero where no extent depends on it.
+        context: largest token count of all calls on one state.
+        state: what lives from call to call.
     """
 
     name: str
@@ -198,6 +206,8 @@ class Program:
     constants: list[Storage] = field(default_factory=list)
     inputs: list[Parameter] = field(default_factory=list)
     outputs: list[Parameter] = field(default_factory=list)
+    context: int = 0
+    state: list[Storage] = field(default_factory=list)
 
     def storages(self) -> list[Storage]:
         """Return every storage that a call touches, in order of first use."""

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from intcc.backends.c.builder import storage_dtype
 from intcc.backends.c.program import Program
 from intcc.backends.c.shapes import dimensions
+from intcc.backends.c.state import is_cache
 
 __all__ = ["recorded_feeds", "recorded_tokens"]
 
@@ -28,15 +29,22 @@ def recorded_tokens(program: Program) -> int:
 
 
 def recorded_feeds(program: Program, graph: ir.Graph) -> dict[str, Array]:
-    """Return an input of batch one for every input of the graph; masks are all ones."""
+    """Return an input of batch one for every input of the graph.
+
+    Masks are all ones, caches are empty.
+    """
     tokens = recorded_tokens(program)
     limits = {p.source: p.limit for p in program.inputs}
     feeds = {}
     for value in graph.inputs:
         name = str(value.name)
-        shape = tuple(extent.at(tokens) for extent in dimensions(value))
-        assert value.dtype is not None
+        assert value.dtype is not None and value.shape is not None
         dtype = value.dtype.numpy()
+        if is_cache(value):
+            empty = [d if isinstance(d, int) else int(str(d.value) == "batch") for d in value.shape]
+            feeds[name] = np.zeros(empty, dtype)
+            continue
+        shape = tuple(extent.at(tokens) for extent in dimensions(value))
         if name not in limits:
             feeds[name] = np.ones(shape, dtype)
             continue

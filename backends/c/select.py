@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from intcc.backends.c import (
     kernels_attention,
+    kernels_cache,
     kernels_dynamic,
     kernels_elementwise,
     kernels_gate,
@@ -22,6 +23,7 @@ from intcc.backends.c.kernels_movement import MOVEMENT, copy, data_inputs
 from intcc.backends.c.names import identifier, layer_title, short_names
 from intcc.backends.c.program import Parameter, Place, Program, Storage, View
 from intcc.backends.c.shapes import ONE, dimensions
+from intcc.backends.c.state import is_cache
 from intcc.backends.c.target import Target
 
 __all__ = ["OPERATORS", "select"]
@@ -41,6 +43,10 @@ OPERATORS: Mapping[str, Rule] = {
     "Affine": kernels_elementwise.affine,
     "Attention": kernels_attention.attention,
     "BatchMatMul": kernels_dynamic.batch_matmul,
+    "CacheKeys": kernels_cache.cache_keys,
+    "CacheValues": kernels_cache.cache_values,
+    "CachedAttention": kernels_cache.cached_attention,
+    "CachedAttentionCapped": kernels_cache.cached_attention_capped,
     "DynamicQuantize": kernels_dynamic.dynamic_quantize,
     "Embedding": kernels_rows.embedding,
     "Gelu": kernels_gelu.gelu,
@@ -91,7 +97,7 @@ def _needed(graph: ir.Graph) -> tuple[list[ir.Node], list[ir.Value]]:
         if any(v in wanted for v in node.outputs):
             nodes.append(node)
             wanted.update(_operands(node))
-    return nodes[::-1], [v for v in graph.inputs if v in wanted]
+    return nodes[::-1], [v for v in graph.inputs if v in wanted and not is_cache(v)]
 
 
 def _finish_outputs(b: Builder) -> None:
@@ -99,6 +105,8 @@ def _finish_outputs(b: Builder) -> None:
     b.layer = "output"
     taken: set[Storage] = set()
     for value in b.model.graph.outputs:
+        if value in b.caches:
+            continue
         view, dims = b.view(value), dimensions(value)
         b.operator = "output"
         if view.storage.place is not Place.ARENA or not view.whole or view.storage in taken:
@@ -147,7 +155,7 @@ def _name_storages(b: Builder) -> None:
     """Replace the graph's names by identifiers; constants are public and carry the prefix."""
     program = b.program
     program.constants = [s for s in program.constants if s in set(program.storages())]
-    named = [s for s in program.storages() if s.place in (Place.ARENA, Place.FLASH)]
+    named = [s for s in program.storages() if s.place in (Place.ARENA, Place.FLASH, Place.STATE)]
     short = short_names(s.name for s in named)
     for storage in named:
         prefix = f"{program.name}_" if storage.place is Place.FLASH else ""

@@ -9,6 +9,7 @@ from intcc.backends.c.literals import array_body, integer
 from intcc.backends.c.program import Argument, Call, Kernel, Place, Program, Storage, View
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.shapes import Extent
+from intcc.backends.c.state import StateRegion
 
 __all__ = [
     "access_macros",
@@ -19,6 +20,7 @@ __all__ = [
     "definition",
     "kernel_texts",
     "shape_text",
+    "state_rows",
     "wrap",
 ]
 
@@ -52,10 +54,14 @@ def _view(view: View) -> str:
     storage = view.storage
     if storage.place is Place.ARENA:
         pointer = f"{_ACCESS[storage.dtype.name]}(at_{storage.name})"
+    elif storage.place is Place.STATE:
+        pointer = f"STATE_{_ACCESS[storage.dtype.name]}(in_{storage.name})"
     elif storage.data is not None and _dimensions(storage).count("[") > 1:
         pointer = f"{storage.name}[0]"
     else:
         pointer = storage.name
+    if view.stride:
+        pointer += f" + position * {view.stride}"
     return pointer if view.offset is None else f"{pointer} + {view.offset}"
 
 
@@ -74,16 +80,19 @@ def call_text(call: Call) -> str:
 
 def access_macros(program: Program) -> list[str]:
     """Return the definitions of the pointer macros that the calls use."""
-    used = {
-        v.storage.dtype.name: v.storage.c_type
-        for call in program.calls
-        for v in call.arguments
-        if isinstance(v, View) and v.storage.place is Place.ARENA
-    }
-    return [
-        f"#define {_ACCESS[name]}(at) (({used[name]} *)(void *)(base + (at)))"
-        for name in sorted(used)
-    ]
+    lines = []
+    for place, prefix, base in ((Place.ARENA, "", "base"), (Place.STATE, "STATE_", "held")):
+        used = {
+            v.storage.dtype.name: v.storage.c_type
+            for call in program.calls
+            for v in call.arguments
+            if isinstance(v, View) and v.storage.place is place
+        }
+        lines += [
+            f"#define {prefix}{_ACCESS[name]}(at) (({used[name]} *)(void *)({base} + (at)))"
+            for name in sorted(used)
+        ]
+    return lines
 
 
 def shape_text(dims: Iterable[Extent]) -> str:
@@ -105,6 +114,18 @@ def arena_rows(program: Program, arena: Arena) -> list[str]:
         comma = "," if position + 1 < len(arena.regions) else " "
         left = f"at_{r.storage.name}{' ' * (width - len(r.storage.name))} = {r.offset:>9}{comma}"
         rows.append(f"{left} /* {r.size:>9} {r.first:>4} .. {r.last:<4} {what} */")
+    return rows
+
+
+def state_rows(regions: Sequence[StateRegion]) -> list[str]:
+    """Return the map of the state: one row an array."""
+    rows = []
+    width = max((len(r.storage.name) for r in regions), default=0)
+    for position, r in enumerate(regions):
+        comma = "," if position + 1 < len(regions) else " "
+        left = f"in_{r.storage.name}{' ' * (width - len(r.storage.name))} = {r.offset:>9}{comma}"
+        what = f"{r.storage.c_type.removesuffix('_t')} [{r.storage.extent}]"
+        rows.append(f"{left} /* {r.size:>9} {what} */")
     return rows
 
 

@@ -103,8 +103,15 @@ def parameters(
     """Return the constant inputs after `vk`.
 
     Args:
+        unit_q: as for CachedAttention.
+        unit_k: likewise.
+        scale: likewise.
         softcap: c, in the unit of real scores; > 0.
-        unit_q, unit_k, scale, heads, kv_heads, dim, value_dim, window: as for CachedAttention.
+        heads: as for CachedAttention.
+        kv_heads: likewise.
+        dim: likewise.
+        value_dim: likewise.
+        window: likewise.
     """
     shape = (heads, kv_heads, dim, value_dim, window)
     cap = softcap * math.log2(math.e) * 2.0**12

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from intcc.errors import ArtifactError, DataError
 from intcc.runtime.compiler import DEFAULT_FLAGS, find_compiler, shared_library
-from intcc.specs import TensorSpec
+from intcc.specs import TOTAL, TensorSpec
 
 __all__ = ["NativeModel", "find_compiler"]
 
@@ -29,6 +29,7 @@ _STATUS = {
     2: "got a misaligned arena",
     3: "got a sequence of a length it does not take",
     4: "got an id outside its table",
+    5: "got more tokens than its context holds",
 }
 
 
@@ -46,6 +47,11 @@ class NativeModel:
     Attributes:
         inputs: as in the manifest.
         outputs: as in the manifest.
+        arena_bytes: working memory of one call.
+        stateful: whether tokens of earlier calls are kept in a state.
+        state_bytes: memory of one state.
+        context: largest number of tokens in one state.
+        max_tokens: largest number of tokens of one call.
     """
 
     def __init__(
@@ -87,6 +93,9 @@ class NativeModel:
             _number(text, f"{name.upper()}_SELFTEST_BYTES") if self._selftest else 0
         )
         self._read_prototype(text, name)
+        self.state_bytes = _number(text, f"{name.upper()}_STATE_BYTES") if self.stateful else 0
+        self.context = _number(text, f"{name.upper()}_MAX_CONTEXT") if self.stateful else 0
+        self.max_tokens = _number(text, f"{name.upper()}_MAX_TOKENS") if self._counts_tokens else 1
 
     def _read_prototype(self, text: str, name: str) -> None:
         found = re.search(rf"int {name}_run\(void \*arena,(.*?)\);", text, re.DOTALL)
@@ -95,11 +104,14 @@ class NativeModel:
         specs = {_plain(s.name): s for s in (*self.inputs, *self.outputs)}
         self._takes: list[_Argument] = []
         self._gives: list[_Argument] = []
-        self._counts_tokens = False
+        self._counts_tokens = self.stateful = False
         for part in found.group(1).split(","):
             words = part.replace("*", " ").split()
             if words == ["size_t", "tokens"]:
                 self._counts_tokens = True
+                continue
+            if words in (["void", "state"], ["size_t", "position"]):
+                self.stateful = True
                 continue
             constant = words[0] == "const"
             dtype = np.dtype(words[-2].removesuffix("_t"))
@@ -122,8 +134,31 @@ class NativeModel:
         """Return all outputs by name; positions past a row's tokens are zero.
 
         Raises:
-            DataError: a status other than OK, or a mask that is not a prefix of ones.
+            DataError: a status other than OK, a mask that is not a prefix of ones, or a cache that
+                is not empty: earlier tokens are in a state, see `run_from`.
         """
+        filled = [s.name for s in self.inputs if s.cached and feeds.get(s.name, np.empty(0)).size]
+        if filled:
+            raise DataError(
+                f"Input '{filled[0]}'", "is not empty", "The C backend keeps its caches in a state"
+            )
+        return self._run_rows(feeds, [self.new_state() for _ in range(self._batch(feeds))], 0)
+
+    def new_state(self) -> Array:
+        """Return memory for the state of a new text."""
+        return _aligned(self.state_bytes)
+
+    def run_from(self, feeds: Mapping[str, Array], state: Array, position: int) -> dict[str, Array]:
+        """Continue one text, a batch of one, behind `position` tokens of its state.
+
+        Raises:
+            DataError: a status other than OK; the state is as before.
+        """
+        return self._run_rows(feeds, [state], position)
+
+    def _run_rows(
+        self, feeds: Mapping[str, Array], states: Sequence[Array], position: int
+    ) -> dict[str, Array]:
         batch, extents = self._extents(feeds)
         counts = self._token_counts(feeds, batch, extents)
         results = {
@@ -131,14 +166,19 @@ class NativeModel:
         }
         arena = _aligned(self.arena_bytes)
         for row in range(batch):
-            self._run_row(feeds, results, row, counts[row], arena)
+            self._run_row(feeds, results, row, counts[row], arena, states[row], position)
         return {
-            spec.name: results[spec.name].astype(spec.dtype, copy=False) for spec in self.outputs
+            spec.name: results[spec.name].astype(spec.dtype, copy=False)
+            for spec in self.outputs
+            if TOTAL not in spec.shape
         }
+
+    def _batch(self, feeds: Mapping[str, Array]) -> int:
+        return self._extents(feeds)[0]
 
     def _extents(self, feeds: Mapping[str, Array]) -> tuple[int, dict[str, int]]:
         extents: dict[str, int] = {}
-        for spec in self.inputs:
+        for spec in (s for s in self.inputs if not s.cached):
             for wanted, actual in zip(spec.shape, feeds[spec.name].shape, strict=True):
                 if isinstance(wanted, str):
                     extents[wanted] = actual
@@ -168,6 +208,8 @@ class NativeModel:
         row: int,
         tokens: int,
         arena: Array,
+        state: Array,
+        position: int,
     ) -> None:
         held = [
             np.ascontiguousarray(_cut(a.spec, feeds[a.spec.name], row, tokens), dtype=a.dtype)
@@ -177,9 +219,12 @@ class NativeModel:
             np.zeros(_cut(a.spec, results[a.spec.name], row, tokens).shape, a.dtype)
             for a in self._gives
         ]
-        arguments: list[Any] = [x.ctypes.data_as(ctypes.c_void_p) for x in (arena, *held)]
+        memory = (arena, state) if self.stateful else (arena,)
+        arguments: list[Any] = [x.ctypes.data_as(ctypes.c_void_p) for x in (*memory, *held)]
         if self._counts_tokens:
             arguments.append(ctypes.c_size_t(tokens))
+        if self.stateful:
+            arguments.append(ctypes.c_size_t(position))
         arguments += [x.ctypes.data_as(ctypes.c_void_p) for x in made]
         status = int(self._run(*arguments))
         if status != 0:

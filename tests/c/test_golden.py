@@ -11,8 +11,10 @@ from intcc.backends.c.select import select
 from intcc.backends.c.target import load_target
 from tests.c.bench import Bench
 from tests.c.cases import CASES
+from tests.c.cases_cache import CACHE_CASES
 from tests.c.encoder import encoder
 
+ALL = {**CASES, **CACHE_CASES}
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -24,10 +26,10 @@ def check(name: str, text: str, request: pytest.FixtureRequest) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("stem", sorted(CASES))
+@pytest.mark.parametrize("stem", sorted(ALL))
 def test_operator(stem: str, request: pytest.FixtureRequest) -> None:
     bench = Bench("golden")
-    CASES[stem](bench)
+    ALL[stem](bench)
     program = select(bench.finish(), load_target("generic"))
     # The widest instance of each template shows it best.
     shown = {}

@@ -1,9 +1,6 @@
-/* 2^-z in Q16 for z = d * mul / 2^shift in Q12: a quartic for the fraction, a shift for the rest.
-   */
-static inline uint32_t exponential(int32_t d, uint32_t mul, int shift)
+/* 2^-(z mod 4096 / 4096) in Q16, a quartic of at most 65535; the whole part of z is z >> 12. */
+static inline uint32_t power_of_half(uint32_t z)
 {
-    const uint64_t q = ((uint64_t)(uint32_t)d * mul + (UINT64_C(1) << shift >> 1)) >> shift;
-    const uint32_t z = q < 69632u ? (uint32_t)q : 69632u;
     const int32_t f = (int32_t)(z & 4095u);
     int32_t h = 449;
 
@@ -11,8 +8,17 @@ static inline uint32_t exponential(int32_t d, uint32_t mul, int shift)
     h = asr32(h * f + 2048, 12) + 15692;
     h = asr32(h * f + 2048, 12) - 45420;
     h = asr32(h * f + 2048, 12) + 65536;
-    h = h < 65535 ? h : 65535;
-    return ((uint32_t)h + (1u << (z >> 12) >> 1)) >> (z >> 12);
+    return h < 65535 ? (uint32_t)h : 65535u;
+}
+
+/* 2^-z in Q16 for z = d * mul / 2^shift in Q12: a quartic for the fraction, a shift for the rest.
+   */
+static inline uint32_t exponential(int32_t d, uint32_t mul, int shift)
+{
+    const uint64_t q = ((uint64_t)(uint32_t)d * mul + (UINT64_C(1) << shift >> 1)) >> shift;
+    const uint32_t z = q < 69632u ? (uint32_t)q : 69632u;
+
+    return (power_of_half(z) + (1u << (z >> 12) >> 1)) >> (z >> 12);
 }
 
 /* 1 / (1 + e) in Q30 for e = e^-|x|: a linear guess and two Newton steps, no division. */

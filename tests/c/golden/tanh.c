@@ -1,9 +1,6 @@
-/* 2^-z in Q16 for z = d * mul / 2^shift in Q12: a quartic for the fraction, a shift for the rest.
-   */
-static inline uint32_t exponential(int32_t d, uint32_t mul, int shift)
+/* 2^-(z mod 4096 / 4096) in Q16, a quartic of at most 65535; the whole part of z is z >> 12. */
+static inline uint32_t power_of_half(uint32_t z)
 {
-    const uint64_t q = ((uint64_t)(uint32_t)d * mul + (UINT64_C(1) << shift >> 1)) >> shift;
-    const uint32_t z = q < 69632u ? (uint32_t)q : 69632u;
     const int32_t f = (int32_t)(z & 4095u);
     int32_t h = 449;
 
@@ -11,8 +8,17 @@ static inline uint32_t exponential(int32_t d, uint32_t mul, int shift)
     h = asr32(h * f + 2048, 12) + 15692;
     h = asr32(h * f + 2048, 12) - 45420;
     h = asr32(h * f + 2048, 12) + 65536;
-    h = h < 65535 ? h : 65535;
-    return ((uint32_t)h + (1u << (z >> 12) >> 1)) >> (z >> 12);
+    return h < 65535 ? (uint32_t)h : 65535u;
+}
+
+/* 2^-z in Q16 for z = d * mul / 2^shift in Q12: a quartic for the fraction, a shift for the rest.
+   */
+static inline uint32_t exponential(int32_t d, uint32_t mul, int shift)
+{
+    const uint64_t q = ((uint64_t)(uint32_t)d * mul + (UINT64_C(1) << shift >> 1)) >> shift;
+    const uint32_t z = q < 69632u ? (uint32_t)q : 69632u;
+
+    return (power_of_half(z) + (1u << (z >> 12) >> 1)) >> (z >> 12);
 }
 
 /* 1 / (1 + e) in Q30 for e = e^-|x|: a linear guess and two Newton steps, no division. */
@@ -25,15 +31,20 @@ static inline uint32_t logistic(int32_t x, uint32_t mul, int shift)
     return r * (65536u - ((d * r + 32768u) >> 16));
 }
 
-/* y[i] = 2^15 * tanh(x[i]) as 2 / (1 + e^-2x) - 1; mul holds the factor 2. */
+/* tanh(x) in Q15 as 2 / (1 + e^-2x) - 1; mul holds the factor 2. */
+static inline int32_t hyperbolic(int32_t x, uint32_t mul, int shift)
+{
+    const uint32_t twice = (logistic(x, mul, shift) + 8192u) >> 14;
+    const int32_t above = (int32_t)(twice < 65536u ? twice : 65536u) - 32768;
+
+    return x > 0 ? above : x < 0 ? -above : 0;
+}
+
+/* y[i] = 2^15 * tanh(x[i]). */
 static void tanh_values(size_t count, const int32_t *restrict x, uint32_t mul, int shift,
     int32_t *restrict y)
 {
     for (size_t i = 0; i < count; i++) {
-        const int32_t v = x[i];
-        const uint32_t twice = (logistic(v, mul, shift) + 8192u) >> 14;
-        const int32_t above = (int32_t)(twice < 65536u ? twice : 65536u) - 32768;
-
-        y[i] = v > 0 ? above : v < 0 ? -above : 0;
+        y[i] = hyperbolic(x[i], mul, shift);
     }
 }

@@ -1,0 +1,134 @@
+"""Kernel rules for decoders: caches of keys and values, and attention over them.
+
+Caches are state: see `state`. The number of tokens in them, `position`, is an argument of the run
+function, and kernels touch only the tokens that a query sees.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from intcc.backends.c.builder import Builder, unsupported
+from intcc.backends.c.kernels_gate import HYPERBOLIC, POWER
+from intcc.backends.c.program import Argument, Kernel, View
+from intcc.backends.c.shapes import Extent
+from intcc.backends.c.state import Cache, is_cache, make_cache
+from intcc.ops.cached import LARGEST, QUERY_BITS, WEIGHT_BITS
+
+__all__ = ["cache_keys", "cache_values", "cached_attention", "cached_attention_capped"]
+
+#: Keys whose weighted values fit int32: 127 * (2**14 - 1) * 1024 < 2**31.
+_BLOCK = 1024
+
+
+def _name(past: ir.Value) -> str:
+    """Return a module path for the arrays of a cache: past_key.3 becomes layer.3.key."""
+    stem, _, index = str(past.name).removeprefix("past_").rpartition(".")
+    return f"layer.{index}.{stem}" if stem and index.isdigit() else str(past.name)
+
+
+def _append(b: Builder, node: ir.Node, template: str) -> None:
+    codes, m, k = (b.view(v) for v in node.inputs[:3])
+    past = node.inputs[3]
+    if past is None or not past.is_graph_input() or not is_cache(past) or past in b.caches:
+        raise unsupported(node, "appends to what is no cache of its own")
+    heads, dim = (d.coefficient for d in codes.dims[2:])
+    cache = make_cache(b.program, _name(past), b.layer, heads, dim)
+    for value in (*node.inputs[3:], *node.outputs):
+        assert value is not None
+        b.caches[value] = cache
+    context = b.program.context
+    parameters = {"heads": heads, "dim": dim, "context": context}
+    kernel = Kernel(f"ops/{template}", f"{template}_{heads}x{dim}", parameters)
+    arguments: list[Argument] = [codes.dims[1], "position", codes, m, k, *cache.views]
+    note = f"[{codes.dims[1]}, {heads} x {dim}] to [{context}, {heads} x {dim}]"
+    b.call(kernel, arguments, cache.views, note=note)
+
+
+def cache_keys(b: Builder, node: ir.Node) -> None:
+    """Write the codes and scales of new keys behind the earlier ones."""
+    _append(b, node, "cache_keys")
+
+
+def cache_values(b: Builder, node: ir.Node) -> None:
+    """Write the codes and scales of new values behind the earlier ones."""
+    _append(b, node, "cache_values")
+
+
+def _cache(b: Builder, node: ir.Node, value: ir.Value | None) -> Cache:
+    if value is None or value not in b.caches:
+        raise unsupported(node, "reads what is no cache")
+    return b.caches[value]
+
+
+def _attention(
+    b: Builder, node: ir.Node, template: str, more: list[Argument], needs: tuple[Kernel, ...]
+) -> None:
+    q, keys, values = b.view(node.inputs[0]), *(_cache(b, node, node.inputs[i]) for i in (1, 4))
+    heads, groups = q.dims[2].coefficient, q.dims[2].coefficient // keys.heads
+    mul, pre, shift, window = (b.scalar(v) for v in node.inputs[10:14])
+    context = b.program.context
+    sizes = f"{keys.dim}" if keys.dim == values.dim else f"{keys.dim}_{values.dim}"
+    query = Kernel(
+        "kernels/cached_query",
+        f"cached_query_{keys.dim}",
+        {"dim": keys.dim, "bits": QUERY_BITS, "dot": f"cached_dot_{keys.dim}"},
+    )
+    mean = Kernel(
+        "kernels/cached_mean",
+        f"cached_mean_{values.dim}",
+        {
+            "dim": values.dim,
+            "context": context,
+            "largest": LARGEST,
+            "bits": WEIGHT_BITS,
+            "block": _BLOCK,
+        },
+        (POWER,),
+        8 * values.dim,
+    )
+    parameters = {
+        "heads": heads,
+        "groups": groups,
+        "dim": keys.dim,
+        "value_dim": values.dim,
+        "context": context,
+        "query": query.name,
+        "mean": mean.name,
+    }
+    kernel = Kernel(
+        f"ops/{template}",
+        f"{template}_{heads}x{sizes}",
+        parameters,
+        (query, mean, *needs),
+        2 * keys.dim + 8 * values.dim,
+    )
+    y = b.result(node.outputs[0])
+    stem = str(node.outputs[0].name)
+    score = b.storage(f"{stem}.score", "int64", Extent(context), scratch=True)
+    weight = b.storage(f"{stem}.weight", "int16", Extent(context), scratch=True)
+    n = q.dims[1]
+    arguments: list[Argument] = [
+        n, "position", q, *keys.views, *values.views, f"{mul}u", pre, shift, window, *more,
+        View(score, (score.extent,)), View(weight, (weight.extent,)), y,
+    ]  # fmt: skip
+    b.call(
+        kernel,
+        arguments,
+        [y],
+        note=f"[{n}, {heads} x {sizes}] over {keys.heads} key heads",
+        macs=n * (context * heads * (keys.dim + values.dim)),
+        scratch=[score, weight],
+    )
+
+
+def cached_attention(b: Builder, node: ir.Node) -> None:
+    """Emit causal attention of new tokens over the cache."""
+    _attention(b, node, "cached_attention", [], ())
+
+
+def cached_attention_capped(b: Builder, node: ir.Node) -> None:
+    """Emit causal attention with capped scores."""
+    tanh_mul, tanh_shift, gain, gain_shift = (b.scalar(v) for v in node.inputs[14:18])
+    more: list[Argument] = [f"{tanh_mul}u", tanh_shift, gain, gain_shift]
+    _attention(b, node, "cached_attention_capped", more, (HYPERBOLIC,))
