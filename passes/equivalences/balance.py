@@ -128,7 +128,7 @@ def _balance_keys(
         s = divisors(k_size, q_size, strength) if strength else np.ones(len(k_size))
         step = (k_size / s)[per_head].max(-1, keepdims=True)
         error = float((step**2 * (q_size * s)[per_head] ** 2).sum())
-        if error < 0.98 * best_error:
+        if error < 0.9 * best_error:
             best, best_error = strength, error
     if best == 0.0:
         return False

@@ -93,7 +93,7 @@ def balance(amax_query: Float, amax_key: Float) -> Float:
 
 
 def search_rows(
-    rows: npt.NDArray[np.float32], weight: Float, choices: list[Float], gain: float = 0.02
+    rows: npt.NDArray[np.float32], weight: Float, choices: list[Float], gain: float = 0.1
 ) -> int:
     """Return the index of the divisors with which per-row quantization errs least.
 
