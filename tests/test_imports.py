@@ -19,7 +19,7 @@ RANKS = (
     ("sampling",),
     ("passes", "backends", "frontends", "runtime"),
     ("generation",),
-    ("measurement", "model"),
+    ("measurement", "model", "perplexity"),
     ("pipeline",),
     ("report",),
     ("build",),

@@ -109,22 +109,12 @@ def linear_dynamic(b: Bench) -> None:
         bias = i32(rng.integers(-(2**20), 2**20, n))
         y = b.op("LinearDynamic", [q, m, k, w, mul, shift, bias])
         b.output(*y)
-        full = b.op("LinearDynamicFull", [q, m, k, w + w % 64, mul, shift, bias])
-        b.output(*full)
     b.case("linear_dynamic_onto")
     stream = b.op("Affine", [x, i32([1]), i32([0])])
     w = weight(rng, 24, 24)
     mul, shift = operator.parameters(np.full(24, 1e-5), w)
     y = b.op("LinearDynamic", [q, m, k, w, mul, shift, i32(np.arange(24))])
     b.output(*b.op("SaturatingAdd", [stream[0], y[0]]))
-
-
-def saturating_add(b: Bench) -> None:
-    b.case("saturating_add")
-    x = b.input(np.int32, ["batch", S, 12], -(2**29), 2**29)
-    y = b.input(np.int32, ["batch", S, 12], -(2**29), 2**29)
-    b.output(*b.op("SaturatingAdd", [x, y]))
-    b.output(*b.op("SaturatingAdd", [x, i32(np.arange(12))]))
 
 
 def dynamic_quantize(b: Bench) -> None:
@@ -374,7 +364,6 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "layer_norm": norm("LayerNorm", layer_norm),
     "linear": linear,
     "linear_dynamic": linear_dynamic,
-    "saturating_add": saturating_add,
     "linear_gelu": linear_gelu,
     "linear_wide": linear_wide,
     "mean_pool": mean_pool,

@@ -91,10 +91,32 @@ def ternary(b: Bench) -> None:
         b.output(*b.op("SaturatingAdd", [y[0], x]))
 
 
+def saturating_add(b: Bench) -> None:
+    b.case("saturating_add")
+    x = b.input(np.int32, ["batch", S, 12], -(2**29), 2**29)
+    y = b.input(np.int32, ["batch", S, 12], -(2**29), 2**29)
+    b.output(*b.op("SaturatingAdd", [x, y]))
+    b.output(*b.op("SaturatingAdd", [x, i32(np.arange(12))]))
+
+
+def linear_dynamic_full(b: Bench) -> None:
+    rng = np.random.default_rng(14)
+    for n in (7, 24):
+        b.case(f"linear_dynamic_full_{n}")
+        x = b.input(np.int32, ["batch", S, 24], -(2**28), 2**28)
+        quantized = b.op("DynamicQuantize", [x], outputs=3)
+        weight = rng.integers(-127, 127, (24, n), endpoint=True).astype(np.int8)
+        mul, shift = linear_dynamic.parameters(rng.uniform(1e-5, 1e-4, n), weight)
+        y = b.op("LinearDynamicFull", [*quantized, weight, mul, shift, i32(np.arange(n))])
+        b.output(*(b.op("SaturatingAdd", [y[0], x]) if n == 24 else y))
+
+
 #: Cases by template stem; ternary layers are a form of LinearDynamic.
 DECODER_CASES: Mapping[str, Callable[[Bench], None]] = {
     "gelu_wide": gelu_wide_forms,
+    "linear_dynamic_full": linear_dynamic_full,
     "product": product,
     "rotary": rotations,
+    "saturating_add": saturating_add,
     "ternary": ternary,
 }
