@@ -17,7 +17,7 @@ RANKS = (
     ("settings", "sites"),
     ("stages", "ops", "templates"),
     ("passes", "backends", "frontends", "runtime"),
-    ("measurement", "model"),
+    ("measurement", "model", "perplexity"),
     ("pipeline",),
     ("report",),
     ("build",),
