@@ -37,7 +37,7 @@ HEADROOM = 1.1
 #: few samples show too little of a distribution's tails.
 DEVIATIONS = 5.0
 #: What dividing channels at run time must save of the squared error to be worth an operator.
-RUN_TIME_GAIN = 0.2
+RUN_TIME_GAIN = 0.5
 
 
 class _Assigner:
