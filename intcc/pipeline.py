@@ -19,6 +19,7 @@ from intcc.passes.calibrate import calibrate
 from intcc.passes.canonicalize import canonicalize
 from intcc.passes.check_integer import check_integer
 from intcc.passes.correct_bias import BIAS_INPUT, correct_bias
+from intcc.passes.equivalences.split_units import split_units
 from intcc.passes.lowering import lower
 from intcc.passes.lowering.context import Lowering
 from intcc.passes.prove_ranges import prove_ranges
@@ -37,6 +38,7 @@ PASSES = (
     ("canonicalize", "one spelling per float idiom, so that every later pass has one case"),
     ("calibrate", "ranges, means and second moments of the canonical values"),
     ("assign_scales", "unsigned forms: per role, smoothed against the consumers' weights"),
+    ("split_units", "massive hidden units, known by the steps just assigned, get copies"),
     ("assign_units", "power-of-two grids of the wide values, from the forms' worst case"),
     ("lower", "integer operators; weights are rounded here, against the forms just chosen"),
     ("correct_bias", "mean errors are measured on the integer graph, so it must exist"),
@@ -82,6 +84,7 @@ def compile_graph(
     statistics = calibrate(model, list(samples), progress.advance)
     progress.stage("assign scales")
     assign_scales(model, statistics, settings.observer, _pixel_form(source))
+    split_units(model, statistics)
     dynamic = settings.activations == "dynamic"
     assign_units(model, dynamic=dynamic)
     progress.stage("lower")

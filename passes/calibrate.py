@@ -108,6 +108,22 @@ class Statistics:
         bins = np.minimum(magnitude.ravel() * (BINS / self.reach), BINS - 1).astype(np.int32)
         self.histogram += np.bincount(bins, minlength=BINS)
 
+    def take(self, channels: npt.NDArray[np.int64]) -> Statistics:
+        """Return the statistics of a value whose channels are picked from this one's."""
+        moment = self.moment
+        return Statistics(
+            self.low[channels],
+            self.high[channels],
+            self.total[channels],
+            self.squares[channels],
+            self.count,
+            self.rows[:, channels],
+            None if moment is None else moment[np.ix_(channels, channels)] * self.count,
+            [],
+            self.histogram,
+            self.reach,
+        )
+
     def percentile(self, fraction: float) -> float:
         """Return the magnitude below which `fraction` of the elements lie."""
         cumulated = np.cumsum(self.histogram)
