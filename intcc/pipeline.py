@@ -11,11 +11,12 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.dyadic import Dyadic
+from intcc.frontends.probes import vocabulary_probes
 from intcc.frontends.source import SourceModel
 from intcc.measurement import LayerRecord, measure
 from intcc.passes.assign_scales import assign_scales
 from intcc.passes.assign_units import assign_units
-from intcc.passes.calibrate import calibrate
+from intcc.passes.calibrate import calibrate, probe
 from intcc.passes.canonicalize import canonicalize
 from intcc.passes.check_integer import check_integer
 from intcc.passes.correct_bias import BIAS_INPUT, correct_bias
@@ -37,6 +38,7 @@ Feeds = Mapping[str, Array]
 PASSES = (
     ("canonicalize", "one spelling per float idiom, so that every later pass has one case"),
     ("calibrate", "ranges, means and second moments of the canonical values"),
+    ("probe", "how far values reach on tokens that calibration did not see"),
     ("assign_scales", "unsigned forms: per role, smoothed against the consumers' weights"),
     ("split_units", "massive hidden units, known by the steps just assigned, get copies"),
     ("assign_units", "power-of-two grids of the wide values, from the forms' worst case"),
@@ -78,10 +80,13 @@ def compile_graph(
     from intcc.backends.onnx.strict import emit
 
     progress = progress or Progress()
+    probes = vocabulary_probes(source, samples)
     progress.stage("canonicalize")
     model = canonicalize(source.model)
     progress.stage("calibrate", len(samples))
     statistics = calibrate(model, list(samples), progress.advance)
+    progress.stage("probe", len(probes))
+    probe(model, statistics, probes, progress.advance)
     progress.stage("assign scales")
     assign_scales(model, statistics, settings.observer, _pixel_form(source))
     split_units(model, statistics)

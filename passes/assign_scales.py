@@ -33,11 +33,13 @@ __all__ = ["assign_scales"]
 Float = npt.NDArray[np.float64]
 #: Ranges seen in calibration are widened by this factor where saturation would hurt most.
 HEADROOM = 1.1
-#: The same for attention values: a saturated one spoils every token that attends to it.
+#: The same for attention values without probes: a saturated one spoils every token that attends to it.
 VALUE_HEADROOM = 1.25
 #: A channel's range reaches this many standard deviations, even where calibration saw less: a
 #: few samples show too little of a distribution's tails.
 DEVIATIONS = 5.0
+#: The same where probes have shown how far a channel reaches.
+DEVIATIONS_PROBED = 3.5
 
 
 class _Assigner:
@@ -80,11 +82,9 @@ class _Assigner:
     def _range(self, value: ir.Value) -> tuple[Float, Float]:
         record = self.statistics[str(value.name)]
         if self.observer == "minmax":
-            reach = DEVIATIONS * record.deviation
-            return (
-                np.minimum(record.low, record.mean - reach),
-                np.maximum(record.high, record.mean + reach),
-            )
+            low, high = record.probed or (record.low, record.high)
+            reach = (DEVIATIONS_PROBED if record.probed else DEVIATIONS) * record.deviation
+            return np.minimum(low, record.mean - reach), np.maximum(high, record.mean + reach)
         limit = record.mse_range() if self.observer == "mse" else record.percentile(0.9999)
         return np.maximum(record.low, -limit), np.minimum(record.high, limit)
 
@@ -141,7 +141,8 @@ class _Assigner:
         query, key, value = node.inputs[0], node.inputs[1], node.inputs[2]
         assert query is not None and key is not None and value is not None
         forms(query)[Role.QUERY], forms(key)[Role.KEY] = self._balanced(query, key)
-        low, high = (VALUE_HEADROOM * limit for limit in self._range(value))
+        headroom = 1.0 if self.statistics[str(value.name)].probed else VALUE_HEADROOM
+        low, high = (headroom * limit for limit in self._range(value))
         context = node.outputs[0]
         sites = self.consumers.get(str(context.name))
         if sites:
@@ -181,7 +182,9 @@ class _Assigner:
         assert x is not None
         variant = node.attributes.get_string("approximate", "none")
         knee_real = gelu.fit(variant or "none")[0]
-        high = np.maximum(self._range(x)[1], 0.0) * HEADROOM
+        record = self.statistics[str(x.name)]
+        high = self._range(x)[1] * (1.0 if record.probed else HEADROOM)
+        high = np.maximum(np.maximum(high, record.high * HEADROOM), 0.0)
         step = np.maximum(knee_real / 127, (high + knee_real) / 254)
         knee = np.rint(knee_real / step).astype(np.int64)
         forms(x)[Role.GELU] = QParams.of(step, knee)
@@ -205,7 +208,7 @@ def assign_scales(
     Args:
         model: canonical float graph; values get `meta["forms"]`.
         statistics: from `calibrate`.
-        observer: "minmax" (what was seen, at least 5 standard deviations), "percentile"
+        observer: "minmax" (what was seen, also on probes, and some standard deviations), "percentile"
             (99.99 %) or "mse".
         inputs: forms of float inputs that the source declares, such as pixels.
     """

@@ -13,7 +13,7 @@ Order      after canonicalize, before assign_scales.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ import onnxruntime as ort
 
 from intcc.errors import CalibrationError
 
-__all__ = ["Statistics", "calibrate", "float_session"]
+__all__ = ["Statistics", "calibrate", "float_session", "probe"]
 
 Float = npt.NDArray[np.float64]
 ROWS_KEPT = 768
@@ -42,6 +42,7 @@ class Statistics:
         rows: some rows of the value as matrix [<= ROWS_KEPT, channels].
         moment: X^T X / count of all rows, only for inputs of linear layers.
         histogram, reach: counts of |x| over BINS equal bins of [0, reach].
+        probed: extremes per channel on probes; None where there are none.
     """
 
     low: Float
@@ -54,6 +55,7 @@ class Statistics:
     pending: list[npt.NDArray[np.float32]] = field(default_factory=list)
     histogram: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
     reach: float = 0.0
+    probed: tuple[Float, Float] | None = None
 
     @property
     def mean(self) -> Float:
@@ -122,6 +124,7 @@ class Statistics:
             [],
             self.histogram,
             self.reach,
+            None if self.probed is None else (self.probed[0][channels], self.probed[1][channels]),
         )
 
     def percentile(self, fraction: float) -> float:
@@ -178,6 +181,38 @@ def _activations(graph: ir.Graph) -> list[str]:
         for value in node.outputs
         if value.name and value.dtype == ir.DataType.FLOAT and value.const_value is None
     ]
+
+
+def probe(
+    model: ir.Model,
+    statistics: Mapping[str, Statistics],
+    probes: Sequence[Mapping[str, npt.NDArray[Any]]],
+    advance: Callable[[], None] = lambda: None,
+) -> None:
+    """Record the extremes of what feeds GELU and of attention values, where clipping hurts.
+
+    Args:
+        model: canonical float graph.
+        statistics: from `calibrate`; `probed` is written.
+        probes: feeds, each unpadded.
+        advance: called once per probe.
+    """
+    position = {"Gelu": 0, "Attention": 2}
+    operands = [n.inputs[position[n.op_type]] for n in model.graph if n.op_type in position]
+    names = sorted({str(v.name) for v in operands if v is not None} & set(statistics))
+    if not names or not probes:
+        return
+    session = float_session(model, names)
+    wanted = {value.name for value in session.get_inputs()}
+    for feed in probes:
+        results = session.run(names, {k: array for k, array in feed.items() if k in wanted})
+        for name, array in zip(names, results, strict=True):
+            record, rows = statistics[name], array.reshape(-1, array.shape[-1])
+            if not np.isfinite(rows).all() or record.low.shape != rows.shape[1:]:
+                continue
+            low, high = record.probed or (record.low, record.high)
+            record.probed = np.minimum(low, rows.min(0)), np.maximum(high, rows.max(0))
+        advance()
 
 
 def calibrate(
