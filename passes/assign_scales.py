@@ -33,7 +33,8 @@ __all__ = ["assign_scales"]
 Float = npt.NDArray[np.float64]
 #: Ranges seen in calibration are widened by this factor where saturation would hurt most.
 HEADROOM = 1.1
-#: The same for attention values without probes: a saturated one spoils every token that attends to it.
+#: The same for attention values, where no probes were run: a saturated one spoils every token that
+#: attends to it.
 VALUE_HEADROOM = 1.25
 #: A channel's range reaches this many standard deviations, even where calibration saw less: a
 #: few samples show too little of a distribution's tails.
@@ -208,8 +209,8 @@ def assign_scales(
     Args:
         model: canonical float graph; values get `meta["forms"]`.
         statistics: from `calibrate`.
-        observer: "minmax" (what was seen, also on probes, and some standard deviations), "percentile"
-            (99.99 %) or "mse".
+        observer: "minmax" (what was seen, on probes too, and some standard deviations),
+            "percentile" (99.99 %) or "mse".
         inputs: forms of float inputs that the source declares, such as pixels.
     """
     _Assigner(model, statistics, observer, inputs or {}).run()

@@ -30,6 +30,8 @@ Float = npt.NDArray[np.float64]
 ROWS_KEPT = 768
 BINS = 2048
 PENDING_ROWS = 1024
+#: Extremes of fewer rows say little of what lies beyond them.
+LEAST_PROBED = 4096
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Statistics:
         rows: some rows of the value as matrix [<= ROWS_KEPT, channels].
         moment: X^T X / count of all rows, only for inputs of linear layers.
         histogram, reach: counts of |x| over BINS equal bins of [0, reach].
-        probed: extremes per channel on probes; None where there are none.
+        probed: extremes per channel, also on probes; None where there are too few of these.
     """
 
     low: Float
@@ -204,15 +206,20 @@ def probe(
         return
     session = float_session(model, names)
     wanted = {value.name for value in session.get_inputs()}
+    extremes = {name: (statistics[name].low, statistics[name].high) for name in names}
+    count = dict.fromkeys(names, 0)
     for feed in probes:
         results = session.run(names, {k: array for k, array in feed.items() if k in wanted})
         for name, array in zip(names, results, strict=True):
-            record, rows = statistics[name], array.reshape(-1, array.shape[-1])
-            if not np.isfinite(rows).all() or record.low.shape != rows.shape[1:]:
-                continue
-            low, high = record.probed or (record.low, record.high)
-            record.probed = np.minimum(low, rows.min(0)), np.maximum(high, rows.max(0))
+            rows = array.reshape(-1, array.shape[-1])
+            low, high = extremes[name]
+            if np.isfinite(rows).all() and low.shape == rows.shape[1:]:
+                extremes[name] = np.minimum(low, rows.min(0)), np.maximum(high, rows.max(0))
+                count[name] += len(rows)
         advance()
+    for name in names:
+        if count[name] >= LEAST_PROBED:
+            statistics[name].probed = extremes[name]
 
 
 def calibrate(

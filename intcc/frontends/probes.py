@@ -9,9 +9,11 @@ correlations would be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from intcc.frontends.calibration import vocabulary_size
 from intcc.frontends.source import Feed, SourceModel
@@ -25,7 +27,9 @@ MOST = 512
 _KNOWN = {"input_ids", "attention_mask", "token_type_ids"}
 
 
-def vocabulary_probes(source: SourceModel, samples: Sequence[Feed]) -> list[Feed]:
+def vocabulary_probes(
+    source: SourceModel, samples: Sequence[Mapping[str, npt.NDArray[Any]]]
+) -> list[Feed]:
     """Return feeds of the float graph; none for images and unknown vocabularies.
 
     Call it before the graph is changed: the table that `input_ids` index tells the vocabulary.

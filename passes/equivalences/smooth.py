@@ -6,8 +6,7 @@ The idea is SmoothQuant's (Xiao et al., 2023). Here s needs no float rewrite: it
 per-channel scale of the unsigned form, produced for free by whatever emits that form and
 absorbed by the weights when these are quantized. The strength is searched: the one with the
 smallest error of the layers' outputs on calibration rows wins. Clipping is not: rare large
-activations carry meaning that a few calibration rows do not show. The middle of each channel's
-range becomes the middle of its integers: the zero points cost nothing, since a bias absorbs them.
+activations carry meaning that a few calibration rows do not show.
 
 Exactness  function-preserving before rounding.
 Order      after calibrate, inside assign_scales.
@@ -57,19 +56,19 @@ def search(
         low: smallest value per channel.
         high: largest value per channel.
         weight: all consumers' weights side by side [K, N].
-        symmetric: keep to 1..255, whose middle is 128.
+        symmetric: keep the zero point at 128 and the range at 1..255.
     """
     x = rows[np.linspace(0, len(rows) - 1, min(len(rows), ROWS)).astype(int)]
     w = weight.astype(np.float32)
     exact = x @ w
-    reach, wmax = (high - low) / 2, np.abs(weight).max(1)
-    middle, lowest = (128, 1) if symmetric else (127, 0)
+    amax, wmax = np.maximum(-low, high), np.abs(weight).max(1)
 
     def build(strength: float) -> QParams:
-        s = divisors(reach, wmax, strength)
-        scale = s * max(float((reach / s).max()), 1e-30) / 127
-        zero = middle - np.rint((low + high) / 2 / scale)
-        return QParams.of(scale, zero, lowest, 255)
+        s = divisors(amax, wmax, strength)
+        lo, hi = float((low / s).min()), float((high / s).max())
+        if symmetric:
+            return QParams.of(s * max(-lo, hi, 1e-30) / 127, 128, 1, 255)
+        return QParams.affine(lo, hi, s)
 
     forms = [build(strength) for strength in STRENGTHS]
     return min(forms, key=lambda form: _output_error(x, exact, w, form))
