@@ -33,9 +33,6 @@ __all__ = ["assign_scales"]
 Float = npt.NDArray[np.float64]
 #: Ranges seen in calibration are widened by this factor where saturation would hurt most.
 HEADROOM = 1.1
-#: The same for attention values, where no probes were run: a saturated one spoils every token that
-#: attends to it.
-VALUE_HEADROOM = 1.25
 #: A channel's range reaches this many standard deviations, even where calibration saw less: a
 #: few samples show too little of a distribution's tails.
 DEVIATIONS = 5.0
@@ -142,8 +139,7 @@ class _Assigner:
         query, key, value = node.inputs[0], node.inputs[1], node.inputs[2]
         assert query is not None and key is not None and value is not None
         forms(query)[Role.QUERY], forms(key)[Role.KEY] = self._balanced(query, key)
-        headroom = 1.0 if self.statistics[str(value.name)].probed else VALUE_HEADROOM
-        low, high = (headroom * limit for limit in self._range(value))
+        low, high = self._range(value)
         context = node.outputs[0]
         sites = self.consumers.get(str(context.name))
         if sites:
