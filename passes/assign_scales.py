@@ -104,7 +104,9 @@ class _Assigner:
         origin: ir.Value | None = value
         while origin is not None and (node := origin.producer()) is not None:
             origin = node.inputs[0] if node.op_type in MOVEMENT else None
-        if origin is None or origin.dtype != ir.DataType.FLOAT or origin is value:
+        if origin is None or origin.const_value is not None or origin is value:
+            return None
+        if origin.dtype != ir.DataType.FLOAT:
             return None
         form = forms(origin)[Role.LINEAR]
         assert origin.shape is not None

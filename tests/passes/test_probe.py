@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -83,9 +85,9 @@ def test_ranges_reach_what_probes_show(
     """One calibration sample does not hold the loud token; enough probes do."""
     monkeypatch.setattr(calibration, "LEAST_PROBED", least)
     made = source(1000)
-    samples = [sample(2, *range(20, 60), 3)]
+    samples: list[Mapping[str, np.ndarray]] = [sample(2, *range(20, 60), 3)]
     probes = vocabulary_probes(made, samples)
-    statistics = calibrate(made.model, samples)
+    statistics = calibrate(made.model, list(samples))
     high = statistics["h"].high[2]
     probe(made.model, statistics, probes)
     probed = statistics["h"].probed
