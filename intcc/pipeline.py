@@ -20,6 +20,7 @@ from intcc.passes.canonicalize import canonicalize
 from intcc.passes.check_integer import check_integer
 from intcc.passes.correct_bias import BIAS_INPUT, correct_bias
 from intcc.passes.equivalences.balance import balance
+from intcc.passes.equivalences.center_keys import center_keys
 from intcc.passes.lowering import lower
 from intcc.passes.lowering.context import Lowering
 from intcc.passes.prove_ranges import prove_ranges
@@ -41,6 +42,7 @@ PASSES = (
     ("canonicalize", "one spelling per float idiom, so that every later pass has one case"),
     ("calibrate", "ranges, means and second moments of the canonical values"),
     ("balance", "decoders: channels of one size, by the sizes just seen; then calibrate again"),
+    ("center_keys", "decoders: after balance, which changes what keys have in common"),
     ("assign_scales", "unsigned forms: per role, smoothed against the consumers' weights"),
     ("assign_units", "power-of-two grids of the wide values, from the forms' worst case"),
     ("lower", "integer operators; weights are rounded here, against the forms just chosen"),
@@ -89,6 +91,7 @@ def compile_graph(
         few = list(samples)[:BALANCE_SAMPLES]
         progress.stage("balance", len(few))
         balance(model, calibrate(model, few, progress.advance, moments=False))
+        center_keys(model, few)
     progress.stage("calibrate", len(samples))
     statistics = calibrate(model, list(samples), progress.advance)
     progress.stage("assign scales")

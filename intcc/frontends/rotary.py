@@ -21,10 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ROPES", "rotary_rotation", "rotary_tables", "rotate"]
+__all__ = ["rotary_rotation", "rotary_tables", "rotate"]
 
-#: How angles are computed: in float64, or in float32 as transformers does.
-ROPES = ("exact", "hf")
 #: Largest difference of a table to transformers' own, beside the rounding of its angles.
 _TOLERANCE = 1e-3
 _LENGTH = (
