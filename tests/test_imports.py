@@ -24,7 +24,7 @@ RANKS = (
     ("report",),
     ("build",),
     ("locate",),
-    ("evaluate", "verification", "support", "describe"),
+    ("agreement", "evaluate", "verification", "support", "describe"),
     ("benchmark",),
     ("api",),
     ("commands",),
