@@ -93,7 +93,7 @@ def open_tokenizer(artifact: Artifact) -> TextTokenizer:
 
     path = artifact.tokenizer_json
     if path is None:
-        option = "--tokens" if any(spec.cached for spec in artifact.inputs) else "--input"
+        option = "--tokens" if artifact.decodes else "--input"
         raise DataError(
             f"Artifact '{artifact.folder}'", "has no tokenizer", f"Give token ids with {option}"
         )
@@ -141,7 +141,7 @@ class CompiledModel:
     @property
     def generates(self) -> bool:
         """Whether the model is a decoder: it has caches and can continue tokens."""
-        return any(spec.cached for spec in self.inputs)
+        return self.artifact.decodes
 
     def session(self) -> Session:
         """Begin a text.
