@@ -11,16 +11,18 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.dyadic import Dyadic
+from intcc.frontends.probes import vocabulary_probes
 from intcc.frontends.source import SourceModel
 from intcc.measurement import LayerRecord, measure
 from intcc.passes.assign_scales import assign_scales
 from intcc.passes.assign_units import assign_units
-from intcc.passes.calibrate import calibrate
+from intcc.passes.calibrate import calibrate, probe
 from intcc.passes.canonicalize import canonicalize
 from intcc.passes.check_integer import check_integer
 from intcc.passes.correct_bias import BIAS_INPUT, correct_bias
 from intcc.passes.equivalences.balance import balance
 from intcc.passes.equivalences.center_keys import center_keys
+from intcc.passes.equivalences.split_units import split_units
 from intcc.passes.lowering import lower
 from intcc.passes.lowering.context import Lowering
 from intcc.passes.prove_ranges import prove_ranges
@@ -40,10 +42,12 @@ BALANCE_SAMPLES = 16
 #: The passes in order, each with the reason for its place.
 PASSES = (
     ("canonicalize", "one spelling per float idiom, so that every later pass has one case"),
-    ("calibrate", "ranges, means and second moments of the canonical values"),
-    ("balance", "decoders: channels of one size, by the sizes just seen; then calibrate again"),
+    ("balance", "decoders: channels of one size, by the sizes of a few samples"),
     ("center_keys", "decoders: after balance, which changes what keys have in common"),
+    ("calibrate", "ranges, means and second moments of the values as they now are"),
+    ("probe", "encoders: how far values reach on tokens that calibration did not see"),
     ("assign_scales", "unsigned forms: per role, smoothed against the consumers' weights"),
+    ("split_units", "encoders: massive hidden units, known by the steps just assigned, get copies"),
     ("assign_units", "power-of-two grids of the wide values, from the forms' worst case"),
     ("lower", "integer operators; weights are rounded here, against the forms just chosen"),
     ("correct_bias", "encoders: mean errors are measured on the integer graph, so it must exist"),
@@ -83,6 +87,7 @@ def compile_graph(
     from intcc.backends.onnx.strict import emit
 
     progress = progress or Progress()
+    probes = vocabulary_probes(source, samples)
     progress.stage("canonicalize")
     model = canonicalize(source.model)
     decoder = is_decoder(model.graph)
@@ -94,9 +99,14 @@ def compile_graph(
         center_keys(model, few)
     progress.stage("calibrate", len(samples))
     statistics = calibrate(model, list(samples), progress.advance)
+    if not decoder:
+        progress.stage("probe", len(probes))
+        probe(model, statistics, probes, progress.advance)
     progress.stage("assign scales")
     pixels = _pixel_form(source)
     assign_scales(model, statistics, settings.observer, pixels, dynamic=dynamic)
+    if not decoder:
+        split_units(model, statistics)
     assign_units(model, statistics, dynamic=dynamic)
     progress.stage("lower")
     positions = int(model.metadata_props.get("intcc.max_positions", source.max_length or 1))

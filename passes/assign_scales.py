@@ -37,7 +37,9 @@ HEADROOM = 1.1
 #: few samples show too little of a distribution's tails.
 DEVIATIONS = 5.0
 #: What dividing channels at run time must save of the squared error to be worth an operator.
-RUN_TIME_GAIN = 0.2
+RUN_TIME_GAIN = 0.5
+#: The same where probes have shown how far a channel reaches.
+DEVIATIONS_PROBED = 3.5
 
 
 class _Assigner:
@@ -100,11 +102,9 @@ class _Assigner:
     def _range(self, value: ir.Value) -> tuple[Float, Float]:
         record = self.statistics[str(value.name)]
         if self.observer == "minmax":
-            reach = DEVIATIONS * record.deviation
-            return (
-                np.minimum(record.low, record.mean - reach),
-                np.maximum(record.high, record.mean + reach),
-            )
+            low, high = record.probed or (record.low, record.high)
+            reach = (DEVIATIONS_PROBED if record.probed else DEVIATIONS) * record.deviation
+            return np.minimum(low, record.mean - reach), np.maximum(high, record.mean + reach)
         limit = record.mse_range() if self.observer == "mse" else record.percentile(0.9999)
         return np.maximum(record.low, -limit), np.minimum(record.high, limit)
 
@@ -126,7 +126,9 @@ class _Assigner:
         origin: ir.Value | None = value
         while origin is not None and (node := origin.producer()) is not None:
             origin = node.inputs[0] if node.op_type in MOVEMENT else None
-        if origin is None or origin.dtype != ir.DataType.FLOAT or origin is value:
+        if origin is None or origin.const_value is not None or origin is value:
+            return None
+        if origin.dtype != ir.DataType.FLOAT:
             return None
         form = forms(origin)[Role.LINEAR]
         assert origin.shape is not None
@@ -201,7 +203,9 @@ class _Assigner:
         assert x is not None
         variant = node.attributes.get_string("approximate", "none")
         knee_real = gelu.fit(variant or "none")[0]
-        high = np.maximum(self._range(x)[1], 0.0) * HEADROOM
+        record = self.statistics[str(x.name)]
+        high = self._range(x)[1] * (1.0 if record.probed else HEADROOM)
+        high = np.maximum(np.maximum(high, record.high * HEADROOM), 0.0)
         step = np.maximum(knee_real / 127, (high + knee_real) / 254)
         knee = np.rint(knee_real / step).astype(np.int64)
         forms(x)[Role.GELU] = QParams.of(step, knee)
@@ -227,8 +231,8 @@ def assign_scales(
     Args:
         model: canonical float graph; values get `meta["forms"]`.
         statistics: from `calibrate`.
-        observer: "minmax" (what was seen, at least 5 standard deviations), "percentile"
-            (99.99 %) or "mse".
+        observer: "minmax" (what was seen, on probes too, and some standard deviations),
+            "percentile" (99.99 %) or "mse".
         inputs: forms of float inputs that the source declares, such as pixels.
         dynamic: the inputs of linear layers get their scale at run time.
     """

@@ -13,7 +13,7 @@ Order      after canonicalize, before assign_scales.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,12 +24,14 @@ import onnxruntime as ort
 
 from intcc.errors import CalibrationError
 
-__all__ = ["Statistics", "calibrate", "float_session"]
+__all__ = ["Statistics", "calibrate", "float_session", "probe"]
 
 Float = npt.NDArray[np.float64]
 ROWS_KEPT = 768
 BINS = 2048
 PENDING_ROWS = 1024
+#: Extremes of fewer rows say little of what lies beyond them.
+LEAST_PROBED = 4096
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Statistics:
         rows: some rows of the value as matrix [<= ROWS_KEPT, channels].
         moment: X^T X / count of all rows, only for inputs of linear layers.
         histogram, reach: counts of |x| over BINS equal bins of [0, reach].
+        probed: extremes per channel, also on probes; None where there are too few of these.
     """
 
     low: Float
@@ -54,6 +57,7 @@ class Statistics:
     pending: list[npt.NDArray[np.float32]] = field(default_factory=list)
     histogram: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
     reach: float = 0.0
+    probed: tuple[Float, Float] | None = None
 
     @property
     def mean(self) -> Float:
@@ -107,6 +111,23 @@ class Statistics:
             self.reach *= 2
         bins = np.minimum(magnitude.ravel() * (BINS / self.reach), BINS - 1).astype(np.int32)
         self.histogram += np.bincount(bins, minlength=BINS)
+
+    def take(self, channels: npt.NDArray[np.int64]) -> Statistics:
+        """Return the statistics of a value whose channels are picked from this one's."""
+        moment = self.moment
+        return Statistics(
+            self.low[channels],
+            self.high[channels],
+            self.total[channels],
+            self.squares[channels],
+            self.count,
+            self.rows[:, channels],
+            None if moment is None else moment[np.ix_(channels, channels)] * self.count,
+            [],
+            self.histogram,
+            self.reach,
+            None if self.probed is None else (self.probed[0][channels], self.probed[1][channels]),
+        )
 
     def percentile(self, fraction: float) -> float:
         """Return the magnitude below which `fraction` of the elements lie."""
@@ -162,6 +183,43 @@ def _activations(graph: ir.Graph) -> list[str]:
         for value in node.outputs
         if value.name and value.dtype == ir.DataType.FLOAT and value.const_value is None
     ]
+
+
+def probe(
+    model: ir.Model,
+    statistics: Mapping[str, Statistics],
+    probes: Sequence[Mapping[str, npt.NDArray[Any]]],
+    advance: Callable[[], None] = lambda: None,
+) -> None:
+    """Record the extremes of what feeds GELU and of attention values, where clipping hurts.
+
+    Args:
+        model: canonical float graph.
+        statistics: from `calibrate`; `probed` is written.
+        probes: feeds, each unpadded.
+        advance: called once per probe.
+    """
+    position = {"Gelu": 0, "Attention": 2}
+    operands = [n.inputs[position[n.op_type]] for n in model.graph if n.op_type in position]
+    names = sorted({str(v.name) for v in operands if v is not None} & set(statistics))
+    if not names or not probes:
+        return
+    session = float_session(model, names)
+    wanted = {value.name for value in session.get_inputs()}
+    extremes = {name: (statistics[name].low, statistics[name].high) for name in names}
+    count = dict.fromkeys(names, 0)
+    for feed in probes:
+        results = session.run(names, {k: array for k, array in feed.items() if k in wanted})
+        for name, array in zip(names, results, strict=True):
+            rows = array.reshape(-1, array.shape[-1])
+            low, high = extremes[name]
+            if np.isfinite(rows).all() and low.shape == rows.shape[1:]:
+                extremes[name] = np.minimum(low, rows.min(0)), np.maximum(high, rows.max(0))
+                count[name] += len(rows)
+        advance()
+    for name in names:
+        if count[name] >= LEAST_PROBED:
+            statistics[name].probed = extremes[name]
 
 
 def calibrate(

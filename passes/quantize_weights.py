@@ -65,16 +65,18 @@ def best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
 
 
 def shrink(moment: Float, rows: int) -> Float:
-    """Return a second moment that can be trusted: correlations shrunk by K / (K + rows).
+    """Return a second moment that can be trusted: shrunk by K / (K + rows) to mean(diagonal) * I.
 
-    A moment of few rows has correlations that are accidents; compensation would exploit them and
-    pay on other inputs. The diagonal, the size of each input, needs few rows and is kept.
+    A moment of few rows has correlations that are accidents, and inputs that look silent because
+    nothing woke them. Compensation would push the errors of all other weights into the weights of
+    a silent input, which then pays on the first sentence that wakes it. In units of the stored
+    integers every input has about the same reach, so the mean is a fair guess for the unseen part
+    (Ledoit and Wolf, 2004).
     """
     k = len(moment)
     trust = rows / (k + rows)
-    diagonal = np.diag(moment)
-    floor = DAMPING * diagonal.mean() + 1e-12
-    return np.asarray(trust * moment + np.diag((1 - trust) * diagonal + floor))
+    mean = float(np.diag(moment).mean())
+    return np.asarray(trust * moment + ((1 - trust + DAMPING) * mean + 1e-12) * np.eye(k))
 
 
 def compensate(weight: Float, step: Float, moment: Float, pair_limit: int) -> Int8:

@@ -36,7 +36,7 @@ def test_every_input_of_every_knee(variant: str) -> None:
     proved(OPERATOR, [operand(0, 255, *X.shape), *constants(*inputs[1:])], inputs)
     real = (y.astype(np.float64) - zero) * step
     error = np.abs(real - exact((X - KNEE.astype(np.float64)) * step, variant))
-    assert (error <= {"none": 0.0060, "tanh": 0.0056}[variant] + step / 2).all()
+    assert (error <= {"none": 0.0071, "tanh": 0.0066}[variant] + step / 2).all()
 
 
 @pytest.mark.parametrize("variant", ["none", "tanh"])
@@ -47,7 +47,7 @@ def test_steps_whose_knee_is_rounded(variant: str) -> None:
     x = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 400, 1)
     (y,) = check(OPERATOR, x, i32(knee), i32(parameters(step, variant)), i32(knee - zero))
     error = np.abs((y.astype(np.float64) - zero) * step - exact((x - knee) * step, variant))
-    assert (error <= {"none": 0.0060, "tanh": 0.0056}[variant] + 0.6 * step).all()
+    assert (error <= {"none": 0.0071, "tanh": 0.0066}[variant] + 0.6 * step).all()
 
 
 def test_one_knee_for_all_channels() -> None:

@@ -61,11 +61,11 @@ static void tile4x32_k24(size_t left, size_t width, const uint8_t *x, const int8
 
 /* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi), then GELU. The quotient is a
    product and a shift, exact for every sum that can occur. */
-static void linear_24x37_vs_gelu_vvvvv(size_t rows, const uint8_t *restrict x,
+static void linear_24x37_vs_gelu_vvvsv(size_t rows, const uint8_t *restrict x,
     const int8_t *restrict w, const int32_t *restrict bias, const uint32_t *restrict mul, int shift,
     int32_t lo, int32_t hi, const uint8_t *restrict knee, const int32_t *restrict half,
-    const uint32_t *restrict gelu_mul, const uint8_t *restrict gelu_shift,
-    const uint8_t *restrict offset, uint8_t *restrict y)
+    const uint32_t *restrict gelu_mul, uint8_t gelu_shift, const uint8_t *restrict offset,
+    uint8_t *restrict y)
 {
     for (size_t n = 0; n < 37; n += 32) {
         const size_t width = 37 - n < 32 ? 37 - n : 32;
@@ -84,8 +84,8 @@ static void linear_24x37_vs_gelu_vvvvv(size_t rows, const uint8_t *restrict x,
                     t = t > 0 ? t : 0;
                     t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);
                     t = t < lo ? lo : t > hi ? hi : t;
-                    out[j] = gelu_point(t, knee[n + j], half[n + j], gelu_mul[n + j], gelu_shift[n
-                        + j], offset[n + j]);
+                    out[j] = gelu_point(t, knee[n + j], half[n + j], gelu_mul[n + j], gelu_shift,
+                        offset[n + j]);
                 }
             }
         }

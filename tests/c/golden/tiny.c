@@ -119,7 +119,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     linear_20x28_vs_gelu_vvvsv(n, U8(at_layer0_attention_quantize58),
         tiny_layer0_feed_forward_const1[0], tiny_layer0_feed_forward_linear6_bias,
         tiny_layer0_feed_forward_linear6_inverse, 32, 0, 255, tiny_layer0_gelu11_knee,
-        tiny_layer0_gelu11_half, tiny_layer0_gelu11_inverse, 44, tiny_layer0_gelu11_offset,
+        tiny_layer0_gelu11_half, tiny_layer0_gelu11_inverse, 45, tiny_layer0_gelu11_offset,
         U8(at_layer0_feed_forward_gelu11));
     /* LinearWide+Add: [n, 28] x [28, 20] */
     linear_wide_28x20_sv_onto(n, U8(at_layer0_feed_forward_gelu11),
@@ -171,7 +171,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     linear_20x28_vs_gelu_vvvsv(n, U8(at_layer1_attention_quantize58),
         tiny_layer1_feed_forward_const1[0], tiny_layer1_feed_forward_linear6_bias,
         tiny_layer1_feed_forward_linear6_inverse, 32, 0, 255, tiny_layer0_gelu11_knee,
-        tiny_layer0_gelu11_half, tiny_layer0_gelu11_inverse, 44, tiny_layer0_gelu11_offset,
+        tiny_layer0_gelu11_half, tiny_layer0_gelu11_inverse, 45, tiny_layer0_gelu11_offset,
         U8(at_layer1_feed_forward_gelu11));
     /* LinearWide+Add: [n, 28] x [28, 20] */
     linear_wide_28x20_sv_onto(n, U8(at_layer1_feed_forward_gelu11),
