@@ -19,7 +19,7 @@ from intcc.errors import DataError, ModelError
 from intcc.sampling import Sampler
 from intcc.specs import LOGITS, PAST, TensorSpec
 
-__all__ = ["CachedSession", "Session", "StateRuntime", "StateSession", "stream"]
+__all__ = ["LOGITS", "CachedSession", "Session", "StateRuntime", "StateSession", "stream"]
 
 Array = npt.NDArray[Any]
 
