@@ -21,10 +21,11 @@ from intcc._version import __version__
 from intcc.progress import Progress
 from intcc.runtime.artifact import LAYOUT, MANIFEST, sha256_of
 from intcc.settings import Settings
-from intcc.specs import integer_feeds
+from intcc.specs import LOGITS, integer_feeds
 
 if TYPE_CHECKING:
     from intcc.backends.c.emit import CReport
+    from intcc.backends.c.generator import Generation
     from intcc.frontends.source import SourceModel
     from intcc.pipeline import CompiledGraph
 
@@ -99,11 +100,10 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
         _write_onnx(built, folder / "model.onnx", settings)
     c_report: CReport | None = None
     if "c" in settings.emit:
-        from intcc.backends.c.emit import emit_c
-        from intcc.runtime.reference import evaluate
-
         progress.stage("emit C")
-        c_report = emit_c(graph.integer, folder / "c", evaluate=evaluate)
+        c_report = _write_c(built, folder / "c", settings)
+        for note in c_report.notes:
+            progress.note(note)
     for path in source.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
     recorded = built.samples[:: max(1, len(built.samples) // RECORDED)][:RECORDED]
@@ -143,6 +143,39 @@ def _write_onnx(built: Built, path: Path, settings: Settings) -> None:
     onnx.save(model, str(path))
 
 
+def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:
+    from intcc.backends.c.emit import emit_c
+    from intcc.runtime.reference import evaluate
+
+    return emit_c(
+        built.graph.integer,
+        folder,
+        ternary=None if settings.ternary == "auto" else settings.ternary,
+        chunk=settings.chunk,
+        generation=_generation(built),
+        evaluate=evaluate,
+    )
+
+
+def _generation(built: Built) -> Generation | None:
+    """Return how a language model's C continues texts; None for other models."""
+    from intcc.backends.c.generator import GREEDY, Generation
+    from intcc.sampling import SamplerConfig
+
+    source, defaults = built.source, built.source.generation
+    scale = next((s.scale for s in built.graph.outputs if s.name == LOGITS), None)
+    if source.task != "text-generation" or scale is None:
+        return None
+    chosen = SamplerConfig.create(scale, defaults.temperature, defaults.top_k, defaults.top_p)
+    files = {p.name: p for p in source.tokenizer_files}
+    return Generation(
+        {"greedy": GREEDY, "default": chosen},
+        files.get("tokenizer.json"),
+        defaults.end_tokens,
+        defaults.begin_token,
+    )
+
+
 def _manifest(built: Built, folder: Path, settings: Settings) -> dict[str, Any]:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     manifest: dict[str, Any] = {
@@ -153,12 +186,21 @@ def _manifest(built: Built, folder: Path, settings: Settings) -> dict[str, Any]:
         "max_length": built.source.max_length or None,
         "inputs": [s.to_json() for s in built.graph.inputs],
         "outputs": [s.to_json() for s in built.graph.outputs],
+        **_text_tokens(built.source),
         "settings": settings.for_manifest(),
         "calibration": built.calibration,
         "source": {**built.source.source, "sha256": source_digest(built.source)},
         "files": {p.relative_to(folder).as_posix(): sha256_of(p) for p in files},
     }
     return manifest
+
+
+def _text_tokens(source: SourceModel) -> dict[str, Any]:
+    """Return the manifest's entries of a language model."""
+    if source.task != "text-generation":
+        return {}
+    defaults = source.generation
+    return {"bos_token": defaults.begin_token, "end_tokens": list(defaults.end_tokens)}
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -17,13 +17,11 @@ import numpy.typing as npt
 
 from intcc.errors import DataError, ModelError
 from intcc.sampling import Sampler
-from intcc.specs import PAST, TensorSpec
+from intcc.specs import LOGITS, PAST, TensorSpec
 
 __all__ = ["LOGITS", "CachedSession", "Session", "StateRuntime", "StateSession", "stream"]
 
 Array = npt.NDArray[Any]
-#: Name of a decoder's output.
-LOGITS = "logits"
 
 
 class Session(Protocol):
@@ -108,7 +106,7 @@ class StateRuntime(Protocol):
         ...
 
     def run_from(self, feeds: Mapping[str, Array], state: Array, position: int) -> dict[str, Array]:
-        """Continue a text behind `position` tokens."""
+        """Continue a text behind `position` tokens; the logits may be of the last token alone."""
         ...
 
 
@@ -135,19 +133,26 @@ class StateSession:
         Raises:
             DataError: none, or more than the context holds; nothing is taken in.
         """
-        require_room(self, tokens)
-        pieces = []
-        for start in range(0, len(tokens), self._runtime.max_tokens):
-            piece = list(tokens[start : start + self._runtime.max_tokens])
-            feeds = {"input_ids": np.asarray([piece], np.int64)}
-            results = self._runtime.run_from(feeds, self._state, self._position + start)
-            pieces.append(results[LOGITS][0])
-        self._position += len(tokens)
-        return np.concatenate(pieces)
+        return np.stack(self._rows(tokens, 1))
 
     def feed(self, tokens: Sequence[int]) -> Array:
-        """Take in tokens; return the logits after the last one, int32 [vocabulary]."""
-        return np.asarray(self.feed_all(tokens)[-1])
+        """Take in tokens; return the logits after the last one, int32 [vocabulary].
+
+        Raises:
+            DataError: none, or more than the context holds; nothing is taken in.
+        """
+        return self._rows(tokens, self._runtime.max_tokens)[-1]
+
+    def _rows(self, tokens: Sequence[int], most: int) -> list[Array]:
+        """Take in tokens, `most` at a time; return the last logits of each call."""
+        require_room(self, tokens)
+        rows, position = [], self._position
+        for start in range(0, len(tokens), most):
+            feeds = {"input_ids": np.asarray([list(tokens[start : start + most])], np.int64)}
+            results = self._runtime.run_from(feeds, self._state, position + start)
+            rows.append(np.asarray(results[LOGITS][0, -1]))
+        self._position += len(tokens)
+        return rows
 
 
 def require_room(session: Session, tokens: Sequence[int]) -> None:

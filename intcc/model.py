@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from intcc.errors import DataError, ModelError, SettingsError
 from intcc.generation import (
-    LOGITS,
     CachedSession,
     Session,
     StateRuntime,
@@ -20,7 +19,7 @@ from intcc.generation import (
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.feeds import check_feeds
 from intcc.sampling import Sampler
-from intcc.specs import TensorSpec
+from intcc.specs import LOGITS, TensorSpec
 
 if TYPE_CHECKING:
     from intcc.frontends.tokenizer import TextTokenizer

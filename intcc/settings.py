@@ -23,6 +23,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "activations": ("auto", "static", "dynamic"),
     "observer": ("minmax", "percentile", "mse"),
     "rope": ("exact", "hf"),
+    "ternary": ("auto", "int8", "2bit", "trits"),
 }  # fmt: skip
 
 #: Where something is read from or put, not what is made: two runs that differ in these alone
@@ -46,6 +47,9 @@ class Settings:
         calibration_samples: number of samples to use at most.
         max_length: longest sequence; None: the tokenizer's, at most 128.
         context: most tokens that a language model sees; None: its positions, at most 512.
+        chunk: most tokens that one call of a language model's C takes in; memory grows with it.
+        ternary: how C stores ternary weights: a byte each ("int8"), four ("2bit") or five ("trits")
+            to a byte; "auto": as the target prefers.
         rope: angles of rotary embeddings, "exact" or with transformers' rounding, "hf".
         float_io: add a float dequantize to the very end of model.onnx.
         budget: limits on the result.
@@ -66,6 +70,8 @@ class Settings:
     calibration_samples: int = 64
     max_length: int | None = None
     context: int | None = None
+    chunk: int = 16
+    ternary: str = "auto"
     rope: str = "exact"
     float_io: bool = False
     budget: Budget = field(default_factory=Budget)
@@ -113,7 +119,7 @@ class Settings:
                     )
         if not self.emit:
             raise SettingsError("--emit", "names no backend", "Choose from: onnx, c")
-        for name in ("calibration_samples", "max_length", "context"):
+        for name in ("calibration_samples", "max_length", "context", "chunk"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 option = name.replace("_", "-")

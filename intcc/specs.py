@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["INTEGER_SUFFIX", "PAST", "TOTAL", "Scale", "TensorSpec", "integer_feeds"]
+__all__ = ["INTEGER_SUFFIX", "LOGITS", "PAST", "TOTAL", "Scale", "TensorSpec", "integer_feeds"]
 
 Array = npt.NDArray[Any]
 #: Symbolic extents of a cache before and after a call.
 PAST, TOTAL = "past", "total"
+#: Name of a decoder's output.
+LOGITS = "logits"
 #: Name of the integer value behind a float output of `--float-io`, after the output's own name.
 INTEGER_SUFFIX = "_integer"
 

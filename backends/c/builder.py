@@ -88,13 +88,20 @@ class Vector:
 class Builder:
     """The program under construction."""
 
-    def __init__(self, model: ir.Model, target: Target) -> None:
-        """Start with an empty program."""
+    def __init__(self, model: ir.Model, target: Target, max_tokens: int | None = None) -> None:
+        """Start with an empty program.
+
+        Args:
+            model: the integer graph.
+            target: the choices of a machine family.
+            max_tokens: most tokens of a call, in place of the model's longest sequence.
+        """
         self.model, self.target = model, target
         name = identifier(model.metadata_props.get("intcc.name", "model"))
         longest = int(model.metadata_props.get("intcc.max_length", "0") or 0)
         context = int(model.metadata_props.get("intcc.max_positions", "0") or 0)
-        self.program = Program(name, longest, context=context or longest)
+        most = longest if max_tokens is None else min(longest, max_tokens)
+        self.program = Program(name, most, context=context or longest)
         self.names = Names()
         #: Names of the run function's parameters, taken before any other.
         self.public = {

@@ -7,6 +7,8 @@
     <name>_selftest.c   a recorded input with its output
     main.c, Makefile, CMakeLists.txt, README.md
 
+A text generator has its sampler, its tokenizer and an example of its own: see `generator`.
+
 Everything is a function of the graph: the same graph gives the same bytes.
 """
 
@@ -24,7 +26,15 @@ import onnx_ir as ir
 
 from intcc._version import __version__
 from intcc.backends.c.arena import ALIGNMENT, Arena, plan
+from intcc.backends.c.generator import (
+    Companions,
+    Generation,
+    emit_companions,
+    generator_context,
+    quiet,
+)
 from intcc.backends.c.interface import Port, ports
+from intcc.backends.c.last_token import generates_text, keep_last_token
 from intcc.backends.c.literals import array_body
 from intcc.backends.c.program import Program
 from intcc.backends.c.recorded import recorded_feeds, recorded_tokens
@@ -74,6 +84,8 @@ class CReport:
         memory_map: (name, offset, size, first call, last call) of every region.
         operators: calls and multiply-accumulates by operator.
         flash_by_layer: bytes of constant data by layer.
+        tokenizer_bytes: constant data of the tokenizer, on top of the model's.
+        notes: what a user should know.
     """
 
     name: str
@@ -85,6 +97,8 @@ class CReport:
     memory_map: list[tuple[str, int, int, int, int]]
     operators: dict[str, OperatorFigures]
     flash_by_layer: dict[str, int]
+    tokenizer_bytes: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def emit_c(
@@ -93,45 +107,61 @@ def emit_c(
     *,
     target: str = "generic",
     ternary: str | None = None,
+    chunk: int | None = None,
+    generation: Generation | None = None,
     evaluate: Evaluate | None = None,
 ) -> CReport:
     """Write the C form of an integer graph.
+
+    A text generator computes logits for the last token of a call alone.
 
     Args:
         integer: operators of ai.intcc and data movement.
         folder: where the files go; it is created.
         target: name of a file in targets/.
         ternary: packing of ternary layers, in place of the target's choice.
+        chunk: most tokens of a text generator's call; its whole context by default.
+        generation: settings of a text generator; the fewest by default.
         evaluate: runs the graph on a recorded input for the self-test; none is written without.
 
     Raises:
         UnsupportedOperatorError: an operator or a shape has no C form.
         SettingsError: no such target or packing.
     """
-    program = select(integer, load_target(target, ternary=ternary))
+    generates = generates_text(integer)
+    if generates:
+        integer = keep_last_token(integer)
+    program = select(integer, load_target(target, ternary=ternary), chunk if generates else None)
+    program.generates = generates
     arena = plan(program)
-    report = _figures(program, arena)
+    folder.mkdir(parents=True, exist_ok=True)
+    generation, companions = generation or Generation(), Companions()
+    if generates:
+        companions = emit_companions(generation, program.name, folder)
+    report = _figures(program, arena, companions)
     context = _context(integer, program, arena, report, selftest=evaluate is not None)
+    if generates:
+        two = (context["inputs"][0], context["outputs"][0])
+        context |= generator_context(program, generation, companions, two)
     files = {
         f"{program.name}.h": render("model.h", context),
         f"{program.name}.c": render("model.c", context),
         f"{program.name}_kernels.h": render("kernels.h", context),
         f"{program.name}_weights.h": render("weights.h", context),
         f"{program.name}_weights.c": _weights(program, context),
-        "main.c": render("main.c", context),
+        f"{context['example']}.c": render("generate.c" if generates else "main.c", context),
         "Makefile": render("project/Makefile", context),
         "CMakeLists.txt": render("project/CMakeLists.txt", context),
         "README.md": render("project/README.md", context),
     }
     if evaluate is not None:
         files[f"{program.name}_selftest.c"] = _selftest(integer, program, context, evaluate)
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     return report
 
 
-def _figures(program: Program, arena: Arena) -> CReport:
+def _figures(program: Program, arena: Arena, companions: Companions) -> CReport:
     tokens = max(program.max_tokens, 1)
     calls: Counter[str] = Counter()
     macs: Counter[str] = Counter()
@@ -152,23 +182,35 @@ def _figures(program: Program, arena: Arena) -> CReport:
         memory_map=[(r.storage.name, r.offset, r.size, r.first, r.last) for r in arena.regions],
         operators={k: OperatorFigures(calls[k], macs[k]) for k in sorted(calls)},
         flash_by_layer=dict(sorted(layers.items())),
+        tokenizer_bytes=companions.tokenizer.table_bytes if companions.tokenizer else 0,
+        notes=companions.notes,
     )
 
 
 def _banners(program: Program) -> list[dict[str, Any]]:
     """Group the calls under the layer that they belong to."""
     groups: list[dict[str, Any]] = []
-    for call in program.calls:
+    last = quiet(program) if program.generates else None
+    for index, call in enumerate(program.calls):
+        if index == last:
+            logits = program.outputs[0].view.storage.name
+            groups[-1]["calls"].append(_RETURN.format(logits=logits, upper=program.name.upper()))
         if not groups or groups[-1]["layer"] != call.layer:
             groups.append({"layer": call.layer, "calls": []})
         groups[-1]["calls"].append(call_text(call))
     return groups
 
 
+#: Behind the calls that fill the caches.
+_RETURN = """    if ({logits} == NULL) {{
+        return {upper}_OK;
+    }}"""
+
+
 def _parameters(inputs: list[Port], outputs: list[Port], *, tokens: bool, state: bool) -> list[str]:
     return [
         "void *arena",
-        *(["void *state"] if state else []),
+        *(["void *cache"] if state else []),
         *(f"const {p.c_type} *{p.name}" for p in inputs),
         *(["size_t tokens"] if tokens else []),
         *(["size_t position"] if state else []),
@@ -196,13 +238,17 @@ def _context(
         "inputs": inputs,
         "outputs": outputs,
         "state": state,
+        "generates": program.generates,
+        "sources": (),
+        "headers": (),
+        "example": "main",
         "context": program.context,
         "state_rows": state_rows(plan_state(program)[0]),
         "signature": wrap(f"int {program.name}_run(", parameters, ")", 0),
         "pointers": [
             "arena",
-            *(["state"] if state else []),
-            *(p.name for p in (*inputs, *outputs)),
+            *(["cache"] if state else []),
+            *(p.name for p in (*inputs, *([] if program.generates else outputs))),
         ],
         "arena_rows": arena_rows(program, arena),
         "access": access_macros(program),

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.kernels_gate import HYPERBOLIC, POWER
 from intcc.backends.c.program import Argument, Kernel, View
-from intcc.backends.c.shapes import Extent
+from intcc.backends.c.shapes import TOKENS, Extent
 from intcc.backends.c.state import Cache, is_cache, make_cache
 from intcc.ops.cached import LARGEST, QUERY_BITS, WEIGHT_BITS
 
@@ -108,8 +108,10 @@ def _attention(
     score = b.storage(f"{stem}.score", "int64", Extent(context), scratch=True)
     weight = b.storage(f"{stem}.weight", "int16", Extent(context), scratch=True)
     n = q.dims[1]
+    # Queries may be the last rows of a call's tokens.
+    first = "position" if n == Extent(1, 1) else f"position + {TOKENS} - {n}"
     arguments: list[Argument] = [
-        n, "position", q, *keys.views, *values.views, f"{mul}u", pre, shift, window, *more,
+        n, first, q, *keys.views, *values.views, f"{mul}u", pre, shift, window, *more,
         View(score, (score.extent,)), View(weight, (weight.extent,)), y,
     ]  # fmt: skip
     b.call(

@@ -150,6 +150,11 @@ def _slice(b: Builder, node: ir.Node) -> None:
         return
     axis, start = cuts[0]
     if start < 0:
+        if start == -1 and dims[axis] == ONE == product(x.dims[:axis]) and not x.last:
+            inner = product(x.dims[axis + 1 :])
+            if x.dims[axis] == Extent(1, 1) and inner.static:
+                b.alias(node.outputs[0], replace(x, dims=dims, last=inner.coefficient))
+                return
         if not x.dims[axis].static:
             raise unsupported(node, "counts from the end of the sequence")
         start += x.dims[axis].coefficient

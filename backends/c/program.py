@@ -79,12 +79,14 @@ class View:
     """`dims` elements of a storage, from element `offset` on, contiguous.
 
     With `stride`, from that many elements further on for every token that came in earlier calls.
+    With `last`, from the last token's row on: that many elements further for each token before it.
     """
 
     storage: Storage
     dims: tuple[Extent, ...]
     offset: Extent | None = None
     stride: int = 0
+    last: int = 0
 
     @property
     def extent(self) -> Extent:
@@ -104,7 +106,8 @@ class View:
     @property
     def whole(self) -> bool:
         """Whether the view covers its storage."""
-        return self.offset is None and not self.stride and self.extent == self.storage.extent
+        moved = self.offset is not None or self.stride or self.last
+        return not moved and self.extent == self.storage.extent
 
 
 #: A view becomes a pointer, an Extent or int a number, a str stands for itself.
@@ -197,6 +200,7 @@ class Program:
         name: prefix of all public names.
         max_tokens: largest token count of a call; zero where no extent depends on it.
         context: largest token count of all calls on one state.
+        generates: whether texts are continued: the logits are those of a call's last token.
         state: what lives from call to call.
     """
 
@@ -207,6 +211,7 @@ class Program:
     inputs: list[Parameter] = field(default_factory=list)
     outputs: list[Parameter] = field(default_factory=list)
     context: int = 0
+    generates: bool = False
     state: list[Storage] = field(default_factory=list)
 
     def storages(self) -> list[Storage]:

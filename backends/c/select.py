@@ -120,13 +120,18 @@ def _finish_outputs(b: Builder) -> None:
         b.program.outputs.append(Parameter(view, str(value.name)))
 
 
-def select(model: ir.Model, target: Target) -> Program:
+def select(model: ir.Model, target: Target, max_tokens: int | None = None) -> Program:
     """Return the program of an integer graph.
+
+    Args:
+        model: the graph.
+        target: the choices of a machine family.
+        max_tokens: most tokens of a call, in place of the model's longest sequence.
 
     Raises:
         UnsupportedOperatorError: an operator or a shape has no C form.
     """
-    b = Builder(model, target)
+    b = Builder(model, target, max_tokens)
     nodes, inputs = _needed(model.graph)
     for value in inputs:
         b.input(value)

@@ -8,7 +8,7 @@ from intcc.backends.c.arena import Arena
 from intcc.backends.c.literals import array_body, integer
 from intcc.backends.c.program import Argument, Call, Kernel, Place, Program, Storage, View
 from intcc.backends.c.render import render_kernel
-from intcc.backends.c.shapes import Extent
+from intcc.backends.c.shapes import TOKENS, Extent
 from intcc.backends.c.state import StateRegion
 
 __all__ = [
@@ -55,13 +55,15 @@ def _view(view: View) -> str:
     if storage.place is Place.ARENA:
         pointer = f"{_ACCESS[storage.dtype.name]}(at_{storage.name})"
     elif storage.place is Place.STATE:
-        pointer = f"STATE_{_ACCESS[storage.dtype.name]}(in_{storage.name})"
+        pointer = f"CACHE_{_ACCESS[storage.dtype.name]}(in_{storage.name})"
     elif storage.data is not None and _dimensions(storage).count("[") > 1:
         pointer = f"{storage.name}[0]"
     else:
         pointer = storage.name
     if view.stride:
         pointer += f" + position * {view.stride}"
+    if view.last:
+        pointer += f" + ({TOKENS} - 1) * {view.last}"
     return pointer if view.offset is None else f"{pointer} + {view.offset}"
 
 
@@ -81,7 +83,7 @@ def call_text(call: Call) -> str:
 def access_macros(program: Program) -> list[str]:
     """Return the definitions of the pointer macros that the calls use."""
     lines = []
-    for place, prefix, base in ((Place.ARENA, "", "base"), (Place.STATE, "STATE_", "held")):
+    for place, prefix, base in ((Place.ARENA, "", "base"), (Place.STATE, "CACHE_", "held")):
         used = {
             v.storage.dtype.name: v.storage.c_type
             for call in program.calls

@@ -52,6 +52,12 @@ def command(
         int | None,
         typer.Option(help="Most tokens of a language model; default: its positions, at most 512."),
     ] = None,
+    chunk: Annotated[
+        int, typer.Option(help="Most tokens per call of a language model's C; its arena grows.")
+    ] = 16,
+    ternary: Annotated[
+        str, typer.Option(help="Ternary weights in C: int8, 2bit, trits, or auto.")
+    ] = "auto",
     rope: Annotated[
         str,
         typer.Option(help="Angles of rotary embeddings: exact, or hf (as transformers rounds)."),
@@ -100,6 +106,8 @@ def command(
             calibration_samples=calibration_samples,
             max_length=max_length,
             context=context,
+            chunk=chunk,
+            ternary=ternary,
             rope=rope,
             float_io=float_io,
             keep_functions=keep_functions,
@@ -130,6 +138,7 @@ def command(
         printer.say(
             f"  C           {format_bytes(memory['flash_bytes'])} of constants, "
             f"arena {format_bytes(memory['arena_bytes'])}"
+            + (f", cache {format_bytes(memory['state_bytes'])}" if memory["state_bytes"] else "")
         )
     if report["figures"]["sqnr"] is not None:
         printer.say(f"  output      SQNR {report['figures']['sqnr']:.1f} dB on calibration samples")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from intcc.errors import ModelError, ToolError
+from intcc.frontends.generation import GenerationDefaults, read_generation
 from intcc.frontends.sentence_transformers import read_json, read_pooling
 from intcc.frontends.source import (
     TASKS,
@@ -251,4 +252,5 @@ def load_folder(
         image=image,
         notes=notes,
         tokenizer=tokenizer,
+        generation=read_generation(folder, config) if generates else GenerationDefaults(),
     )

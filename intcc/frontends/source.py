@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.errors import CalibrationError, ModelError
+from intcc.frontends.generation import GenerationDefaults
 from intcc.frontends.sentence_transformers import read_json
 from intcc.frontends.tokenizer import TextTokenizer
 
@@ -84,6 +85,7 @@ class SourceModel:
         image: pixel normalisation where the input is an image.
         notes: what a user should know, such as converted weights.
         tokenizer: absent for images and bare ONNX files.
+        generation: how a language model's texts begin, go on and end.
     """
 
     model: ir.Model
@@ -95,6 +97,7 @@ class SourceModel:
     image: ImageSpec | None = None
     notes: list[str] = field(default_factory=list)
     tokenizer: TextTokenizer | None = None
+    generation: GenerationDefaults = field(default_factory=GenerationDefaults)
 
     @property
     def input_names(self) -> tuple[str, ...]:

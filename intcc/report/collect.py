@@ -45,7 +45,7 @@ def collect(built: Built, folder: Path, c_report: CReport | None) -> dict[str, A
         "max_length": source.max_length or None,
         "inputs": [s.to_json() for s in graph.inputs],
         "outputs": [s.to_json() for s in graph.outputs],
-        "notes": list(source.notes),
+        "notes": [*source.notes, *(() if c_report is None else c_report.notes)],
         "calibration": built.calibration,
         "figures": _figures(graph.layers, [s.name for s in graph.outputs], c_report),
         "files": files,
@@ -64,7 +64,9 @@ def collect(built: Built, folder: Path, c_report: CReport | None) -> dict[str, A
         report["memory"] = {
             "arena_bytes": c_report.arena_bytes,
             "arena_lower_bound": c_report.arena_lower_bound,
+            "state_bytes": c_report.state_bytes,
             "flash_bytes": c_report.flash_bytes,
+            "tokenizer_bytes": c_report.tokenizer_bytes,
             "map": [list(entry) for entry in c_report.memory_map],
         }
     return report

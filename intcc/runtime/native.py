@@ -35,10 +35,17 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class _Argument:
-    """An array argument of the run function, and the tensor it stands for."""
+    """An array argument of the run function, and the tensor it stands for.
+
+    Attributes:
+        spec: the tensor.
+        dtype: element type.
+        last: whether it holds the row of the last token alone.
+    """
 
     spec: TensorSpec
     dtype: np.dtype[Any]
+    last: bool = False
 
 
 class NativeModel:
@@ -49,6 +56,7 @@ class NativeModel:
         outputs: as in the manifest.
         arena_bytes: working memory of one call.
         stateful: whether tokens of earlier calls are kept in a state.
+        last_only: whether a call gives the outputs of its last token alone.
         state_bytes: memory of one state.
         context: largest number of tokens in one state.
         max_tokens: largest number of tokens of one call.
@@ -93,7 +101,7 @@ class NativeModel:
             _number(text, f"{name.upper()}_SELFTEST_BYTES") if self._selftest else 0
         )
         self._read_prototype(text, name)
-        self.state_bytes = _number(text, f"{name.upper()}_STATE_BYTES") if self.stateful else 0
+        self.state_bytes = _number(text, f"{name.upper()}_CACHE_BYTES") if self.stateful else 0
         self.context = _number(text, f"{name.upper()}_MAX_CONTEXT") if self.stateful else 0
         self.max_tokens = _number(text, f"{name.upper()}_MAX_TOKENS") if self._counts_tokens else 1
 
@@ -110,7 +118,7 @@ class NativeModel:
             if words == ["size_t", "tokens"]:
                 self._counts_tokens = True
                 continue
-            if words in (["void", "state"], ["size_t", "position"]):
+            if words in (["void", "cache"], ["size_t", "position"]):
                 self.stateful = True
                 continue
             constant = words[0] == "const"
@@ -122,8 +130,11 @@ class NativeModel:
                 raise ArtifactError(
                     f"Argument '{words[-1]}' of {name}_run", "is not in the manifest"
                 )
-            argument = _Argument(spec, dtype)
+            fixed = f"#define {name}_{words[-1]}_ELEMENTS ".upper()
+            last = not constant and "sequence" in spec.shape and fixed in text.upper()
+            argument = _Argument(spec, dtype, last)
             (self._takes if constant else self._gives).append(argument)
+        self.last_only = any(a.last for a in self._gives)
 
     def selftest(self) -> int:
         """Run the recorded input: 0 when the recorded output is met."""
@@ -142,7 +153,12 @@ class NativeModel:
             raise DataError(
                 f"Input '{filled[0]}'", "is not empty", "The C backend keeps its caches in a state"
             )
-        return self._run_rows(feeds, [self.new_state() for _ in range(self._batch(feeds))], 0)
+        states = [self.new_state() for _ in range(self._batch(feeds))]
+        if not self.last_only:
+            return self._run_rows(feeds, states, 0)
+        count = self._extents(feeds)[1]["sequence"]
+        rows = [self._run_rows(self._token(feeds, i), states, i) for i in range(count)]
+        return {name: np.concatenate([row[name] for row in rows], 1) for name in rows[0]}
 
     def new_state(self) -> Array:
         """Return memory for the state of a new text."""
@@ -150,6 +166,8 @@ class NativeModel:
 
     def run_from(self, feeds: Mapping[str, Array], state: Array, position: int) -> dict[str, Array]:
         """Continue one text, a batch of one, behind `position` tokens of its state.
+
+        Where a call gives the outputs of its last token alone, that is the only row.
 
         Raises:
             DataError: a status other than OK; the state is as before.
@@ -161,9 +179,7 @@ class NativeModel:
     ) -> dict[str, Array]:
         batch, extents = self._extents(feeds)
         counts = self._token_counts(feeds, batch, extents)
-        results = {
-            a.spec.name: np.zeros(_shape(a.spec, batch, extents), a.dtype) for a in self._gives
-        }
+        results = {a.spec.name: np.zeros(_shape(a, batch, extents), a.dtype) for a in self._gives}
         arena = _aligned(self.arena_bytes)
         for row in range(batch):
             self._run_row(feeds, results, row, counts[row], arena, states[row], position)
@@ -171,6 +187,16 @@ class NativeModel:
             spec.name: results[spec.name].astype(spec.dtype, copy=False)
             for spec in self.outputs
             if TOTAL not in spec.shape
+        }
+
+    def _token(self, feeds: Mapping[str, Array], index: int) -> dict[str, Array]:
+        """Return the feeds of one token."""
+        return {
+            s.name: np.take(feeds[s.name], [index], s.shape.index("sequence"))
+            if "sequence" in s.shape
+            else feeds[s.name]
+            for s in self.inputs
+            if not s.cached
         }
 
     def _batch(self, feeds: Mapping[str, Array]) -> int:
@@ -261,9 +287,9 @@ def _aligned(size: int) -> Array:
     return raw[start : start + size]
 
 
-def _shape(spec: TensorSpec, batch: int, extents: Mapping[str, int]) -> tuple[int, ...]:
-    known = {**extents, "batch": batch}
-    return tuple(d if isinstance(d, int) else known[d] for d in spec.shape)
+def _shape(argument: _Argument, batch: int, extents: Mapping[str, int]) -> tuple[int, ...]:
+    known = {**extents, "batch": batch} | ({"sequence": 1} if argument.last else {})
+    return tuple(d if isinstance(d, int) else known[d] for d in argument.spec.shape)
 
 
 def _cut(spec: TensorSpec, array: Array, row: int, tokens: int) -> Array:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from intcc.backends.c.generator import Generation
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import load_target
 from tests.c.bench import Bench
 from tests.c.cases import CASES
-from tests.c.cases_cache import CACHE_CASES
+from tests.c.cases_cache import CACHE_CASES, decoder
 from tests.c.encoder import encoder
 
 ALL = {**CASES, **CACHE_CASES}
@@ -42,3 +43,12 @@ def test_operator(stem: str, request: pytest.FixtureRequest) -> None:
 def test_model(file: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     encoder().emit(tmp_path)
     check(file, (tmp_path / file).read_text(encoding="utf-8"), request)
+
+
+@pytest.mark.parametrize("file", ["decoder.h", "decoder.c", "decoder_selftest.c", "main.c"])
+def test_generator(file: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    bench = decoder()
+    bench.model.metadata_props["intcc.task"] = "text-generation"
+    bench.emit(tmp_path, chunk=4, generation=Generation(end_tokens=(2, 3), begin_token=1))
+    name = file if file.startswith("decoder") else f"decoder_{file}"
+    check(name, (tmp_path / file).read_text(encoding="utf-8"), request)
