@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intcc.passes.quantize_weights import best_step, compensate, round_to_nearest, shrink
+from intcc.passes.quantize_weights import (
+    Metric,
+    best_step,
+    compensate,
+    round_to_nearest,
+    shrink,
+)
 
 
 def _layer(k: int, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -27,7 +33,7 @@ def test_pairs_stay_below_the_limit(k: int, n: int, seed: int, limit: int) -> No
     _, w, moment = _layer(k, n, seed)
     step = best_step(w, np.diag(moment), limit)
     assert (step > 0).all()
-    metric = shrink(moment, len(moment))
+    metric = Metric.of(shrink(moment, len(moment)))
     for q in (round_to_nearest(w, step, limit), compensate(w, step, metric, limit)):
         assert q.dtype == np.int8 and q.shape == w.shape
         assert _pairs(q) <= limit
@@ -39,7 +45,7 @@ def test_compensation_lowers_the_output_error(limit: int) -> None:
     x, w, moment = _layer(96, 24, 1)
     step = best_step(w, np.diag(moment), limit)
     nearest = np.linalg.norm(x @ (round_to_nearest(w, step, limit) * step - w))
-    metric = shrink(moment, len(moment))
+    metric = Metric.of(shrink(moment, len(moment)))
     better = np.linalg.norm(x @ (compensate(w, step, metric, limit) * step - w))
     assert better < 0.8 * nearest
 
@@ -47,4 +53,4 @@ def test_compensation_lowers_the_output_error(limit: int) -> None:
 def test_zero_weights_stay_zero() -> None:
     w = np.zeros((5, 3))
     step = best_step(w, np.ones(5), 128)
-    assert not compensate(w, step, shrink(np.eye(5), 9), 128).any()
+    assert not compensate(w, step, Metric.of(shrink(np.eye(5), 9)), 128).any()
