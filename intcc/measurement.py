@@ -12,15 +12,17 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 
-from intcc.passes.calibrate import Statistics, float_session
+from intcc.passes.calibrate import Statistics
+from intcc.passes.float_session import float_session
 from intcc.qparams import QParams
+from intcc.sites import is_decoder
 
 __all__ = ["LayerRecord", "measure"]
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
-#: Samples that the error report runs on.
-MEASURED = 8
+#: Samples that the error report runs on, and the most tokens of each in a decoder.
+MEASURED, MEASURED_TOKENS = 8, 128
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ def _real(value: ir.Value, q: Array) -> Array | None:
     if isinstance(scale, QParams):
         return scale.dequantize(q)
     return None if scale is None else q.astype(np.float64) * float(scale)
+
+
+def _begin(feeds: Feeds) -> dict[str, Array]:
+    """Cut a decoder's sample: what came earlier does not know what follows."""
+    return {k: v[:, :MEASURED_TOKENS] if k == "input_ids" else v for k, v in feeds.items()}
 
 
 def measure(
@@ -95,7 +102,9 @@ def measure(
     floats = float_session(model, {name for _, name, _ in pairs})
     signal = dict.fromkeys((str(v.name) for v, _, _ in pairs), 0.0)
     noise = dict(signal)
+    cut = _begin if is_decoder(model.graph) else dict
     for sample, feed in zip(samples[:MEASURED], feeds[:MEASURED], strict=True):
+        sample, feed = cut(sample), cut(feed)
         names = sorted({name for _, name, _ in pairs})
         wanted = {i.name for i in floats.get_inputs()}
         known = dict(

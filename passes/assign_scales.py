@@ -23,8 +23,9 @@ import onnx_ir as ir
 
 from intcc.errors import UnsupportedOperatorError
 from intcc.ops import gelu
-from intcc.passes.calibrate import Statistics, float_session
+from intcc.passes.calibrate import Statistics
 from intcc.passes.equivalences import smooth
+from intcc.passes.float_session import float_session
 from intcc.qparams import QParams, Role
 from intcc.sites import MOVEMENT, Demand, LinearSite, demands, is_decoder, linear_sites
 
@@ -87,9 +88,10 @@ class _Assigner:
         """
         record, consumers = self.statistics[str(value.name)], self.consumers[str(value.name)]
         ternary = any(site.ternary for site in consumers)
-        weight = self._weights(value)
-        if ternary or value.meta.get("balanced") or record.rows.shape[1] != len(weight):
+        width = len(record.low)
+        if ternary or value.meta.get("balanced") or record.rows.shape[1] != width:
             return QParams.of(1.0, 128)
+        weight = self._weights(value)
         amax = smooth.without_quiet(np.maximum(-record.low, record.high))
         wmax = np.abs(weight).max(1)
         choices = [smooth.divisors(amax, wmax, strength) for strength in smooth.STRENGTHS]

@@ -3,9 +3,10 @@
     before   canonical FLOAT graph
     after    the same graph; `Statistics` by value name
 
-Samples are unpadded, one at a time, so padding never enters a range. Memory does not grow with
-the number of samples: extremes, means, a histogram that doubles its range, second moments of
-the inputs of linear layers, and a fixed number of rows for the searches that need real data.
+Samples are unpadded, one at a time, so padding never enters a range. The graph runs in pieces,
+and memory does not grow with the number of samples: extremes, means, a histogram that doubles its
+range, second moments of the inputs of linear layers, and a fixed number of rows for the searches
+that need real data.
 
 Exactness  the graph is not changed.
 Order      after canonicalize, before assign_scales.
@@ -13,18 +14,18 @@ Order      after canonicalize, before assign_scales.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
-import onnxruntime as ort
 
 from intcc.errors import CalibrationError
+from intcc.passes.float_session import float_session, run_in_pieces
 
-__all__ = ["Statistics", "calibrate", "float_session", "probe"]
+__all__ = ["Statistics", "calibrate", "probe"]
 
 Float = npt.NDArray[np.float64]
 ROWS_KEPT = 768
@@ -32,6 +33,8 @@ BINS = 2048
 PENDING_ROWS = 1024
 #: Extremes of fewer rows say little of what lies beyond them.
 LEAST_PROBED = 4096
+#: Elements that are worked on at a time: they stay in a processor's cache.
+BLOCK = 2**17
 
 
 @dataclass
@@ -41,8 +44,8 @@ class Statistics:
     Attributes:
         low, high: extremes per channel.
         total, squares: sums per channel of the values and of their squares.
-        rows: some rows of the value as matrix [<= ROWS_KEPT, channels].
-        moment: X^T X / count of all rows, only for inputs of linear layers.
+        rows: some rows [<= ROWS_KEPT, channels], only of values that a later search reads.
+        second: upper triangle of X^T X by rows, only for inputs of linear layers.
         histogram, reach: counts of |x| over BINS equal bins of [0, reach].
         probed: extremes per channel, also on probes; None where there are too few of these.
     """
@@ -71,16 +74,32 @@ class Statistics:
         return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
     @property
+    def mean_squares(self) -> Float | None:
+        """Diagonal of `moment`."""
+        self.finish()
+        if self.second is None:
+            return None
+        rows = np.arange(len(self.low), 0, -1)
+        return np.asarray(self.second[np.cumsum(rows) - rows] / self.count)
+
+    @property
     def moment(self) -> Float | None:
         """X^T X / count in float64."""
-        self._add_pending()
-        return None if self.second is None else self.second / self.count
+        self.finish()
+        if self.second is None:
+            return None
+        full = np.zeros((len(self.low), len(self.low)))
+        full[np.tri(len(full), dtype=bool).T] = self.second
+        lower = np.tri(len(full), k=-1, dtype=bool)
+        full[lower] = full.T[lower]
+        return full / self.count
 
-    def _add_pending(self) -> None:
+    def finish(self) -> None:
         """Add the waiting rows to the second moment: one large product instead of many small."""
         if self.pending:
             rows = np.concatenate(self.pending)
-            product = (rows.T @ rows).astype(np.float64)
+            # Symmetric: half of it is kept.
+            product = _upper(rows.T @ rows).astype(np.float64)
             self.second = product if self.second is None else self.second + product
             self.pending = []
 
@@ -88,8 +107,11 @@ class Statistics:
         """Take in a matrix of rows."""
         self.low = np.minimum(self.low, x.min(0))
         self.high = np.maximum(self.high, x.max(0))
-        self.total = self.total + x.sum(0, dtype=np.float64)
-        self.squares = self.squares + np.square(x, dtype=np.float64).sum(0)
+        step = max(BLOCK // len(x), 64)
+        for start in range(0, x.shape[1], step):
+            part, here = x[:, start : start + step], slice(start, start + step)
+            self.total[here] += part.sum(0, dtype=np.float64)
+            self.squares[here] += np.square(part, dtype=np.float64).sum(0)
         self.count += len(x)
         free = min(quota, ROWS_KEPT - len(self.rows))
         if free > 0:
@@ -98,31 +120,35 @@ class Statistics:
         if second:
             self.pending.append(x)
             if sum(map(len, self.pending)) >= PENDING_ROWS:
-                self._add_pending()
-        self._count_magnitudes(np.abs(x))
+                self.finish()
+        self._count_magnitudes(x)
 
-    def _count_magnitudes(self, magnitude: npt.NDArray[np.float32]) -> None:
-        top = float(magnitude.max(initial=0.0))
+    def _count_magnitudes(self, x: npt.NDArray[np.float32]) -> None:
+        top = float(max(x.max(initial=0.0), -x.min(initial=0.0)))
         if self.reach == 0.0:
             self.reach = top or 1.0
         while top > self.reach:
             half = self.histogram.reshape(-1, 2).sum(1)
             self.histogram = np.concatenate([half, np.zeros(BINS - len(half), np.int64)])
             self.reach *= 2
-        bins = np.minimum(magnitude.ravel() * (BINS / self.reach), BINS - 1).astype(np.int32)
-        self.histogram += np.bincount(bins, minlength=BINS)
+        flat = x.reshape(-1)
+        for start in range(0, len(flat), BLOCK):
+            magnitude = np.abs(flat[start : start + BLOCK])
+            bins = np.minimum(magnitude * (BINS / self.reach), BINS - 1).astype(np.int32)
+            self.histogram += np.bincount(bins, minlength=BINS)
 
     def take(self, channels: npt.NDArray[np.int64]) -> Statistics:
         """Return the statistics of a value whose channels are picked from this one's."""
         moment = self.moment
+        picked = None if moment is None else moment[np.ix_(channels, channels)] * self.count
         return Statistics(
             self.low[channels],
             self.high[channels],
             self.total[channels],
             self.squares[channels],
             self.count,
-            self.rows[:, channels],
-            None if moment is None else moment[np.ix_(channels, channels)] * self.count,
+            self.rows[:, channels] if self.rows.size else self.rows,
+            None if picked is None else _upper(picked),
             [],
             self.histogram,
             self.reach,
@@ -148,22 +174,6 @@ class Statistics:
         return best
 
 
-def float_session(model: ir.Model, outputs: Iterable[str]) -> ort.InferenceSession:
-    """Return a float32 onnxruntime session that also yields the named intermediate values."""
-    copy = ir.from_proto(ir.to_proto(model))
-    have = {value.name for value in copy.graph.outputs}
-    produced = {v.name: v for node in copy.graph for v in node.outputs}
-    for name in outputs:
-        if name not in have:
-            copy.graph.outputs.append(produced[name])
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    return ort.InferenceSession(
-        ir.to_proto(copy).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
 def _linear_inputs(graph: ir.Graph) -> set[str]:
     return {
         str(node.inputs[0].name)
@@ -173,6 +183,19 @@ def _linear_inputs(graph: ir.Graph) -> set[str]:
         and node.inputs[1] is not None
         and node.inputs[1].const_value is not None
     }
+
+
+def _upper(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the upper triangle of a symmetric matrix, row by row."""
+    return np.asarray(matrix[np.tri(len(matrix), dtype=bool).T])
+
+
+def _searched(graph: ir.Graph) -> set[str]:
+    """Names of the values whose rows a later search wants."""
+    linear = [v for n in graph if n.op_type == "MatMul" for v in n.inputs[:1]]
+    values = [v for n in graph if n.op_type == "Attention" for v in n.inputs[2:3]]
+    # `balance` has searched already, and left its mark.
+    return {str(v.name) for v in (*linear, *values) if v is not None and not v.meta.get("balanced")}
 
 
 def _activations(graph: ir.Graph) -> list[str]:
@@ -242,36 +265,42 @@ def calibrate(
     """
     if not samples:
         raise CalibrationError("Calibration", "has no samples", "Give at least one")
-    names = _activations(model.graph)
-    linear = _linear_inputs(model.graph)
-    session = float_session(model, names)
-    wanted = {value.name for value in session.get_inputs()}
+    linear, searched = _linear_inputs(model.graph), _searched(model.graph)
     quota = max(1, ROWS_KEPT // len(samples))
     statistics: dict[str, Statistics] = {}
-    floats = [v.name for v in session.get_inputs() if v.type == "tensor(float)"]
-    for index, sample in enumerate(samples):
-        feeds = {key: array for key, array in sample.items() if key in wanted}
-        results = session.run(names, feeds)
-        pairs = list(zip(names, results, strict=True)) + [(n, feeds[n]) for n in floats]
-        for name, array in pairs:
-            rows = np.ascontiguousarray(array, np.float32)
-            rows = rows.reshape(-1, rows.shape[-1] if rows.ndim else 1)
-            if not np.isfinite(rows).all():
-                raise CalibrationError(
-                    f"Value {name!r}",
-                    f"is not finite in float32 on calibration sample {index}",
-                    "Check the weights and the sample",
-                )
-            if name not in statistics:
-                width = rows.shape[1]
-                statistics[name] = Statistics(
-                    np.full(width, np.inf),
-                    np.full(width, -np.inf),
-                    np.zeros(width),
-                    np.zeros(width),
-                )
-            record = statistics[name]
-            if record.low.shape[0] == rows.shape[1]:
-                record.update(rows, quota, moments and name in linear)
-        advance()
+    for index, name, array in _values(model, samples, advance):
+        rows = np.ascontiguousarray(array, np.float32)
+        rows = rows.reshape(-1, rows.shape[-1] if rows.ndim else 1)
+        if not np.isfinite(rows).all():
+            raise CalibrationError(
+                f"Value {name!r}",
+                f"is not finite in float32 on calibration sample {index}",
+                "Check the weights and the sample",
+            )
+        if name not in statistics:
+            width = rows.shape[1]
+            statistics[name] = Statistics(
+                np.full(width, np.inf),
+                np.full(width, -np.inf),
+                np.zeros(width),
+                np.zeros(width),
+            )
+        record = statistics[name]
+        if record.low.shape[0] == rows.shape[1]:
+            record.update(rows, quota if name in searched else 0, moments and name in linear)
+        if index + 1 == len(samples):
+            record.finish()
     return statistics
+
+
+def _values(
+    model: ir.Model,
+    samples: list[Mapping[str, npt.NDArray[Any]]],
+    advance: Callable[[], None],
+) -> Iterator[tuple[int, str, npt.NDArray[Any]]]:
+    """Yield every float value of every sample, computed ones first."""
+    yield from run_in_pieces(model, _activations(model.graph), samples, advance)
+    for value in model.graph.inputs:
+        if value.dtype == ir.DataType.FLOAT:
+            for index, sample in enumerate(samples):
+                yield index, str(value.name), sample[str(value.name)]

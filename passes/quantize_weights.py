@@ -11,16 +11,20 @@ part of the same loop: what a clamp costs is compensated too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["best_step", "compensate", "round_to_nearest", "shrink"]
+__all__ = ["Metric", "best_step", "by_columns", "compensate", "round_to_nearest", "shrink"]
 
 Float = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
 BLOCK = 64
+#: Output channels that are worked on at a time.
+COLUMNS = 512
 DAMPING = 0.01
 STEP_FACTORS = (0.75, 0.85, 0.92, 1.0, 1.08, 1.17, 1.26, 1.36, 1.48, 1.6, 1.75, 2.0)
 
@@ -39,8 +43,32 @@ def _clamp_pairs(q: npt.NDArray[Any], pair_limit: int) -> npt.NDArray[Any]:
 
 def round_to_nearest(weight: Float, step: Float, pair_limit: int) -> Int8:
     """Round each weight alone, then make the pairs safe."""
-    q = np.clip(np.rint(weight / step), -127, 127)
-    return _clamp_pairs(q, min(pair_limit, 254)).astype(np.int8)
+    return by_columns(
+        lambda w, s: _safe_pairs(_nearest(w, s), pair_limit).astype(np.int8), weight, step
+    )
+
+
+def _nearest(weight: Float, step: Float) -> Float:
+    return np.asarray(np.clip(np.rint(weight / step), -127, 127))
+
+
+def _safe_pairs(q: Float, pair_limit: int) -> Float:
+    """Clamp the pairs, where any can be over the limit."""
+    return q if pair_limit >= 2 * 127 else np.asarray(_clamp_pairs(q, pair_limit))
+
+
+def by_columns(work: Callable[..., Any], *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return work(*arrays), some columns at a time: output channels know nothing of each other.
+
+    What is worked on stays in a processor's cache, and a language model's head needs no more
+    memory than other layers do.
+    """
+    n = arrays[0].shape[-1]
+    pieces = [
+        work(*(np.ascontiguousarray(a[..., start : start + COLUMNS]) for a in arrays))
+        for start in range(0, n, COLUMNS)
+    ]
+    return np.concatenate(pieces, axis=-1)
 
 
 def best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
@@ -51,12 +79,16 @@ def best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
         importance: [K], mean square of each input.
         pair_limit: largest |q| + |q'| of neighbours.
     """
+    return by_columns(lambda w: _best_step(w, importance, pair_limit), weight)
+
+
+def _best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
     full = np.maximum(np.abs(weight).max(0), 1e-12) / 127
     best: Float = full
     best_error = np.full(weight.shape[1], np.inf)
     for factor in STEP_FACTORS:
         step = full * factor
-        error = weight - round_to_nearest(weight, step, pair_limit) * step
+        error = weight - _safe_pairs(_nearest(weight, step), pair_limit) * step
         total = (importance[:, None] * error**2).sum(0)
         better = total < best_error
         best = np.asarray(np.where(better, step, best))
@@ -79,32 +111,52 @@ def shrink(moment: Float, rows: int) -> Float:
     return np.asarray(trust * moment + ((1 - trust + DAMPING) * mean + 1e-12) * np.eye(k))
 
 
-def compensate(weight: Float, step: Float, moment: Float, pair_limit: int) -> Int8:
-    """Round with error compensation in the metric of `moment` ([K, K], positive definite)."""
-    k = weight.shape[0]
-    w = (weight / step).T.copy()  # [N, K], in steps
-    h = moment
-    order = np.argsort(-np.diag(h), kind="stable")
-    w, h = w[:, order], h[np.ix_(order, order)]
+@dataclass(frozen=True)
+class Metric:
+    """The order in which the inputs of a layer are rounded, and how errors are moved.
+
+    Attributes:
+        order: input of each step, the largest first.
+        upper: transposed Cholesky factor of the inverse second moment, in that order.
+    """
+
+    order: npt.NDArray[np.int64]
+    upper: Float
+
+    @classmethod
+    def of(cls, moment: Float) -> Metric:
+        """Factorize a second moment ([K, K], positive definite)."""
+        order = np.argsort(-np.diag(moment), kind="stable")
+        return cls(order, np.linalg.cholesky(np.linalg.inv(moment[np.ix_(order, order)])).T)
+
+
+def compensate(weight: Float, step: Float, metric: Metric, pair_limit: int) -> Int8:
+    """Round with error compensation in a metric."""
+    return by_columns(lambda w, s: _compensate(w / s, metric, pair_limit), weight, step)
+
+
+def _compensate(steps: Float, metric: Metric, pair_limit: int) -> Int8:
+    """Round `steps` [K, N], weights in steps, row by row."""
+    k, order, upper = len(steps), metric.order, metric.upper
+    w = steps[order]
     position = np.empty(k, np.int64)
     position[order] = np.arange(k)
-    upper = np.linalg.cholesky(np.linalg.inv(h)).T
     q = np.zeros_like(w)
     done = np.zeros(k, bool)
     for start in range(0, k, BLOCK):
         stop = min(k, start + BLOCK)
-        errors = np.zeros((w.shape[0], stop - start))
+        errors = np.zeros((stop - start, w.shape[1]))
         for i in range(start, stop):
             partner = order[i] ^ 1
             limit: Any = 127.0
             if partner < k and done[position[partner]]:
-                limit = np.minimum(127.0, pair_limit - np.abs(q[:, position[partner]]))
-            q[:, i] = np.clip(np.rint(w[:, i]), -limit, limit)
+                limit = np.minimum(127.0, pair_limit - np.abs(q[position[partner]]))
+            q[i] = np.clip(np.rint(w[i]), -limit, limit)
             done[i] = True
-            e = (w[:, i] - q[:, i]) / upper[i, i]
-            errors[:, i - start] = e
-            w[:, i + 1 : stop] -= np.outer(e, upper[i, i + 1 : stop])
-        w[:, stop:] -= errors @ upper[start:stop, stop:]
-    out = np.empty_like(q)
-    out[:, order] = q
-    return np.ascontiguousarray(out.T).astype(np.int8)
+            e = (w[i] - q[i]) / upper[i, i]
+            errors[i - start] = e
+            w[i + 1 : stop] -= np.outer(upper[i, i + 1 : stop], e)
+        w[stop:] -= upper[start:stop, stop:].T @ errors
+    out = np.empty(q.shape, np.int8)
+    out[order] = q
+    return out

@@ -7,6 +7,7 @@ calls (`call`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -164,7 +165,7 @@ class Builder:
     def flash(self, array: Array, name: str) -> Storage:
         """Return constant storage; equal arrays are stored once."""
         array = np.ascontiguousarray(array)
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (array.dtype.str, array.shape, hashlib.sha256(array.data).digest())
         if key not in self._constants:
             storage = Storage(
                 name,

@@ -15,7 +15,7 @@ Everything is a function of the graph: the same graph gives the same bytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,6 @@ def emit_c(
         f"{program.name}.c": render("model.c", context),
         f"{program.name}_kernels.h": render("kernels.h", context),
         f"{program.name}_weights.h": render("weights.h", context),
-        f"{program.name}_weights.c": _weights(program, context),
         f"{context['example']}.c": render("generate.c" if generates else "main.c", context),
         "Makefile": render("project/Makefile", context),
         "CMakeLists.txt": render("project/CMakeLists.txt", context),
@@ -158,6 +157,9 @@ def emit_c(
         files[f"{program.name}_selftest.c"] = _selftest(integer, program, context, evaluate)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    weights = folder / f"{program.name}_weights.c"
+    with weights.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(_weights(program, context))
     return report
 
 
@@ -273,10 +275,13 @@ def _depends_on_tokens(program: Program) -> bool:
     return any(not v.extent.static for v in views)
 
 
-def _weights(program: Program, context: Mapping[str, Any]) -> str:
-    """Return the file of constant data; megabytes, so it is joined and not rendered."""
-    parts = [render("weights.c", context), *(definition(s) for s in program.constants)]
-    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+def _weights(program: Program, context: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the file of constant data in pieces: a large model's is larger than its weights."""
+    yield render("weights.c", context).rstrip("\n")
+    for storage in program.constants:
+        yield "\n\n"
+        yield from definition(storage)
+    yield "\n"
 
 
 def _selftest(
@@ -293,7 +298,7 @@ def _selftest(
                 "name": p.name,
                 "c_type": p.c_type,
                 "count": p.extent.at(tokens),
-                "body": array_body(np.asarray(source[p.source]).reshape(-1), strings=False)[1],
+                "body": array_body(np.asarray(source[p.source]).reshape(-1), strings=False),
             }
             for p in ports_
         ]

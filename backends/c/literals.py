@@ -15,12 +15,22 @@ octal escapes get three digits where an octal digit follows; `?` is always escap
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["STRING_LIMIT", "array_body", "c_type", "integer", "row_width", "string_rows"]
+__all__ = [
+    "STRING_LIMIT",
+    "array_body",
+    "array_dimensions",
+    "array_pieces",
+    "c_type",
+    "integer",
+    "row_width",
+    "string_rows",
+]
 
 Array = npt.NDArray[Any]
 
@@ -31,6 +41,8 @@ STRINGS_FROM = 512
 #: Bytes on one source line.
 _LINE = 192
 _COLUMNS = 96
+#: Elements that are turned into text at a time.
+_PIECE = 2**18
 
 _TYPES = {
     "int8": "int8_t",
@@ -116,27 +128,72 @@ def _escape(block: Array) -> bytes:
 
 def string_rows(data: Array, width: int) -> str:
     """Return the initializer rows of an int8 array, `width` elements each."""
+    return "".join(_string_pieces(data, width))
+
+
+def _string_pieces(data: Array, width: int) -> Iterator[str]:
     flat = np.ascontiguousarray(data).reshape(-1, width).view(np.uint8)
-    step = max(1, (1 << 18) // width)
-    pieces = [_escape(flat[start : start + step]) for start in range(0, len(flat), step)]
-    return ('    "' + b"".join(pieces).decode("ascii")).removesuffix('\n    "')
+    step = max(1, _PIECE // width)
+    yield '    "'
+    for start in range(0, len(flat), step):
+        text = _escape(flat[start : start + step]).decode("ascii")
+        yield text if start + step < len(flat) else text.removesuffix('\n    "')
 
 
-def _number_rows(array: Array) -> str:
-    words = [integer(int(v)) for v in array.ravel().tolist()]
-    lines, line = [], "   "
-    for word in words:
-        if len(line) + len(word) + 2 > _COLUMNS:
-            lines.append(line)
-            line = "   "
-        line += f" {word},"
-    return "\n".join([*lines, line])
+def _decimals(flat: Array) -> Array:
+    """Return the constants as fixed-width byte strings."""
+    if flat.dtype.itemsize > 2 or flat.size < 2**16:
+        return np.array([integer(v) for v in flat.tolist()], np.bytes_)
+    info = np.iinfo(flat.dtype)
+    table = np.array([integer(v) for v in range(info.min, info.max + 1)], np.bytes_)
+    return np.asarray(table[flat.astype(np.int32) - info.min])
 
 
-def array_body(array: Array, *, body: bool = True, strings: bool = True) -> tuple[str, str]:
-    """Return the dimensions (as `[2][3]`) and the initializer's lines of a C array."""
-    if strings and array.dtype == np.int8 and array.size >= STRINGS_FROM:
-        width = row_width(array.shape)
-        dimensions = f"[{array.size // width}][{width}]"
-        return dimensions, string_rows(array, width) if body else ""
-    return f"[{array.size}]", _number_rows(array) if body else ""
+def _number_pieces(array: Array) -> Iterator[str]:
+    """Yield lines of numbers: as many on each as fit."""
+    flat, start = np.ascontiguousarray(array).reshape(-1), 0
+    while start < flat.size:
+        words = _decimals(flat[start : start + _PIECE])
+        ends = np.concatenate([[0], np.cumsum(np.char.str_len(words) + 2)])
+        following = np.searchsorted(ends, ends[:-1] + _COLUMNS - 3, "right") - 1
+        following = np.maximum(following, np.arange(1, len(following) + 1)).tolist()
+        lines, at = [], 0
+        while at < len(words):
+            lines.append(at)
+            at = following[at]
+        if start + len(words) < flat.size:
+            words = words[: lines.pop()]  # the last line may not be full yet
+        cells = np.zeros((len(words), words.itemsize + 6), np.uint8)
+        cells[:, 4] = ord(" ")
+        cells[lines, :5] = list(b"\n    ")
+        cells[:, 5:-1] = words.view(np.uint8).reshape(len(words), -1)
+        cells[:, -1] = ord(",")
+        text = cells.tobytes().translate(None, b"\0").decode("ascii")
+        yield text if start else text.removeprefix("\n")
+        start += len(words)
+    if not flat.size:
+        yield "   "
+
+
+def array_dimensions(array: Array, *, strings: bool = True) -> str:
+    """Return the dimensions of a C array, as `[2][3]`."""
+    if not (strings and _as_strings(array)):
+        return f"[{array.size}]"
+    width = row_width(array.shape)
+    return f"[{array.size // width}][{width}]"
+
+
+def _as_strings(array: Array) -> bool:
+    return array.dtype == np.int8 and array.size >= STRINGS_FROM
+
+
+def array_pieces(array: Array, *, strings: bool = True) -> Iterator[str]:
+    """Yield the initializer's lines of a C array in pieces, as they can take gigabytes."""
+    if strings and _as_strings(array):
+        return _string_pieces(array, row_width(array.shape))
+    return _number_pieces(array)
+
+
+def array_body(array: Array, *, strings: bool = True) -> str:
+    """Return the initializer's lines of a C array."""
+    return "".join(array_pieces(array, strings=strings))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from intcc.backends.c.arena import Arena
-from intcc.backends.c.literals import array_body, integer
+from intcc.backends.c.literals import array_dimensions, array_pieces, integer
 from intcc.backends.c.program import Argument, Call, Kernel, Place, Program, Storage, View
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.shapes import TOKENS, Extent
@@ -134,7 +134,7 @@ def state_rows(regions: Sequence[StateRegion]) -> list[str]:
 def _dimensions(storage: Storage) -> str:
     """Return the C dimensions of constant data without formatting its elements."""
     assert storage.data is not None
-    return array_body(storage.data, body=False)[0]
+    return array_dimensions(storage.data)
 
 
 def declaration(storage: Storage) -> str:
@@ -142,11 +142,12 @@ def declaration(storage: Storage) -> str:
     return f"extern const {storage.c_type} {storage.name}{_dimensions(storage)};"
 
 
-def definition(storage: Storage) -> str:
-    """Return the definition of constant data."""
+def definition(storage: Storage) -> Iterator[str]:
+    """Yield the definition of constant data in pieces."""
     assert storage.data is not None
-    dims, body = array_body(storage.data)
-    return f"const {storage.c_type} {storage.name}{dims} = {{\n{body}\n}};"
+    yield f"const {storage.c_type} {storage.name}{array_dimensions(storage.data)} = {{\n"
+    yield from array_pieces(storage.data)
+    yield "\n};"
 
 
 def kernel_texts(kernels: Iterable[Kernel]) -> list[str]:

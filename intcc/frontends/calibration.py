@@ -33,17 +33,26 @@ USUAL_COLUMNS = ("text", "sentence", "sentence1", "content")
 FORMATS = (".txt", ".text", ".md", ".jsonl", ".csv", ".tsv", ".npz")
 #: Fields of a .csv file can be long documents.
 MAX_FIELD = 2**24
+#: Tokens of all samples together: second moments settle with fewer, and time grows with them.
+MOST_TOKENS = 2**13
 Array = npt.NDArray[Any]
 
 
 def load_samples(
     source: SourceModel, path: Path | None, count: int, column: str | None = None
 ) -> list[Feed]:
-    """Return at most `count` feeds from `path`, or built-in ones.
+    """Return at most `count` feeds from `path`, or built-in ones; MOST_TOKENS in all.
 
     Raises:
         CalibrationError: the file is missing, empty, malformed, or does not fit the model.
     """
+    feeds = _load(source, path, count, column)
+    tokens = sum(feed["input_ids"].shape[1] for feed in feeds if "input_ids" in feed)
+    share = min(1.0, MOST_TOKENS / max(tokens, 1))
+    return [feeds[i] for i in _spread(len(feeds), max(1, int(len(feeds) * share)))]
+
+
+def _load(source: SourceModel, path: Path | None, count: int, column: str | None) -> list[Feed]:
     if path is None:
         return _built_in(source, count)
     path = Path(path)

@@ -35,6 +35,10 @@ def reference(ids: Array, table: Array, mul: Array) -> Array:
     return (table[ids].astype(np.int64) * mul[ids]).astype(np.int32)
 
 
+#: Rows that are looked at together: int64 takes more memory than the table.
+_ROWS = 4096
+
+
 def bounds(ids: Operand, table: Operand, mul: Operand) -> Interval:
     """Prove C1 and C2; per channel over all rows."""
     rows = table.value.shape[0]
@@ -44,8 +48,12 @@ def bounds(ids: Operand, table: Operand, mul: Operand) -> Interval:
             f"range over [{ids.interval.min}, {ids.interval.max}] in a table of {rows} rows",
             "Declare the input's range",
         )
-    product = table.value.astype(np.int64) * mul.value.astype(np.int64)
-    y = Interval.of(product.min(0), product.max(0))
+    pieces = []
+    for start in range(0, rows, _ROWS):
+        part = slice(start, start + _ROWS)
+        product = table.value[part].astype(np.int64) * mul.value[part].astype(np.int64)
+        pieces.append((product.min(0), product.max(0)))
+    y = Interval.of(np.min([p[0] for p in pieces], 0), np.max([p[1] for p in pieces], 0))
     require_fits(y, I32, "Embedding")
     return y
 

@@ -81,7 +81,7 @@ def parameters(scale: Array, weight: Array) -> tuple[Array, Array]:
         RangeProofError: a factor so large that the result saturates for most inputs.
     """
     real = np.atleast_1d(np.asarray(scale, np.float64))
-    reach = 127 * int(np.abs(weight.astype(np.int64)).sum(0).max(initial=1))
+    reach = 127 * int(np.abs(weight.astype(np.int16)).sum(0, dtype=np.int64).max(initial=1))
     limit = min(LARGEST_PRODUCT // (LARGEST_MANTISSA * max(reach, 1)), 2**31 - 1)
     largest = float(real.max())
     shift = min(62, math.floor(math.log2(limit / largest)) if largest > 0 else 62)

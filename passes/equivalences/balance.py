@@ -24,7 +24,7 @@ import onnx_ir as ir
 from intcc.passes.calibrate import Statistics
 from intcc.passes.equivalences.smooth import divisors, search_rows, without_quiet
 from intcc.passes.equivalences.sources import Source, find_source, rewrite
-from intcc.sites import LinearSite, linear_sites
+from intcc.sites import LinearSite, constant, linear_sites
 
 __all__ = ["balance"]
 
@@ -74,7 +74,7 @@ def _balance_linear(
     rows, size = record.rows, np.maximum(-record.low, record.high)
     if rows.shape[1:] != index.shape or not size.max() > 0:
         return False
-    weight = np.concatenate([site.weight for site in consumers], axis=1)
+    weight = np.concatenate([np.asarray(constant(s.stored)) for s in consumers], axis=1)
     used, slot = np.unique(index, return_inverse=True)
     amax, wmax = (_largest(figure, slot) for figure in (size, np.abs(weight).max(1)))
     amax = without_quiet(amax)
@@ -86,7 +86,9 @@ def _balance_linear(
     factors[used] = choices[found]
     source.divide(factors)
     for site in consumers:
-        rewrite(site.stored, site.weight * factors[index][:, None])
+        scaled = site.weight
+        scaled *= factors[index][:, None]
+        rewrite(site.stored, scaled)
     return True
 
 

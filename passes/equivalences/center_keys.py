@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from intcc.passes.calibrate import float_session
+from intcc.passes.float_session import float_session
 
 __all__ = ["center_keys"]
 

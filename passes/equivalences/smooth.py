@@ -26,6 +26,8 @@ __all__ = ["balance", "divisors", "search", "search_rows", "without_quiet"]
 Float = npt.NDArray[np.float64]
 STRENGTHS = (0.0, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 ROWS = 384
+#: Output channels that are multiplied at a time.
+COLUMNS = 8192
 #: Share of the median below which a channel counts as quiet.
 QUIET = 0.25
 
@@ -93,7 +95,10 @@ def balance(amax_query: Float, amax_key: Float) -> Float:
 
 
 def search_rows(
-    rows: npt.NDArray[np.float32], weight: Float, choices: list[Float], gain: float = 0.1
+    rows: npt.NDArray[np.float32],
+    weight: npt.NDArray[Any],
+    choices: list[Float],
+    gain: float = 0.1,
 ) -> int:
     """Return the index of the divisors with which per-row quantization errs least.
 
@@ -104,16 +109,24 @@ def search_rows(
         gain: share of the squared error that a choice must save to win against an earlier one.
     """
     x = rows[np.linspace(0, len(rows) - 1, min(len(rows), ROWS)).astype(int)].astype(np.float32)
-    w = weight.astype(np.float32)
-    exact = x @ w
+    errors = np.zeros(len(choices))
+    for start in range(0, weight.shape[1], COLUMNS):  # a language model's head is that wide
+        w = weight[:, start : start + COLUMNS].astype(np.float32)
+        share = w.shape[1] / weight.shape[1]
+        exact = x @ w
+        for index, choice in enumerate(choices):
+            errors[index] += share * _row_error(x, w, exact, choice.astype(np.float32))
     best, best_error = 0, np.inf
-    for index, choice in enumerate(choices):
-        s = choice.astype(np.float32)
-        scaled, narrow = w * s[:, None], x / s
-        w_step = np.maximum(np.abs(scaled).max(0), 1e-30) / 127
-        x_step = np.maximum(np.abs(narrow).max(1, keepdims=True), 1e-30) / 127
-        product = (np.rint(narrow / x_step) * x_step) @ (np.rint(scaled / w_step) * w_step)
-        error = float(((product - exact) ** 2).mean())
+    for index, error in enumerate(errors):
         if error < (1 - gain) * best_error:
             best, best_error = index, error
     return best
+
+
+def _row_error(x: Any, w: Any, exact: Any, s: Any) -> float:
+    """Mean squared error of the product of rows and columns rounded to 8 bits."""
+    scaled, narrow = w * s[:, None], x / s
+    w_step = np.maximum(np.abs(scaled).max(0), 1e-30) / 127
+    x_step = np.maximum(np.abs(narrow).max(1, keepdims=True), 1e-30) / 127
+    product = (np.rint(narrow / x_step) * x_step) @ (np.rint(scaled / w_step) * w_step)
+    return float(((product - exact) ** 2).mean())

@@ -11,6 +11,7 @@ are derived by Quantize (wide to narrow) and Widen (narrow to wide).
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from intcc.interval import Interval, Operand
 from intcc.ops import OPERATORS
 from intcc.ops.operator import OPSET_VERSION
 from intcc.passes.calibrate import Statistics
+from intcc.passes.quantize_weights import Metric
 from intcc.qparams import QParams, Role
 from intcc.sites import Demand, LinearSite, constant, demands, is_decoder, linear_sites
 
@@ -33,11 +35,6 @@ Array = npt.NDArray[Any]
 DIALECT = "ai.intcc"
 #: Divisors from here on represent a scale to better than 0.05 %.
 FINE = 1024
-_DTYPES = {
-    np.dtype(t.numpy()): t
-    for t in ir.DataType
-    if t.name in ("INT8", "INT16", "UINT8", "INT32", "INT64", "UINT32", "BOOL", "UINT64")
-}
 
 
 def odd_divisor(ratio: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -131,6 +128,8 @@ class Lowering:
         self.forms: dict[tuple[str, str], ir.Value] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self._names: dict[str, int] = {}
+        #: The newest metric of error compensation, and the value that it belongs to.
+        self.metric: tuple[str, Metric] | None = None
 
     # -- values ---------------------------------------------------------------------------------
 
@@ -143,16 +142,13 @@ class Lowering:
     def const(self, array: Array, stem: str = "const", *, share: bool = True) -> ir.Value:
         """Return an initializer; equal constants are shared unless they may be changed later."""
         array = np.asarray(array, order="C")
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (array.dtype.str, array.shape, hashlib.sha256(array.data).digest())
         if share and key in self._constants:
             return self._constants[key]
         name = self.fresh(stem)
-        value = ir.Value(
-            name=name,
-            shape=ir.Shape(array.shape),
-            type=ir.TensorType(_DTYPES[array.dtype]),
-            const_value=ir.tensor(array, name=name),
-        )
+        tensor = ir.tensor(array, name=name)
+        kind = ir.TensorType(tensor.dtype)
+        value = ir.Value(name=name, shape=ir.Shape(array.shape), type=kind, const_value=tensor)
         self.graph.register_initializer(value)
         if share:
             self._constants[key] = value

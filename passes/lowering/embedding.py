@@ -45,7 +45,11 @@ class EmbeddingProducer(Producer):
         steps = np.iinfo(kind).max
         step = np.abs(table).max(1, keepdims=True).astype(np.float64) / steps
         mul = np.maximum(np.ceil(step / self.unit), 1)
-        rows = np.clip(np.rint(table / (mul * self.unit)), -steps, steps).astype(kind)
+        rows = np.empty(table.shape, kind)
+        for i in range(0, len(table), 4096):  # float64 takes more memory than the table
+            part = slice(i, i + 4096)
+            real = np.rint(table[part] / (mul[part] * self.unit))
+            rows[part] = np.clip(real, -steps, steps)
         inputs = [
             ctx.integer(ids),
             ctx.const(rows, f"{self.value.name}.table"),

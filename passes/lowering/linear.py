@@ -17,7 +17,13 @@ import onnx_ir as ir
 from intcc.dyadic import Dyadic
 from intcc.ops import linear_dynamic
 from intcc.passes.lowering.context import Lowering, Producer, odd_divisor
-from intcc.passes.quantize_weights import best_step, compensate, round_to_nearest, shrink
+from intcc.passes.quantize_weights import (
+    Metric,
+    best_step,
+    compensate,
+    round_to_nearest,
+    shrink,
+)
 from intcc.qparams import QParams, Role
 from intcc.sites import LinearSite
 
@@ -32,14 +38,20 @@ class LinearProducer(Producer):
     """Forms of x @ W + b."""
 
     def __init__(self, ctx: Lowering, site: LinearSite, label: str) -> None:
-        """Scale the weights by the input's per-channel scale."""
+        """Take the input's scale and zero per channel, as the consumers' form tells."""
         super().__init__(ctx, site.output, label)
         self.site = site
         form: QParams = site.x.meta["forms"][Role.LINEAR]
         k = site.weight.shape[0]
         self.x_scale = np.broadcast_to(form.scale, (k,))
         self.x_zero = np.broadcast_to(form.zero, (k,))
-        self.weight = site.weight * self.x_scale[:, None]
+
+    @property
+    def weight(self) -> Float:
+        """The weights in steps of the input's scale, made anew."""
+        weight = self.site.weight
+        weight *= self.x_scale[:, None]
+        return weight
 
     @property
     def dynamic(self) -> bool:
@@ -56,11 +68,24 @@ class LinearProducer(Producer):
     def _ratio(self, role: Role) -> Float:
         return np.asarray(self.form(role).scale / self._free_step())
 
-    def _moment(self) -> Float | None:
+    def _importance(self) -> Float:
+        """Mean square of each input, in steps of its scale."""
         record = self.ctx.statistics.get(str(self.site.x.name))
-        if record is None or record.moment is None:
+        diagonal = None if record is None else record.mean_squares
+        return np.ones(len(self.x_scale)) if diagonal is None else diagonal / self.x_scale**2
+
+    def _metric(self) -> Metric | None:
+        """Metric of the inputs' errors; the layers that read one value share it."""
+        name = str(self.site.x.name)
+        record = self.ctx.statistics.get(name)
+        if record is None or record.second is None:
             return None
-        return np.asarray(record.moment / np.outer(self.x_scale, self.x_scale))
+        if self.ctx.metric is None or self.ctx.metric[0] != name:
+            moment = record.moment
+            assert moment is not None
+            moment = moment / np.outer(self.x_scale, self.x_scale)
+            self.ctx.metric = name, Metric.of(shrink(moment, record.count))
+        return self.ctx.metric[1]
 
     def _pair_limit(self) -> int:
         if self.dynamic:
@@ -74,18 +99,15 @@ class LinearProducer(Producer):
             # Codes -1, 0 and 1: nothing of the weights is lost.
             return np.asarray(np.maximum(np.abs(self.weight).max(0), 1e-30))
         if not hasattr(self, "_step"):
-            moment = self._moment()
-            importance = np.ones(len(self.weight)) if moment is None else np.diag(moment)
-            self._step = best_step(self.weight, importance, self._pair_limit())
+            self._step = best_step(self.weight, self._importance(), self._pair_limit())
         return self._step
 
     def _round(self, step: Float) -> npt.NDArray[np.int8]:
-        moment = self._moment()
         exact = self.site.ternary and self.dynamic
-        if moment is None or exact or not self.ctx.compensation:
+        metric = self._metric() if self.ctx.compensation and not exact else None
+        if metric is None:
             return round_to_nearest(self.weight, step, self._pair_limit())
-        rows = self.ctx.statistics[str(self.site.x.name)].count
-        return compensate(self.weight, step, shrink(moment, rows), self._pair_limit())
+        return compensate(self.weight, step, metric, self._pair_limit())
 
     def _weight_value(self, q: npt.NDArray[np.int8]) -> ir.Value:
         return self.ctx.const(q, f"{self.value.name}.weight")
@@ -115,7 +137,6 @@ class LinearProducer(Producer):
         ctx = self.ctx
         row, form = ctx.dynamic_form(self.site.x)
         # The channel factors of the form are relative: the token's own scale does the rest.
-        self.weight = self.site.weight * form.scale[:, None]
         self.x_scale = form.scale
         step = self._free_step()
         q = self._round(step)

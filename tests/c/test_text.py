@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from intcc.backends.c.literals import STRING_LIMIT, array_body, integer, row_width
+from intcc.backends.c.literals import STRING_LIMIT, array_body, array_dimensions, integer, row_width
 from intcc.backends.c.names import Names, identifier, layer_title, short_names
 from intcc.backends.c.render import COLUMNS, tidy
 
@@ -32,7 +32,7 @@ def bytes_as_int8(text: bytes) -> np.ndarray:
     ids=["all", "random", "traps", "zeros", "digits"],
 )
 def test_strings_hold_the_bytes(array: np.ndarray, tmp_path: Path) -> None:
-    dims, body = array_body(array)
+    dims, body = array_dimensions(array), array_body(array)
     rows = [int(n) for n in re.findall(r"\[(\d+)\]", dims)]
     assert rows[0] * rows[1] == array.size and rows[1] <= STRING_LIMIT
     text = (

@@ -13,11 +13,12 @@ import pytest
 
 from intcc.frontends import load_source
 from intcc.frontends.calibration import load_samples
-from intcc.passes.calibrate import calibrate, float_session
+from intcc.passes.calibrate import calibrate
 from intcc.passes.canonicalize import canonicalize
 from intcc.passes.equivalences.balance import balance
 from intcc.passes.equivalences.center_keys import center_keys
 from intcc.passes.equivalences.smooth import without_quiet
+from intcc.passes.float_session import float_session
 from tests.frontends.decoders import CONTEXT, DECODERS, ids, save
 
 Array = npt.NDArray[Any]

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intcc.passes.quantize_weights import best_step, compensate, round_to_nearest, shrink
+from intcc.passes.quantize_weights import (
+    Metric,
+    best_step,
+    compensate,
+    round_to_nearest,
+    shrink,
+)
 
 
 def _layer(k: int, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -27,7 +33,7 @@ def test_pairs_stay_below_the_limit(k: int, n: int, seed: int, limit: int) -> No
     _, w, moment = _layer(k, n, seed)
     step = best_step(w, np.diag(moment), limit)
     assert (step > 0).all()
-    metric = shrink(moment, len(moment))
+    metric = Metric.of(shrink(moment, len(moment)))
     for q in (round_to_nearest(w, step, limit), compensate(w, step, metric, limit)):
         assert q.dtype == np.int8 and q.shape == w.shape
         assert _pairs(q) <= limit
@@ -39,7 +45,7 @@ def test_compensation_lowers_the_output_error(limit: int) -> None:
     x, w, moment = _layer(96, 24, 1)
     step = best_step(w, np.diag(moment), limit)
     nearest = np.linalg.norm(x @ (round_to_nearest(w, step, limit) * step - w))
-    metric = shrink(moment, len(moment))
+    metric = Metric.of(shrink(moment, len(moment)))
     better = np.linalg.norm(x @ (compensate(w, step, metric, limit) * step - w))
     assert better < 0.85 * nearest
 
@@ -47,7 +53,7 @@ def test_compensation_lowers_the_output_error(limit: int) -> None:
 def test_zero_weights_stay_zero() -> None:
     w = np.zeros((5, 3))
     step = best_step(w, np.ones(5), 128)
-    assert not compensate(w, step, shrink(np.eye(5), 9), 128).any()
+    assert not compensate(w, step, Metric.of(shrink(np.eye(5), 9)), 128).any()
 
 
 def test_silent_inputs_are_no_dump_for_errors() -> None:
@@ -61,7 +67,7 @@ def test_silent_inputs_are_no_dump_for_errors() -> None:
     step = best_step(w, np.diag(moment), 128)
     awake = rng.normal(size=(200, k)) * 40
     nearest = np.linalg.norm(awake @ (round_to_nearest(w, step, 128) * step - w))
-    q = compensate(w, step, shrink(moment, rows), 128)
+    q = compensate(w, step, Metric.of(shrink(moment, rows)), 128)
     assert np.linalg.norm(awake @ (q * step - w)) < 1.1 * nearest
 
 

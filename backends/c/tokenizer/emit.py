@@ -107,7 +107,7 @@ def _definition(name: str, table: Table) -> str:
         rows = (", ".join(integer(int(v)) for v in row) for row in data)
         body = "\n".join(f"    {{{row}}}," for row in rows)
     else:
-        body = array_body(data)[1]
+        body = array_body(data)
     return f"const {kind} {name}_tokenizer_{table.name}{dimensions} = {{\n{body}\n}};"
 
 
