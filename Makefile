@@ -1,7 +1,7 @@
 # make demo    compile a real sentence encoder to integers, verify it, show what it does
 # make test    all tests
 # make check   format, lint, types, the quick tests: under 30 s
-# make bench   speed and accuracy of the demo model; writes docs/benchmarks.md
+# make bench   speed and accuracy of the demo models; writes docs/benchmarks.md
 #
 # Every target makes its own environment in $(VENV) on first use.
 
@@ -34,6 +34,7 @@ bench: $(READY)
 	$(BIN)/python examples/sentence_similarity.py --output $(OUT) --write README.md
 	$(BIN)/python benchmarks/minilm.py --output $(OUT) --write docs/benchmarks.md
 	$(BIN)/python benchmarks/accuracy.py --output $(OUT)-stsb --write docs/benchmarks.md
+	$(BIN)/python benchmarks/decode.py --write docs/benchmarks.md
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from intcc._version import __version__
-from intcc.commands import bench, compile, evaluate, inspect, ops, run, verify
+from intcc.commands import bench, compile, evaluate, generate, inspect, ops, run, verify
 from intcc.errors import IntccError, SettingsError
 
 __all__ = ["app", "main"]
@@ -31,6 +31,7 @@ for name, module in (
     ("compile", compile),
     ("verify", verify),
     ("run", run),
+    ("generate", generate),
     ("eval", evaluate),
     ("bench", bench),
     ("inspect", inspect),

@@ -19,7 +19,7 @@ from intcc.runtime.compiler import cache_folder
 if TYPE_CHECKING:
     from intcc.frontends.source import SourceModel
 
-__all__ = ["load_float_source", "remember"]
+__all__ = ["load_float_source", "remember", "source_place"]
 
 #: Most entries kept; the oldest go first.
 LIMIT = 200
@@ -50,6 +50,30 @@ def remember(digest: str, model: str | Path) -> None:
         return
 
 
+def _digest(artifact: Artifact) -> str:
+    return str(artifact.manifest["source"].get("sha256", ""))
+
+
+def source_place(artifact: Artifact, model: str | Path | None = None) -> str | Path:
+    """Return the folder, file or hub name of an artifact's float source.
+
+    Args:
+        artifact: the compiled model.
+        model: the source; None: where it was when it was compiled.
+
+    Raises:
+        ModelError: it is not known.
+    """
+    place = model if model is not None else _notebook().get(_digest(artifact))
+    if place is None:
+        raise ModelError(
+            f"The float source of '{artifact.folder}'",
+            "is not known on this machine",
+            "Name it with --model",
+        )
+    return place
+
+
 def load_float_source(artifact: Artifact, model: str | Path | None = None) -> SourceModel:
     """Import the float model of an artifact again.
 
@@ -62,14 +86,8 @@ def load_float_source(artifact: Artifact, model: str | Path | None = None) -> So
     """
     from intcc.frontends import load_source
 
-    digest = str(artifact.manifest["source"].get("sha256", ""))
-    place = model if model is not None else _notebook().get(digest)
-    if place is None:
-        raise ModelError(
-            f"The float source of '{artifact.folder}'",
-            "is not known on this machine",
-            "Name it with --model",
-        )
+    digest = _digest(artifact)
+    place = source_place(artifact, model)
     source = load_source(
         place,
         task=artifact.task,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,10 @@ from intcc.runtime.feeds import check_feeds
 from intcc.sampling import Sampler
 from intcc.specs import LOGITS, TensorSpec
 
-__all__ = ["BACKENDS", "CompiledModel", "Runtime", "open_runtime", "tokenize"]
+if TYPE_CHECKING:
+    from intcc.frontends.tokenizer import TextTokenizer
+
+__all__ = ["BACKENDS", "CompiledModel", "Runtime", "open_runtime", "open_tokenizer", "tokenize"]
 
 Array = npt.NDArray[Any]
 
@@ -74,16 +77,26 @@ def tokenize(artifact: Artifact, texts: Sequence[str]) -> list[dict[str, Array]]
     Raises:
         DataError: the artifact has no tokenizer.
     """
+    names = {spec.name for spec in artifact.inputs}
+    samples = open_tokenizer(artifact).encode(list(texts), artifact.max_length or 0)
+    return [{k: v for k, v in sample.items() if k in names} for sample in samples]
+
+
+def open_tokenizer(artifact: Artifact) -> TextTokenizer:
+    """Open the artifact's own tokenizer.
+
+    Raises:
+        DataError: it has none.
+    """
     from intcc.frontends.tokenizer import TextTokenizer
 
     path = artifact.tokenizer_json
     if path is None:
+        option = "--tokens" if artifact.decodes else "--input"
         raise DataError(
-            f"Artifact '{artifact.folder}'", "has no tokenizer", "Give token ids with --input"
+            f"Artifact '{artifact.folder}'", "has no tokenizer", f"Give token ids with {option}"
         )
-    names = {spec.name for spec in artifact.inputs}
-    samples = TextTokenizer(path).encode(list(texts), artifact.max_length or 0)
-    return [{k: v for k, v in sample.items() if k in names} for sample in samples]
+    return TextTokenizer(path)
 
 
 class CompiledModel:
@@ -127,7 +140,7 @@ class CompiledModel:
     @property
     def generates(self) -> bool:
         """Whether the model is a decoder: it has caches and can continue tokens."""
-        return any(spec.cached for spec in self.inputs)
+        return self.artifact.decodes
 
     def session(self) -> Session:
         """Begin a text.
@@ -162,8 +175,14 @@ class CompiledModel:
     ) -> Iterator[int]:
         """Yield new tokens one by one; see `generate`."""
         end = self.artifact.manifest.get("end_tokens", [])
-        sampler = self.sampler(**sampling)
-        return stream(self.session(), token_ids, sampler, max_new_tokens, end)
+        session = self.session()
+        limit = _named(self.inputs, "input_ids", "Input").limits[1]
+        unknown = [token for token in token_ids if not 0 <= token <= limit]
+        if unknown:
+            raise DataError(
+                f"Token {unknown[0]}", "is not in the vocabulary", f"Allowed: 0 to {limit}"
+            )
+        return stream(session, token_ids, self.sampler(**sampling), max_new_tokens, end)
 
     def generate(
         self, token_ids: Sequence[int], max_new_tokens: int = 100, **sampling: Any

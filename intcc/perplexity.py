@@ -40,17 +40,23 @@ class Perplexity:
     Attributes:
         perplexity: over all predicted tokens.
         tokens: number of predicted tokens.
+        losses: per document, the sum of nll over its predicted tokens.
         greedy: per document, the most likely next token after each of its tokens but the last.
     """
 
     perplexity: float
     tokens: int
+    losses: list[float]
     greedy: list[Array]
+
+    def agreements(self, other: Perplexity) -> list[int]:
+        """Return, per document, at how many positions both models prefer the same token."""
+        pairs = zip(self.greedy, other.greedy, strict=True)
+        return [int((a == b).sum()) for a, b in pairs]
 
     def agreement(self, other: Perplexity) -> float:
         """Return the share of positions at which both models prefer the same token."""
-        pairs = zip(self.greedy, other.greedy, strict=True)
-        return float(sum((a == b).sum() for a, b in pairs)) / max(self.tokens, 1)
+        return sum(self.agreements(other)) / max(self.tokens, 1)
 
 
 def documents(source: SourceModel, texts: Sequence[str], context: int | None = None) -> list[Array]:
@@ -79,22 +85,23 @@ def score(logits: Logits, ids: Sequence[Array], progress: Progress | None = None
         DataError: there is no token to predict.
     """
     progress = progress or Progress()
-    total, count = 0.0, 0
+    losses: list[float] = []
     greedy: list[Array] = []
     for tokens in ids:
         if len(tokens) < 2:
             greedy.append(np.zeros(0, np.int64))
+            losses.append(0.0)
         else:
             rows = np.asarray(logits(tokens))[:-1]
             greedy.append(rows.argmax(-1))
-            total += _negative_log_likelihood(rows, tokens[1:])
-            count += len(tokens) - 1
+            losses.append(_negative_log_likelihood(rows, tokens[1:]))
         progress.advance()
+    count = sum(map(len, greedy))
     if count == 0:
         raise DataError(
             "The text", "has no token to predict", "Give documents of two tokens or more"
         )
-    return Perplexity(float(np.exp(total / count)), count, greedy)
+    return Perplexity(float(np.exp(sum(losses) / count)), count, losses, greedy)
 
 
 def _negative_log_likelihood(rows: Array, targets: Array) -> float:

@@ -130,3 +130,31 @@ def artifact(tiny_encoder: Path, sentences: Path, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp("artifacts") / "tiny"
     intcc.compile(tiny_encoder, folder, calibration=sentences, calibration_samples=16)
     return folder
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the tiny Llama of the examples compiled to both backends. Copy it to change it."""
+    import intcc
+    from examples.tiny_llama.task import answer, prompts
+
+    folder = tmp_path_factory.mktemp("artifacts") / "tiny_llama"
+    path = folder.with_suffix(".txt")
+    lines = [prompt + answer(prompt) for prompt in prompts()[::1800]]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    intcc.compile(ROOT / "examples/tiny_llama/model", folder, calibration=path)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stories(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the real stories260k compiled to both backends, or skip."""
+    import intcc
+
+    model = shared / "models/stories260k"
+    if not model.is_dir():
+        pytest.skip("no stories260k among the shared development data")
+    folder = tmp_path_factory.mktemp("artifacts") / "stories"
+    text = shared / "data/tinystories-calibration.txt"
+    intcc.compile(model, folder, calibration=text, calibration_samples=32)
+    return folder

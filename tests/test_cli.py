@@ -14,7 +14,7 @@ import pytest
 
 from intcc.cli import main
 
-COMMANDS = ("compile", "verify", "run", "eval", "bench", "inspect", "ops")
+COMMANDS = ("compile", "verify", "run", "generate", "eval", "bench", "inspect", "ops")
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -140,6 +140,46 @@ def test_eval_and_bench_find_the_float_model_again(
     timings = json.loads(out)
     assert [t["name"].split(",")[0] for t in timings] == ["float", "integers", "integers"]
     assert timings[0]["ratio"] == 1.0
+
+
+def test_bench_of_a_language_model(run: Run, decoder: Path) -> None:
+    options = ("--length", "6", "--steps", "3", "--repeat", "2")
+    status, out, err = run("bench", decoder, *options, "--json")
+    assert (status, err) == (0, "")
+    timings = json.loads(out)
+    names = [
+        "float, onnxruntime with a cache", "float, transformers generate",
+        "integers, onnxruntime", "integers, C -O3 -march=native",
+    ]  # fmt: skip
+    assert [t["phase"] for t in timings] == ["prefill"] * 4 + ["decode"] * 4
+    assert [t["name"] for t in timings] == names * 2
+    assert timings[0]["ratio"] == timings[4]["ratio"] == 1.0
+    assert timings[0]["tokens_per_second"] == pytest.approx(6000 / timings[0]["median_ms"])
+    status, out, _ = run("bench", decoder, *options)
+    assert status == 0 and "tokens/s" in out
+    status, _, err = run("bench", decoder, "--length", "6000")
+    assert status == 1 and "A prompt of 6000 tokens and 32 steps do not fit a context of" in err
+    status, _, err = run("bench", decoder, "--batch", "2")
+    assert status == 2 and "Texts go one by one" in err
+
+
+@pytest.mark.parametrize("backend", ["onnx", "reference"])
+def test_run_a_language_model(run: Run, decoder: Path, backend: str) -> None:
+    """Logits of a whole text; caches are not shown."""
+    arguments = ("run", decoder, "--text", "sort: ab =", "--backend", backend)
+    status, out, _ = run(*arguments)
+    assert status == 0
+    assert "logits: int32[1, 7, 262]" in out and "present" not in out
+    status, out, _ = run(*arguments, "--json")
+    assert status == 0 and set(json.loads(out)[0]) == {"logits"}
+
+
+def test_inspect_a_language_model(run: Run, decoder: Path) -> None:
+    status, out, _ = run("inspect", decoder)
+    assert status == 0
+    assert "text-generation, up to" in out and "past_key.0" in out and "CachedAttention 2" in out
+    status, out, _ = run("inspect", decoder, "--why", "logits", "--json")
+    assert status == 0 and json.loads(out)["made_by"]
 
 
 def test_inspect_artifact(run: Run, artifact: Path) -> None:

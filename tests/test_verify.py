@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -14,11 +16,15 @@ from onnx import TensorProto, helper, numpy_helper
 import intcc
 from intcc.backends.onnx.float_tail import add_float_tail
 from intcc.cli import main
+from intcc.model import open_runtime
+from intcc.runtime.artifact import Artifact
 from intcc.runtime.ort import open_session, without_float_tail
 from intcc.specs import Scale
+from intcc.verification.equality import compare, open_way
 from intcc.verification.float_c import compile_without_float, token_findings
 from intcc.verification.float_onnx import float_findings
-from intcc.verification.inputs import valid_positions
+from intcc.verification.inputs import inputs_of, valid_positions
+from intcc.verification.texts import TextRuntime
 
 
 def model(
@@ -174,6 +180,91 @@ def test_padded_positions_do_not_count() -> None:
     assert valid_positions(tokens, output, mask).tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
     row = TensorSpec("y", "int32", ("batch", 2))
     assert valid_positions(row, output, mask) is output
+
+
+DECODER_CHECKS = (
+    "ranges proved",
+    "onnxruntime, whole texts",
+    "reference",
+    "onnxruntime, 1 thread, all optimisation",
+    "onnxruntime, 2 threads, disable optimisation",
+    "C self-test",
+    "C, cc -O3 -march=native",
+)
+
+
+def test_decoders_are_compared_in_pieces(decoder: Path) -> None:
+    report = intcc.verify(decoder, inputs=6, reference=4)
+    assert report.ok, [c for c in report.checks if not c.ok]
+    assert set(DECODER_CHECKS) <= {c.name for c in report.checks}
+
+
+def test_float_tail_of_a_decoder_leaves_its_caches(tmp_path: Path) -> None:
+    model = Path(__file__).resolve().parent.parent / "examples/tiny_llama/model"
+    intcc.compile(model, tmp_path / "out", emit="onnx", calibration_samples=4, float_io=True)
+    report = intcc.verify(tmp_path / "out", inputs=4, reference=2)
+    assert report.ok, [c for c in report.checks if not c.ok]
+
+
+def test_texts_have_every_length_and_are_cut(decoder: Path) -> None:
+    opened = Artifact.open(decoder)
+    context = opened.max_length
+    assert context is not None
+    texts = inputs_of(opened, 12)
+    assert all(set(text) == {"input_ids", "cuts"} for text in texts)
+    shapes = {text["input_ids"].shape for text in texts}
+    assert {1, context} <= {length for _, length in shapes} and {1, 3} == {b for b, _ in shapes}
+    for text in texts:
+        cuts, length = text["cuts"], text["input_ids"].shape[1]
+        assert cuts[-1] == length and (np.diff([0, *cuts]) > 0).all()
+        assert np.diff([0, *cuts])[1:][-2:].tolist() == [1, 1][: max(length - 1, 0)]
+
+
+def test_a_backend_that_forgets_is_found(decoder: Path) -> None:
+    """Empty caches in place of the earlier tokens: texts in pieces differ."""
+    opened = Artifact.open(decoder)
+    texts = inputs_of(opened, 4)
+
+    class Forgetful:
+        def __init__(self) -> None:
+            self.runtime = open_runtime(opened, "onnx")
+
+        def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+            ids = feeds["input_ids"]
+            empty = {s.name: s.empty_cache(len(ids)) for s in opened.inputs if s.cached}
+            return self.runtime.run({"input_ids": ids, **empty})
+
+    whole = TextRuntime(opened, open_runtime(opened, "onnx"), whole=True)
+    expected = [whole.run(text) for text in texts]
+    assert compare(opened, texts, expected, open_way(opened, "onnx")).differing == 0
+    found = compare(opened, texts, expected, TextRuntime(opened, Forgetful()))
+    assert found.differing and "output 'logits'" in found.first
+
+
+def change_position_table(folder: Path) -> None:
+    """Other angles of rotation in model.onnx."""
+    path = folder / "model.onnx"
+    proto = onnx.load(path)
+    slices = {n.input[0] for n in proto.graph.node if n.op_type == "Slice"}
+    tensor = next(t for t in proto.graph.initializer if t.name in slices and t.dims[1] > 1)
+    array = numpy_helper.to_array(tensor)[:, ::-1].copy()
+    tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    onnx.save(proto, path)
+
+
+def test_damage_of_a_decoder_is_found(decoder: Path, tmp_path: Path) -> None:
+    shutil.copytree(decoder, tmp_path / "copy")
+    change_position_table(tmp_path / "copy")
+    report = intcc.verify(tmp_path / "copy", inputs=4, reference=4)
+    failed = {c.name for c in report.checks if not c.ok}
+    assert {"files match the manifest", "reference", "C, cc -O3 -march=native"} <= failed
+
+
+@pytest.mark.slow
+def test_stories_are_equal_everywhere(stories: Path) -> None:
+    report = intcc.verify(stories, inputs=8, reference=3)
+    assert report.ok, [c for c in report.checks if not c.ok]
+    assert not report.skipped
 
 
 def change_weight(folder: Path) -> None:

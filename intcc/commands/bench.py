@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from intcc.commands.console import JsonFlag, Printer, QuietFlag
+from intcc.errors import SettingsError
+
+if TYPE_CHECKING:
+    from intcc.runtime.artifact import Artifact
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -17,8 +21,16 @@ EXAMPLE = "Example: intcc bench minilm --length 128 --threads 1"
 
 def command(
     folder: Annotated[Path, typer.Argument(help="Artifact to time.")],
-    length: Annotated[int | None, typer.Option(help="Tokens; default: the maximum.", min=1)] = None,
-    batch: Annotated[int, typer.Option(help="Rows.", min=1)] = 1,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens; default: the maximum, or for prompts of language models 128.", min=1
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Rows; one for language models.", min=1)] = 1,
+    steps: Annotated[
+        int, typer.Option(help="Single tokens after a prompt, for language models.", min=1)
+    ] = 32,
     threads: Annotated[int, typer.Option(help="Threads of onnxruntime.", min=1)] = 1,
     repeat: Annotated[int, typer.Option(help="Timed runs of each.", min=1)] = 30,
     model: Annotated[
@@ -32,9 +44,16 @@ def command(
     from intcc.runtime.artifact import Artifact
 
     printer = Printer(quiet=quiet, as_json=as_json)
+    artifact = Artifact.open(folder)
+    if artifact.decodes:
+        if batch != 1:
+            raise SettingsError(f"--batch {batch}", "is for other models", "Texts go one by one")
+        _decoder(printer, artifact, length=length, steps=steps, threads=threads, repeat=repeat,
+                 model=model)  # fmt: skip
+        return
     with printer.progress() as progress:
         timings = bench(
-            Artifact.open(folder),
+            artifact,
             length=length,
             batch=batch,
             threads=threads,
@@ -52,3 +71,29 @@ def command(
          for t in timings],
         right=[1, 2, 3],
     )  # fmt: skip
+
+
+def _decoder(printer: Printer, artifact: Artifact, **options: Any) -> None:
+    from intcc.decoder_benchmark import bench_decoder
+
+    with printer.progress() as progress:
+        timings = bench_decoder(artifact, progress=progress, **options)
+    printer.result(
+        [asdict(t) for t in timings],
+        "\n".join(f"{t.phase}\t{t.name}\t{t.median_ms:.3f}\t{t.ratio:.3f}" for t in timings),
+    )
+    printer.table(
+        ["", "", "median", "best", "ratio", "tokens/s"],
+        [
+            (
+                t.phase,
+                t.name,
+                f"{t.median_ms:.3f} ms",
+                f"{t.best_ms:.3f} ms",
+                f"{t.ratio:.3f}",
+                f"{t.tokens_per_second:,.0f}",
+            )
+            for t in timings
+        ],
+        right=[2, 3, 4, 5],
+    )

@@ -11,6 +11,7 @@ import typer
 
 from intcc.commands.console import JsonFlag, Printer, QuietFlag
 from intcc.errors import ArtifactError, SettingsError
+from intcc.specs import TOTAL
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -46,7 +47,7 @@ def command(
     titles = text or [str(input_file)]
     for title, result in zip(titles, results, strict=True):
         printer.say(title)
-        for spec in model.outputs:
+        for spec in (s for s in model.outputs if TOTAL not in s.shape):
             real = model.dequantize(spec.name, result[spec.name])
             printer.say(
                 f"  {spec.name}: {spec.dtype}[{', '.join(map(str, real.shape))}] = "
@@ -58,9 +59,14 @@ def command(
 
 
 def _json_form(model: Any, result: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """Return every output but the caches of a decoder."""
     return {
-        name: {"integers": array, "real": model.dequantize(name, array)}
-        for name, array in result.items()
+        spec.name: {
+            "integers": result[spec.name],
+            "real": model.dequantize(spec.name, result[spec.name]),
+        }
+        for spec in model.outputs
+        if TOTAL not in spec.shape
     }
 
 

@@ -107,6 +107,11 @@ class Artifact:
         return str(self.manifest["task"])
 
     @property
+    def decodes(self) -> bool:
+        """Whether the model is a decoder: it has caches and can continue tokens."""
+        return any(spec.cached for spec in self.inputs)
+
+    @property
     def max_length(self) -> int | None:
         """Longest sequence; None for models without one."""
         value = self.manifest.get("max_length")

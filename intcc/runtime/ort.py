@@ -99,7 +99,9 @@ class OrtModel:
     ) -> None:
         """Open a session."""
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
-        self._fetch = [s.name + (INTEGER_SUFFIX if float_io else "") for s in outputs]
+        self._fetch = [
+            s.name + (INTEGER_SUFFIX if float_io and s.scale is not None else "") for s in outputs
+        ]
         model: bytes | str = str(path)
         if float_io:
             model = without_float_tail(onnx.load(path)).SerializeToString()

@@ -14,16 +14,15 @@ import onnx
 import onnx_ir as ir
 
 from intcc.errors import IntccError, SettingsError, ToolError
-from intcc.model import open_runtime
 from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.compiler import find_compiler
 from intcc.runtime.native import NativeModel
-from intcc.verification.equality import Variant, compare, variants
+from intcc.verification.equality import Variant, compare, open_way, variants
 from intcc.verification.float_c import compile_without_float, generated_sources, token_findings
 from intcc.verification.float_onnx import count_tensors, float_findings, without_tail
-from intcc.verification.inputs import random_inputs
+from intcc.verification.inputs import inputs_of
 from intcc.verification.report import Check, Report
 
 __all__ = ["Check", "Options", "Report", "verify_artifact"]
@@ -167,10 +166,10 @@ class _Verification:
     def equality(self) -> None:
         """All backends give the same bits."""
         artifact = self.artifact
-        inputs = [*artifact.recorded(), *random_inputs(artifact, self.options.inputs)]
         ways = variants(artifact)
         if not ways:
             return
+        inputs = inputs_of(artifact, self.options.inputs)
         expected: list[dict[str, npt.NDArray[Any]]] = []
 
         def first() -> str:
@@ -180,8 +179,7 @@ class _Verification:
 
         def judge() -> str:
             chosen = _spread(len(inputs), self.options.reference)
-            runtime = open_runtime(artifact, "reference")
-            return self._equal(chosen, runtime)
+            return self._equal(chosen, open_way(artifact, "reference"))
 
         def other(way: Variant) -> Callable[[], str]:
             count = max(2, round(way.share * len(inputs)))

@@ -10,14 +10,22 @@ import numpy.typing as npt
 
 from intcc.runtime.artifact import Artifact
 from intcc.specs import TensorSpec
+from intcc.verification.texts import random_texts, recorded_texts
 
-__all__ = ["random_inputs", "valid_positions"]
+__all__ = ["inputs_of", "random_inputs", "valid_positions"]
 
 Array = npt.NDArray[Any]
 #: Fixed, so that a failure can be seen again.
 SEED = 20260101
 #: Batch sizes of random inputs, in turn.
 BATCHES = (1, 4)
+
+
+def inputs_of(artifact: Artifact, count: int) -> list[dict[str, Array]]:
+    """Return the recorded inputs and `count` random ones; of a decoder, texts with cuts."""
+    if artifact.decodes:
+        return [*recorded_texts(artifact, SEED), *random_texts(artifact, count, SEED)]
+    return [*artifact.recorded(), *random_inputs(artifact, count)]
 
 
 def random_inputs(artifact: Artifact, count: int, seed: int = SEED) -> Iterator[dict[str, Array]]:
