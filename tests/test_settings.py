@@ -19,7 +19,12 @@ from intcc.settings import Settings
         ({"emit": ()}, "--emit names no backend"),
         ({"scheme": "w4a4"}, "--scheme 'w4a4' is not known. Choose from: w8a8, w1.58a8."),
         ({"rope": "fast"}, "--rope 'fast' is not known. Choose from: exact, hf."),
+        (
+            {"ternary": "3bit"},
+            "--ternary '3bit' is not known. Choose from: auto, int8, 2bit, trits.",
+        ),
         ({"context": 0}, "--context 0 is below 1"),
+        ({"chunk": 0}, "--chunk 0 is below 1"),
         ({"max_length": 0}, "--max-length 0 is below 1"),
         ({"calibration_samples": 0}, "--calibration-samples 0 is below 1"),
         ({"float_io": True, "emit": "c"}, "--float-io changes model.onnx only"),
