@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from intcc.errors import DataError, ModelError
 from intcc.frontends.ternary import TERNARY
-from intcc.generation import LOGITS, CachedSession
+from intcc.generation import CachedSession
 from intcc.locate import load_float_source
 from intcc.model import CompiledModel, tokenize
 from intcc.perplexity import Logits, Perplexity, float_logits, score
 from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
+from intcc.specs import LOGITS
 
 __all__ = ["PerplexityResult", "evaluate_perplexity", "integer_logits", "read_documents"]
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from intcc.generation import LOGITS, StateRuntime, StateSession
+from intcc.generation import StateRuntime, StateSession
 from intcc.model import Runtime
 from intcc.runtime.artifact import Artifact
-from intcc.specs import PAST
+from intcc.specs import LOGITS, PAST
 
 __all__ = ["CUTS", "TextRuntime", "random_texts", "recorded_texts", "with_cuts"]
 
