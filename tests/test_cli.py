@@ -163,7 +163,7 @@ def test_bench_of_a_language_model(run: Run, decoder: Path) -> None:
     assert status == 2 and "Texts go one by one" in err
 
 
-@pytest.mark.parametrize("backend", ["onnx", "reference"])
+@pytest.mark.parametrize("backend", ["onnx", "c", "reference"])
 def test_run_a_language_model(run: Run, decoder: Path, backend: str) -> None:
     """Logits of a whole text; caches are not shown."""
     arguments = ("run", decoder, "--text", "sort: ab =", "--backend", backend)
