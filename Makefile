@@ -1,4 +1,4 @@
-# make demo    compile a real sentence encoder to integers, verify it, show what it does
+# make demo    compile a real sentence encoder and a tiny language model to integers, show them
 # make test    all tests
 # make check   format, lint, types, the quick tests: under 30 s
 # make bench   speed and accuracy of the demo models; writes docs/benchmarks.md
@@ -20,6 +20,7 @@ QUICK    = tests/test_tiny.py tests/test_layout.py tests/test_imports.py tests/t
 
 demo: $(READY)
 	$(BIN)/python examples/sentence_similarity.py --output $(OUT)
+	$(BIN)/python -m examples.tiny_llama.demo --output $(dir $(OUT))tiny_llama
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

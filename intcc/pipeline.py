@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.dyadic import Dyadic
+from intcc.errors import ModelError
 from intcc.frontends.probes import vocabulary_probes
 from intcc.frontends.source import SourceModel
 from intcc.measurement import LayerRecord, measure
@@ -29,7 +30,7 @@ from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
 from intcc.qparams import QParams
 from intcc.settings import Settings
-from intcc.sites import is_decoder
+from intcc.sites import is_decoder, linear_sites
 from intcc.specs import Scale, TensorSpec, integer_feeds
 
 __all__ = ["PASSES", "CompiledGraph", "compile_graph"]
@@ -91,6 +92,7 @@ def compile_graph(
     progress.stage("canonicalize")
     model = canonicalize(source.model)
     decoder = is_decoder(model.graph)
+    _require_scheme(source, model, settings.scheme)
     dynamic = settings.per_token(decoder)
     if decoder and settings.equivalences:
         few = list(samples)[:BALANCE_SAMPLES]
@@ -133,6 +135,16 @@ def compile_graph(
     progress.stage("measure")
     layers = measure(model, integer, statistics, samples, feeds, emit)
     return CompiledGraph(integer, inputs, outputs, layers, corrections)
+
+
+def _require_scheme(source: SourceModel, model: ir.Model, scheme: str) -> None:
+    """Check that a ternary scheme meets ternary weights: nothing is rounded to three values."""
+    if scheme == "w1.58a8" and not any(s.ternary for s in linear_sites(model.graph).values()):
+        raise ModelError(
+            f"Model '{source.name}'",
+            "has no layer of ternary weights, which --scheme w1.58a8 keeps",
+            "Use --scheme w8a8, or give a BitNet checkpoint",
+        )
 
 
 def _describe(integer: ir.Model, context: Lowering, source: SourceModel, positions: int) -> None:
