@@ -76,7 +76,7 @@ class Statistics:
         if self.second is None:
             return None
         rows = np.arange(len(self.low), 0, -1)
-        return self.second[np.cumsum(rows) - rows] / self.count
+        return np.asarray(self.second[np.cumsum(rows) - rows] / self.count)
 
     @property
     def moment(self) -> Float | None:

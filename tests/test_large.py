@@ -32,7 +32,7 @@ def _save(folder: Path, geometry: dict[str, Any]) -> int:
     torch.manual_seed(0)
     model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**geometry))
     model.save_pretrained(folder, max_shard_size="20MB")
-    return 4 * sum(p.numel() for p in model.parameters())
+    return 4 * int(sum(p.numel() for p in model.parameters()))
 
 
 def _peak(model: Path, output: Path) -> int:
@@ -41,7 +41,7 @@ def _peak(model: Path, output: Path) -> int:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    return usage.ru_maxrss * 1024
+    return int(usage.ru_maxrss) * 1024
 
 
 @pytest.mark.slow

@@ -158,7 +158,7 @@ class Builder:
     def flash(self, array: Array, name: str) -> Storage:
         """Return constant storage; equal arrays are stored once."""
         array = np.ascontiguousarray(array)
-        key = (array.dtype.str, array.shape, hashlib.sha256(array).digest())
+        key = (array.dtype.str, array.shape, hashlib.sha256(array.data).digest())
         if key not in self._constants:
             storage = Storage(
                 name,

@@ -142,7 +142,7 @@ class Lowering:
     def const(self, array: Array, stem: str = "const", *, share: bool = True) -> ir.Value:
         """Return an initializer; equal constants are shared unless they may be changed later."""
         array = np.asarray(array, order="C")
-        key = (array.dtype.str, array.shape, hashlib.sha256(array).digest())
+        key = (array.dtype.str, array.shape, hashlib.sha256(array.data).digest())
         if share and key in self._constants:
             return self._constants[key]
         name = self.fresh(stem)
