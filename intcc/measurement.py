@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from intcc.passes.calibrate import Statistics
-from intcc.passes.float_session import run_in_pieces
+from intcc.passes.float_session import PIECE_BYTES, run_in_pieces
 from intcc.qparams import QParams
 from intcc.sites import is_decoder
 
@@ -111,8 +111,15 @@ def measure(
     exact = _Exact(model, [name for _, name, _ in pairs], [cut(s) for s in samples[:MEASURED]])
     signal = dict.fromkeys((str(v.name) for v, _, _ in pairs), 0.0)
     noise = dict(signal)
+    # onnxruntime widens int8 weights when it loads a piece.
     known = {str(value.name): (value, name, node) for value, name, node in pairs}
-    shown = run_in_pieces(integer, known, [cut(f) for f in feeds[:MEASURED]], functions=functions)
+    shown = run_in_pieces(
+        integer,
+        known,
+        [cut(f) for f in feeds[:MEASURED]],
+        functions=functions,
+        limit=PIECE_BYTES // 8,
+    )
     for index, name, q in shown:
         value, float_name, node = known[name]
         real, y = _real(value, q), exact.take(index, float_name)
