@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 
 from intcc.passes.calibrate import Statistics
-from intcc.passes.float_session import float_session
+from intcc.passes.float_session import PIECE_BYTES, run_in_pieces
 from intcc.qparams import QParams
 from intcc.sites import is_decoder
 
@@ -64,13 +64,32 @@ def _begin(feeds: Feeds) -> dict[str, Array]:
     return {k: v[:, :MEASURED_TOKENS] if k == "input_ids" else v for k, v in feeds.items()}
 
 
+class _Exact:
+    """Float values in the order in which the integer graph asks for them, each kept until then."""
+
+    def __init__(self, model: ir.Model, names: Sequence[str], samples: Sequence[Feeds]) -> None:
+        self.uses = Counter(names)
+        self.values = run_in_pieces(model, self.uses, samples)
+        self.waiting: dict[tuple[int, str], tuple[Array, int]] = {}
+
+    def take(self, index: int, name: str) -> Array:
+        """Return a value of a sample; the last one who asks for it takes it along."""
+        while (index, name) not in self.waiting:
+            number, made, array = next(self.values)
+            self.waiting[number, made] = array, self.uses[made]
+        array, uses = self.waiting.pop((index, name))
+        if uses > 1:
+            self.waiting[index, name] = array, uses - 1
+        return array
+
+
 def measure(
     model: ir.Model,
     integer: ir.Model,
     statistics: Mapping[str, Statistics],
     samples: Sequence[Feeds],
     feeds: Sequence[Feeds],
-    emit: Callable[[ir.Model], onnx.ModelProto],
+    functions: Sequence[onnx.FunctionProto],
 ) -> list[LayerRecord]:
     """Compare every integer value with its float counterpart on a few samples.
 
@@ -80,7 +99,7 @@ def measure(
         statistics: calibration figures by float value.
         samples: float feeds.
         feeds: the same samples as integers.
-        emit: strict emission, to run the integer graph.
+        functions: bodies of the integer operators, to run the integer graph.
     """
     pairs = [
         (value, value.metadata_props["intcc.float"], node)
@@ -88,40 +107,26 @@ def measure(
         for value in node.outputs
         if value.metadata_props.get("intcc.float") in statistics and "scale" in value.meta
     ]
-    kept = list(integer.graph.outputs)
-    extra = [value for value, _, _ in pairs if value not in kept]
-    integer.graph.outputs.extend(extra)
-    proto = emit(integer)
-    integer.graph.outputs.clear()
-    integer.graph.outputs.extend(kept)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    floats = float_session(model, {name for _, name, _ in pairs})
+    cut = _begin if is_decoder(model.graph) else dict
+    exact = _Exact(model, [name for _, name, _ in pairs], [cut(s) for s in samples[:MEASURED]])
     signal = dict.fromkeys((str(v.name) for v, _, _ in pairs), 0.0)
     noise = dict(signal)
-    cut = _begin if is_decoder(model.graph) else dict
-    for sample, feed in zip(samples[:MEASURED], feeds[:MEASURED], strict=True):
-        sample, feed = cut(sample), cut(feed)
-        names = sorted({name for _, name, _ in pairs})
-        wanted = {i.name for i in floats.get_inputs()}
-        known = dict(
-            zip(
-                names,
-                floats.run(names, {k: v for k, v in sample.items() if k in wanted}),
-                strict=True,
-            )
-        )
-        made = session.run([str(v.name) for v, _, _ in pairs], dict(feed))
-        for (value, float_name, node), q in zip(pairs, made, strict=True):
-            real = _real(value, q)
-            exact = known[float_name]
-            if real is None or real.shape != exact.shape or node.op_type.endswith("Norm"):
-                continue
-            signal[str(value.name)] += float((exact.astype(np.float64) ** 2).sum())
-            noise[str(value.name)] += float(((real - exact) ** 2).sum())
+    # onnxruntime widens int8 weights when it loads a piece.
+    known = {str(value.name): (value, name, node) for value, name, node in pairs}
+    shown = run_in_pieces(
+        integer,
+        known,
+        [cut(f) for f in feeds[:MEASURED]],
+        functions=functions,
+        limit=PIECE_BYTES // 8,
+    )
+    for index, name, q in shown:
+        value, float_name, node = known[name]
+        real, y = _real(value, q), exact.take(index, float_name)
+        if real is None or real.shape != y.shape or node.op_type.endswith("Norm"):
+            continue
+        signal[name] += float((y.astype(np.float64) ** 2).sum())
+        noise[name] += float(((real - y) ** 2).sum())
     records = []
     for value, float_name, node in pairs:
         name, record = str(value.name), statistics[float_name]

@@ -85,7 +85,7 @@ def compile_graph(
     Raises:
         IntccError: an unsupported operator, data that are not finite, a range without proof.
     """
-    from intcc.backends.onnx.strict import emit
+    from intcc.backends.onnx.strict import emit, functions_of
 
     progress = progress or Progress()
     probes = vocabulary_probes(source, samples)
@@ -133,7 +133,7 @@ def compile_graph(
     progress.stage("prove ranges")
     prove_ranges(integer)
     progress.stage("measure")
-    layers = measure(model, integer, statistics, samples, feeds, emit)
+    layers = measure(model, integer, statistics, samples, feeds, functions_of(integer))
     return CompiledGraph(integer, inputs, outputs, layers, corrections)
 
 

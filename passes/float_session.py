@@ -44,6 +44,7 @@ def _session(
     nodes: Sequence[ir.Node],
     inputs: Sequence[ir.Value],
     outputs: Sequence[ir.Value],
+    functions: Sequence[onnx.FunctionProto] = (),
 ) -> ort.InferenceSession:
     constants = dict.fromkeys(
         v for n in nodes for v in n.inputs if v is not None and v.const_value is not None
@@ -51,6 +52,8 @@ def _session(
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    # Waiting threads sleep: spinning would take time from the next library's threads.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     initializers, names, arrays = [], [], []
     for value in constants:
         assert value.const_value is not None
@@ -83,7 +86,7 @@ def _session(
     )
     proto = helper.make_model(
         graph,
-        functions=[ir.to_proto(f) for f in model.functions.values()],
+        functions=[*(ir.to_proto(f) for f in model.functions.values()), *functions],
         opset_imports=[helper.make_opsetid(d, v) for d, v in model.opset_imports.items()],
         ir_version=model.ir_version,
     )
@@ -161,15 +164,18 @@ def run_in_pieces(
     names: Iterable[str],
     samples: Sequence[Mapping[str, Array]],
     advance: Callable[[], None] = lambda: None,
+    *,
+    functions: Sequence[onnx.FunctionProto] = (),
     limit: int = PIECE_BYTES,
 ) -> Iterator[tuple[int, str, Array]]:
     """Yield (sample, name, elements) of every named value: node by node, sample by sample.
 
     Args:
-        model: canonical float graph, its nodes in order.
+        model: canonical float graph, or an integer one; its nodes in order.
         names: values that nodes produce.
         samples: feeds; inputs that the graph lacks are ignored.
         advance: called as often as there are samples, in even steps.
+        functions: bodies of operators that the model itself does not hold.
         limit: bytes of the weights and activations of one piece.
     """
     wanted = set(names)
@@ -185,7 +191,7 @@ def run_in_pieces(
         if not outputs:
             done += len(samples)
             continue
-        session = _session(model, piece.nodes, piece.reads, outputs)
+        session = _session(model, piece.nodes, piece.reads, outputs, functions)
         read = [str(v.name) for v in piece.reads]
         for index, values in enumerate(kept):
             results = session.run([v.name for v in outputs], {name: values[name] for name in read})

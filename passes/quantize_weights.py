@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Metric", "best_step", "by_columns", "compensate", "round_to_nearest", "shrink"]
+__all__ = ["Metric", "best_step", "compensate", "round_to_nearest", "shrink"]
 
 Float = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
 BLOCK = 64
-#: Output channels that are worked on at a time.
-COLUMNS = 512
+#: Output channels that are worked on at a time: few stay in a processor's cache, many make the
+#: products of compensation worth several threads.
+COLUMNS, COMPENSATED_COLUMNS = 512, 4096
 DAMPING = 0.01
 STEP_FACTORS = (0.75, 0.85, 0.92, 1.0, 1.08, 1.17, 1.26, 1.36, 1.48, 1.6, 1.75, 2.0)
 
@@ -43,7 +44,7 @@ def _clamp_pairs(q: npt.NDArray[Any], pair_limit: int) -> npt.NDArray[Any]:
 
 def round_to_nearest(weight: Float, step: Float, pair_limit: int) -> Int8:
     """Round each weight alone, then make the pairs safe."""
-    return by_columns(
+    return _by_columns(
         lambda w, s: _safe_pairs(_nearest(w, s), pair_limit).astype(np.int8), weight, step
     )
 
@@ -57,16 +58,17 @@ def _safe_pairs(q: Float, pair_limit: int) -> Float:
     return q if pair_limit >= 2 * 127 else np.asarray(_clamp_pairs(q, pair_limit))
 
 
-def by_columns(work: Callable[..., Any], *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _by_columns(
+    work: Callable[..., Any], *arrays: npt.NDArray[Any], columns: int = COLUMNS
+) -> npt.NDArray[Any]:
     """Return work(*arrays), some columns at a time: output channels know nothing of each other.
 
-    What is worked on stays in a processor's cache, and a language model's head needs no more
-    memory than other layers do.
+    So a language model's head needs no more memory than other layers do.
     """
     n = arrays[0].shape[-1]
     pieces = [
-        work(*(np.ascontiguousarray(a[..., start : start + COLUMNS]) for a in arrays))
-        for start in range(0, n, COLUMNS)
+        work(*(np.ascontiguousarray(a[..., start : start + columns]) for a in arrays))
+        for start in range(0, n, columns)
     ]
     return np.concatenate(pieces, axis=-1)
 
@@ -79,7 +81,7 @@ def best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
         importance: [K], mean square of each input.
         pair_limit: largest |q| + |q'| of neighbours.
     """
-    return by_columns(lambda w: _best_step(w, importance, pair_limit), weight)
+    return _by_columns(lambda w: _best_step(w, importance, pair_limit), weight)
 
 
 def _best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
@@ -132,7 +134,12 @@ class Metric:
 
 def compensate(weight: Float, step: Float, metric: Metric, pair_limit: int) -> Int8:
     """Round with error compensation in a metric."""
-    return by_columns(lambda w, s: _compensate(w / s, metric, pair_limit), weight, step)
+    return _by_columns(
+        lambda w, s: _compensate(w / s, metric, pair_limit),
+        weight,
+        step,
+        columns=COMPENSATED_COLUMNS,
+    )
 
 
 def _compensate(steps: Float, metric: Metric, pair_limit: int) -> Int8:

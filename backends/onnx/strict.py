@@ -22,17 +22,21 @@ from intcc.backends.onnx.tabulate import tabulate
 from intcc.ops import OPERATORS
 from intcc.ops.operator import DOMAIN
 
-__all__ = ["attach_functions", "emit", "optimize"]
+__all__ = ["attach_functions", "emit", "functions_of", "optimize"]
 
 
 def attach_functions(integer: ir.Model) -> onnx.ModelProto:
     """Return the dialect graph with the bodies of the operators it uses, nested ones included."""
     proto = ir.to_proto(integer)
-    used = {n.op_type for n in proto.graph.node if n.domain == DOMAIN.domain}
-    functions = {f.name: f for k in used for f in (OPERATORS[k].function, *OPERATORS[k].nested)}
-    for name in sorted(functions):
-        proto.functions.append(functions[name].to_function_proto())
+    proto.functions.extend(functions_of(integer))
     return proto
+
+
+def functions_of(integer: ir.Model) -> list[onnx.FunctionProto]:
+    """Return the bodies of the operators that a dialect graph uses, nested ones included."""
+    used = {n.op_type for n in integer.graph if n.domain == DOMAIN.domain}
+    functions = {f.name: f for k in used for f in (OPERATORS[k].function, *OPERATORS[k].nested)}
+    return [functions[name].to_function_proto() for name in sorted(functions)]
 
 
 def emit(integer: ir.Model, *, keep_functions: bool = False) -> onnx.ModelProto:

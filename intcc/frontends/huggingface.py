@@ -228,6 +228,7 @@ def load_folder(
             if task != "sentence-embedding":
                 pooling = None
             graph = tracing.trace(model, task, TASKS[task], pooling, shape)
+        tracing.release(model, graph)
     graph.metadata_props.update(
         {
             "intcc.task": task,

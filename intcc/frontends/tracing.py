@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from intcc.errors import ModelError
@@ -216,6 +217,21 @@ def trace(
     module = _text_module(model, task, pooling)
     axis = {0: batch, 1: torch.export.Dim("sequence", min=1, max=max_positions(model) or None)}
     return export(module, dict.fromkeys(text_inputs(model, task), axis), output_name, model)
+
+
+def release(model: Any, graph: ir.Model) -> None:
+    """Give the graph weights of its own and empty the torch model, which many things remember.
+
+    What is mapped of a checkpoint counts as memory as long as a tensor refers to it.
+    """
+    import torch
+
+    for value in graph.graph.initializers.values():
+        if value.const_value is not None:
+            array = np.array(value.const_value.numpy())
+            value.const_value = ir.tensor(array, name=value.name)
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = torch.empty(0, dtype=tensor.dtype)
 
 
 def export(

@@ -72,19 +72,21 @@ class LinearProducer(Producer):
         """Mean square of each input, in steps of its scale."""
         record = self.ctx.statistics.get(str(self.site.x.name))
         diagonal = None if record is None else record.mean_squares
-        return np.ones(len(self.x_scale)) if diagonal is None else diagonal / self.x_scale**2
+        if diagonal is None:
+            return np.ones(len(self.x_scale))
+        return np.asarray(diagonal / np.square(self.x_scale))
 
     def _metric(self) -> Metric | None:
         """Metric of the inputs' errors; the layers that read one value share it."""
         name = str(self.site.x.name)
         record = self.ctx.statistics.get(name)
-        if record is None or record.second is None:
+        if self.ctx.metric is not None and self.ctx.metric[0] == name:
+            return self.ctx.metric[1]
+        moment = None if record is None else record.moment
+        if record is None or moment is None:
             return None
-        if self.ctx.metric is None or self.ctx.metric[0] != name:
-            moment = record.moment
-            assert moment is not None
-            moment = moment / np.outer(self.x_scale, self.x_scale)
-            self.ctx.metric = name, Metric.of(shrink(moment, record.count))
+        moment = np.asarray(moment / np.outer(self.x_scale, self.x_scale))
+        self.ctx.metric = name, Metric.of(shrink(moment, record.count))
         return self.ctx.metric[1]
 
     def _pair_limit(self) -> int:
