@@ -27,9 +27,14 @@ def _flash(folder: Path) -> int:
 )
 def test_same_bits_and_no_table(name: str, pairs: int, tmp_path: Path) -> None:
     save(name, tmp_path / "model", max_position_embeddings=CONTEXT)
-    for rope in ("exact", "phase"):
+    for rope, emit in (("exact", "c"), ("phase", "onnx,c")):
         intcc.compile(
-            tmp_path / "model", tmp_path / rope, context=CONTEXT, calibration_samples=8, rope=rope
+            tmp_path / "model",
+            tmp_path / rope,
+            context=CONTEXT,
+            calibration_samples=8,
+            rope=rope,
+            emit=emit,
         )
     models = [intcc.load(tmp_path / "phase", backend) for backend in ("onnx", "c", "reference")]
     tokens = ids(2, CONTEXT)
