@@ -118,6 +118,7 @@ def compile_graph(
         positions,
         compensation=settings.error_compensation,
         dynamic=dynamic,
+        rope=settings.rope,
     )
     _describe(integer, context, source, positions)
     inputs, outputs = _specs(integer, context)

@@ -22,7 +22,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "scheme": ("w8a8", "w1.58a8"),
     "activations": ("auto", "static", "dynamic"),
     "observer": ("minmax", "percentile", "mse"),
-    "rope": ("exact", "hf"),
+    "rope": ("exact", "hf", "phase"),
     "ternary": ("auto", "int8", "2bit", "trits"),
 }  # fmt: skip
 
@@ -50,7 +50,8 @@ class Settings:
         chunk: most tokens that one call of a language model's C takes in; memory grows with it.
         ternary: how C stores ternary weights: a byte each ("int8"), four ("2bit") or five ("trits")
             to a byte; "auto": as the target prefers.
-        rope: angles of rotary embeddings, "exact" or with transformers' rounding, "hf".
+        rope: angles of rotary embeddings, "exact", with transformers' rounding, "hf", or exact ones
+            whose cosines and sines C computes instead of storing a table, "phase".
         float_io: add a float dequantize to the very end of model.onnx.
         budget: limits on the result.
         force: replace an existing artifact.

@@ -18,7 +18,7 @@ from intcc.settings import Settings
         ({"emit": "onnx,rust"}, "--emit 'rust' is not known. Choose from: onnx, c."),
         ({"emit": ()}, "--emit names no backend"),
         ({"scheme": "w4a4"}, "--scheme 'w4a4' is not known. Choose from: w8a8, w1.58a8."),
-        ({"rope": "fast"}, "--rope 'fast' is not known. Choose from: exact, hf."),
+        ({"rope": "fast"}, "--rope 'fast' is not known. Choose from: exact, hf, phase."),
         (
             {"ternary": "3bit"},
             "--ternary '3bit' is not known. Choose from: auto, int8, 2bit, trits.",

@@ -13,10 +13,12 @@ import numpy as np
 import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, storage_dtype, unsupported
+from intcc.backends.c.kernels_phase import rotary_rows
 from intcc.backends.c.literals import c_type
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import ONE, Extent, dimensions, product
 from intcc.backends.c.state import is_position
+from intcc.ops.phases import PHASE
 
 __all__ = ["MOVEMENT", "copy", "data_inputs"]
 
@@ -125,6 +127,9 @@ def _trimmed(b: Builder, x: View, window: tuple[Extent, Extent, Extent]) -> View
 
 
 def _slice(b: Builder, node: ir.Node) -> None:
+    if PHASE in node.metadata_props and is_position(node.inputs[1]):
+        rotary_rows(b, node)
+        return
     x = b.view(node.inputs[0])
     if is_position(node.inputs[1]):
         _rows_by_position(b, node, x)

@@ -60,7 +60,9 @@ def command(
     ] = "auto",
     rope: Annotated[
         str,
-        typer.Option(help="Angles of rotary embeddings: exact, or hf (as transformers rounds)."),
+        typer.Option(
+            help="Rotary embeddings: exact, hf (as transformers rounds), phase (no table in C)."
+        ),
     ] = "exact",
     float_io: Annotated[
         bool, typer.Option("--float-io", help="End model.onnx in a float dequantize.")

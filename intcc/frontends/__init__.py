@@ -28,7 +28,7 @@ def load_source(
         task: a key of `source.TASKS`, or "auto" to read it from the model.
         max_length: most tokens per sample; the tokenizer's own length, else 128, by default.
         context: most tokens that a language model sees; its positions, at most 512, by default.
-        rope: angles of rotary embeddings, "exact" or as transformers rounds them, "hf".
+        rope: angles of rotary embeddings, as transformers rounds them ("hf") or exact.
         allow_pickle: open pickled checkpoints, which can run code.
 
     Raises:

@@ -146,7 +146,7 @@ def trace_decoder(
         model: a transformers model with a language modelling head.
         output_name: name of the logits.
         context: rows of the position tables.
-        rope: angles in float64 ("exact"), or in float32 as transformers computes them ("hf").
+        rope: angles in float32 as transformers computes them ("hf"), or in float64.
 
     Raises:
         ModelError: the model cannot be traced, or is no plain causal decoder.

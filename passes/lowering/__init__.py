@@ -171,6 +171,7 @@ def lower(
     *,
     compensation: bool = True,
     dynamic: bool = False,
+    rope: str = "exact",
 ) -> tuple[ir.Model, Lowering]:
     """Return the INTEGER model and the context (forms, intervals, float counterparts).
 
@@ -178,7 +179,9 @@ def lower(
         UnsupportedOperatorError: a node has no rule.
         RangeProofError: a range cannot be proved.
     """
-    ctx = Lowering(model, statistics, max_length, compensation=compensation, dynamic=dynamic)
+    ctx = Lowering(
+        model, statistics, max_length, compensation=compensation, dynamic=dynamic, rope=rope
+    )
     _inputs(ctx, model)
     live = live_nodes(model.graph)
     for node in model.graph:

@@ -99,6 +99,7 @@ class Lowering:
         *,
         compensation: bool = True,
         dynamic: bool = False,
+        rope: str = "exact",
     ) -> None:
         """Start with an empty graph.
 
@@ -108,9 +109,10 @@ class Lowering:
             max_length: bound of the symbolic sequence dimension.
             compensation: round weights with error compensation.
             dynamic: quantize the inputs of linear layers per token at run time.
+            rope: "phase" makes rotary tables of what integers alone can compute.
         """
         self.source, self.statistics, self.max_length = model, statistics, max_length
-        self.compensation, self.dynamic = compensation, dynamic
+        self.compensation, self.dynamic, self.rope = compensation, dynamic, rope
         self.decoder = is_decoder(model.graph)
         self.sites: dict[str, LinearSite] = linear_sites(model.graph)
         self.demands: dict[str, Demand] = demands(model.graph)

@@ -2,7 +2,8 @@
 
     k, v    one scale per token and head (DynamicQuantize), appended to the cache
     y       CachedAttention of the queries to all tokens up to each one's own
-    tables  rows past ... past + sequence, where the float graph has 0 ... sequence
+    tables  rows past ... past + sequence, where the float graph has 0 ... sequence; those of
+            rotary phases carry what they are computed from, so that C need not store them
 
 The float graph computes a whole text at once; the integer graph continues from a cache of any
 length, empty at first. Its inputs and outputs carry the caches of all layers.
@@ -19,7 +20,7 @@ import onnx_ir as ir
 
 from intcc.errors import UnsupportedOperatorError
 from intcc.interval import Interval
-from intcc.ops import cached_attention, cached_attention_capped, rotary
+from intcc.ops import cached_attention, cached_attention_capped, phases, rotary
 from intcc.ops.dynamic_quantize import LARGEST_MANTISSA
 from intcc.ops.linear_dynamic import LARGEST_EXPONENT
 from intcc.passes.lowering.context import Lowering, Producer
@@ -157,7 +158,10 @@ class RotaryProducer(Producer):
         ctx = self.ctx
         x, cos, sin = self.node.inputs
         assert x is not None and cos is not None and sin is not None
-        rows = [position_rows(ctx, v, _half_table) for v in (cos, sin)]
+        if ctx.rope == "phase":
+            rows = _phase_rows(ctx, cos, sin)
+        else:
+            rows = [position_rows(ctx, v, _half_table) for v in (cos, sin)]
         return ctx.emit(
             "Rotary", [ctx.wide(x), *rows], ir.DataType.INT32, self.value, scale=self.unit
         )
@@ -167,6 +171,30 @@ def _half_table(table: Array) -> Array:
     """Turn the real table [1, T, R] into Q14 [1, T, 1, R/2]."""
     half = table[..., : table.shape[-1] // 2]
     return rotary.table(half)[:, :, None, :]
+
+
+def _phase_rows(ctx: Lowering, cos: ir.Value, sin: ir.Value) -> list[ir.Value]:
+    """Return rows of tables that phases make up; their nodes carry the phases.
+
+    Raises:
+        UnsupportedOperatorError: phases cannot stand for the tables.
+    """
+    keys = [(str(value.name), phases.PHASE) for value in (cos, sin)]
+    if not all(key in ctx.forms for key in keys):
+        real = [_table(value) for value in (cos, sin)]
+        half = real[0].shape[-1] // 2
+        found = phases.recover(*(table.reshape(-1, 2 * half)[:, :half] for table in real))
+        for key, value, phase in zip(keys, (cos, sin), found, strict=True):
+
+            def computed(table: Array, phase: phases.Phases = phase) -> Array:
+                return phase.rows(table.shape[1])[None, :, None, :]
+
+            made = position_rows(ctx, value, computed)
+            node = made.producer()
+            assert node is not None
+            node.metadata_props[phases.PHASE] = phase.encode()
+            ctx.forms[key] = made
+    return [ctx.forms[key] for key in keys]
 
 
 class PositionProducer(Producer):
@@ -191,11 +219,7 @@ def position_rows(ctx: Lowering, value: ir.Value, transform: Callable[[Array], A
         value: Slice(table, 0, sequence, axis 1) of the float graph.
         transform: real table to an int32 table with positions along axis 1.
     """
-    node = value.producer()
-    assert node is not None
-    table = constant(node.inputs[0])
-    assert table is not None
-    made = ctx.const(transform(table), f"{value.name}.table")
+    made = ctx.const(transform(_table(value)), f"{value.name}.table")
     key = (str(made.name), "position_rows")
     if key not in ctx.forms:
         first, last, axis = _positions(ctx)
@@ -206,6 +230,15 @@ def position_rows(ctx: Lowering, value: ir.Value, transform: Callable[[Array], A
         ctx.insert(ir.Node("", "Slice", [made, first, last, axis], outputs=[rows]), rows, made)
         ctx.forms[key] = rows
     return ctx.forms[key]
+
+
+def _table(value: ir.Value) -> Array:
+    """Return the constant that a value of the float graph has the first rows of."""
+    node = value.producer()
+    assert node is not None
+    table = constant(node.inputs[0])
+    assert table is not None
+    return table
 
 
 def _positions(ctx: Lowering) -> tuple[ir.Value, ir.Value, ir.Value]:

@@ -9,8 +9,9 @@ import numpy as np
 import onnx_ir as ir
 
 from intcc.ops import cached_attention, cached_attention_capped
+from intcc.ops.phases import PHASE, UNITY, Phases
 from tests.c.bench import Bench, Dims
-from tests.ops.harness import i32, i64
+from tests.ops.harness import Array, i32, i64
 
 __all__ = ["CACHE_CASES", "cache_bench", "decoder"]
 
@@ -95,20 +96,40 @@ def _append(b: Bench) -> None:
     cached(b, start, 3, 5, 7)
 
 
-def positions(b: Bench) -> None:
-    """Rows of a table by position, read in place; the count of rows may be a sum."""
-    b.case("positions")
-    past = next((v for v in b.graph.inputs if str(v.name).startswith("past_key.")), None)
-    x = b.input(np.int32, ["batch", S, 6], -(2**20), 2**20)
-    assert past is not None
+def _rows(b: Bench, table: Array, x: ir.Value) -> list[ir.Value]:
+    """Return the rows of a table at the positions of x."""
+    past = next(v for v in b.graph.inputs if str(v.name).startswith("past_key."))
     first = b.move("Shape", [past], start=3, end=4)
     length = b.move("Shape", [x], start=1, end=2)
     last = b.move("Add", [first[0], length[0]])
-    table = i32(np.arange(90 * 6).reshape(1, 90, 6) * 1000)
-    rows = b.move("Slice", [table, first[0], last[0], i64([1])])
+    return b.move("Slice", [table, first[0], last[0], i64([1])])
+
+
+def positions(b: Bench) -> None:
+    """Rows of a table by position, read in place; the count of rows may be a sum."""
+    b.case("positions")
+    x = b.input(np.int32, ["batch", S, 6], -(2**20), 2**20)
+    rows = _rows(b, i32(np.arange(90 * 6).reshape(1, 90, 6) * 1000), x)
     b.output(*b.op("SaturatingAdd", [x, rows[0]]))
     turned = b.move("Reshape", [rows[0], i64([1, -1, 1, 6])])
     b.output(*b.op("Affine", [turned[0], i32([2]), i32([1])]))
+
+
+def computed_positions(b: Bench) -> None:
+    """Rows by position that C computes: quarters, the ends of the wave, any angle, two gains."""
+    _append(b)
+    b.case("computed_positions")
+    turns = (0, 1, 2**30, 2**31 - 1, 2**32 - 1, 683565276, 123456789)
+    x = b.input(np.int32, ["batch", S, 2, 15], -(2**31) + 1, 2**31 - 1)
+    for gain in (UNITY, 75000):
+        pair = []
+        for start in (2**30, 0):
+            phases = Phases(turns, start, gain)
+            pair += _rows(b, phases.rows(90)[None, :, None], x)
+            node = pair[-1].producer()
+            assert node is not None
+            node.metadata_props[PHASE] = phases.encode()
+        b.output(*b.op("Rotary", [x, *pair]))
 
 
 #: Cases by template stem.
@@ -117,6 +138,7 @@ CACHE_CASES: Mapping[str, Callable[[Bench], None]] = {
     "cache_values": _append,
     "cached_attention": plain,
     "cached_attention_capped": capped,
+    "rotary_rows": computed_positions,
 }
 
 
@@ -148,7 +170,7 @@ def cache_bench(context: int = 70) -> Bench:
     """Return all cases in one model."""
     bench = Bench("caches")
     bench.model.metadata_props["intcc.max_positions"] = str(context)
-    for build in (plain, capped, positions):
+    for build in (plain, capped, positions, computed_positions):
         build(bench)
     bench.finish()
     return bench

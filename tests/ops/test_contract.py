@@ -18,7 +18,7 @@ from tests.ops import harness
 ALL = pytest.mark.parametrize("operator", OPERATORS.values(), ids=list(OPERATORS))
 FOLDER = Path(intcc.ops.__file__).parent
 #: Files that no operator is named after: the contract itself and cores that operators share.
-SHARED_FILES = {"__init__", "cached", "exact", "exponential", "operator", "rows"}
+SHARED_FILES = {"__init__", "cached", "exact", "exponential", "operator", "phases", "rows"}
 
 
 def stem(operator: Operator) -> str:

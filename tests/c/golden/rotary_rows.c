@@ -1,0 +1,125 @@
+/* q[r] = 128 + round(127 * x[r] / largest), the largest magnitude of the row being about m[r] *
+   2^k[r]. */
+static void dynamic_quantize_c7(size_t rows, const int32_t *restrict x, uint8_t *restrict q,
+    int32_t *restrict m, int32_t *restrict k)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const int32_t *restrict in = x + r * 7;
+        uint8_t *restrict out = q + r * 7;
+        int32_t largest = 0;
+
+        for (size_t j = 0; j < 7; j++) {
+            const int32_t magnitude = in[j] < 0 ? -in[j] : in[j];
+
+            largest = magnitude > largest ? magnitude : largest;
+        }
+        const int bits = bit_length((uint64_t)largest);
+        const int down = bits > 15 ? bits - 15 : 0;
+        const int32_t half = (1 << down) >> 1;
+        const int32_t mantissa = (largest + half) >> down;
+
+        m[r] = mantissa > 1 ? mantissa : 1;
+        k[r] = down;
+        const int32_t factor = (532676608 + m[r] / 2) / m[r]; /* 127 * 2^22 / m */
+
+        for (size_t j = 0; j < 7; j++) {
+            const int32_t v = asr32(in[j] + half, down);
+
+            out[j] = (uint8_t)(128 + asr32(v * factor + 2097152, 22));
+        }
+    }
+}
+
+/* Append the keys of n tokens, 3 x 5, to a cache [3][41][5] behind `position` earlier ones, each
+   with its scale mantissa * 2^exponent. */
+static void cache_keys_3x5(size_t n, size_t position, const uint8_t *restrict q,
+    const int32_t *restrict m, const int32_t *restrict k, int8_t *restrict codes,
+    uint16_t *restrict mantissa, uint8_t *restrict exponent)
+{
+    for (size_t h = 0; h < 3; h++) {
+        for (size_t i = 0; i < n; i++) {
+            const size_t from = i * 3 + h;
+            const size_t to = h * 41 + position + i;
+
+            for (size_t d = 0; d < 5; d++) {
+                codes[to * 5 + d] = (int8_t)(q[from * 5 + d] - 128);
+            }
+            mantissa[to] = (uint16_t)m[from];
+            exponent[to] = (uint8_t)k[from];
+        }
+    }
+}
+
+/* Append the values of n tokens, 3 x 7, to a cache [3][7][41] behind `position` earlier ones, each
+   with its scale mantissa * 2^exponent. */
+static void cache_values_3x7(size_t n, size_t position, const uint8_t *restrict q,
+    const int32_t *restrict m, const int32_t *restrict k, int8_t *restrict codes,
+    uint16_t *restrict mantissa, uint8_t *restrict exponent)
+{
+    for (size_t h = 0; h < 3; h++) {
+        for (size_t d = 0; d < 7; d++) {
+            int8_t *restrict to = codes + (h * 7 + d) * 41 + position;
+
+            for (size_t i = 0; i < n; i++) {
+                to[i] = (int8_t)(q[(i * 3 + h) * 7 + d] - 128);
+            }
+        }
+        for (size_t i = 0; i < n; i++) {
+            mantissa[h * 41 + position + i] = (uint16_t)m[i * 3 + h];
+            exponent[h * 41 + position + i] = (uint8_t)k[i * 3 + h];
+        }
+    }
+}
+
+/* y[r][j] = gain * sin(start + (position + r) * increments[j]) in Q14; angles in 2^-32 turns, gain
+   in Q16. A quarter wave in Q15 is interpolated between 1025 points; both signs share it. */
+static void rotary_rows_r14(size_t rows, size_t position, uint32_t start, uint32_t gain,
+    const uint32_t *restrict increments, const uint16_t *restrict wave, int32_t *restrict y)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const uint32_t at = (uint32_t)(position + r);
+
+        for (size_t j = 0; j < 7; j++) {
+            const uint32_t phase = at * increments[j] + start;
+            const uint32_t mirrored = (phase & 0x40000000u) != 0 ? ~phase : phase;
+            const uint32_t quarter = mirrored & 0x3fffffffu;
+            const uint32_t low = wave[quarter >> 20];
+            const uint32_t high = wave[(quarter >> 20) + 1];
+            const uint32_t q31 = (low << 16) + (high - low) * ((quarter >> 4) & 0xffffu);
+            const uint64_t scaled = (uint64_t)q31 * gain + (UINT64_C(1) << 32);
+            const int32_t size = (int32_t)(scaled >> 33);
+
+            y[r * 7 + j] = (phase & 0x80000000u) != 0 ? -size : size;
+        }
+    }
+}
+
+/* Rotates the pairs (j, j + 7) of each of 2 heads of 15 by the angles of row r, saturated to
+   536870911; the tables are in Q14. */
+static void rotary_2x15_r14(size_t rows, const int32_t *restrict x, const int32_t *restrict cosine,
+    const int32_t *restrict sine, int32_t *restrict y)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const int32_t *restrict c = cosine + r * 7;
+        const int32_t *restrict s = sine + r * 7;
+
+        for (size_t h = 0; h < 2; h++) {
+            const size_t at = (r * 2 + h) * 15;
+
+            for (size_t j = 0; j < 7; j++) {
+                const int64_t first = x[at + j];
+                const int64_t second = x[at + 7 + j];
+                int64_t u = asr64(first * c[j] - second * s[j] + 8192, 14);
+                int64_t v = asr64(second * c[j] + first * s[j] + 8192, 14);
+
+                u = u < -536870911 ? -536870911 : u > 536870911 ? 536870911 : u;
+                v = v < -536870911 ? -536870911 : v > 536870911 ? 536870911 : v;
+                y[at + j] = (int32_t)u;
+                y[at + 7 + j] = (int32_t)v;
+            }
+            for (size_t j = 14; j < 15; j++) {
+                y[at + j] = x[at + j];
+            }
+        }
+    }
+}
