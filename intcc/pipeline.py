@@ -104,6 +104,8 @@ def compile_graph(
         compensation=settings.error_compensation,
         dynamic=dynamic,
     )
+    for record in statistics.values():
+        record.forget_rows()
     _describe(integer, context, source, positions)
     inputs, outputs = _specs(integer, context)
     feeds = [integer_feeds(inputs, sample) for sample in samples]
