@@ -120,6 +120,8 @@ def compile_graph(
         dynamic=dynamic,
         rope=settings.rope,
     )
+    for record in statistics.values():
+        record.forget_rows()
     _describe(integer, context, source, positions)
     inputs, outputs = _specs(integer, context)
     feeds = [integer_feeds(inputs, sample) for sample in samples]

@@ -103,6 +103,11 @@ class Statistics:
             self.second = product if self.second is None else self.second + product
             self.pending = []
 
+    def forget_rows(self) -> None:
+        """Let go of what only searches and the rounding of weights read: most of the memory."""
+        self.rows = self.rows[:0].copy()
+        self.second, self.pending = None, []
+
     def update(self, x: npt.NDArray[np.float32], quota: int, second: bool) -> None:
         """Take in a matrix of rows."""
         self.low = np.minimum(self.low, x.min(0))
