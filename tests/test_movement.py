@@ -19,6 +19,7 @@ def i64(*values: int) -> np.ndarray:
 
 
 CASES = [
+    ("Add", (i64(3), i64(9)), {}),
     ("Reshape", (X, i64(0, -1)), {}),
     ("Reshape", (X, i64(4, 6)), {}),
     ("Reshape", (X[:, :0], i64(0, 2, 3)), {"allowzero": 1}),
