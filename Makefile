@@ -23,7 +23,7 @@ demo: $(READY)
 	$(BIN)/python -m examples.tiny_llama.demo --output $(dir $(OUT))tiny_llama
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -59,7 +59,6 @@ def compiled(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("decoders")
 def test_same_bits_in_every_cut_batch_and_backend(compiled: tuple[str, Any, Path]) -> None:
     _, _, folder = compiled
     onnx, c, judge = (intcc.load(folder, backend) for backend in ("onnx", "c", "reference"))
@@ -74,7 +73,6 @@ def test_same_bits_in_every_cut_batch_and_backend(compiled: tuple[str, Any, Path
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("decoders")
 def test_integers_cost_nothing_beyond_8_bits(compiled: tuple[str, Any, Path]) -> None:
     name, torch_model, folder = compiled
     model = intcc.load(folder)

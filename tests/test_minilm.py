@@ -20,7 +20,7 @@ from intcc.evaluate import evaluate_sts
 from intcc.runtime.artifact import Artifact
 from intcc.verification.inputs import random_inputs
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("minilm")]
+pytestmark = pytest.mark.slow
 
 #: Emulated processors without VNNI, whose 8-bit kernels add pairs in int16.
 PROCESSORS = ("Haswell", "Nehalem")

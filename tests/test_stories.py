@@ -22,7 +22,7 @@ from intcc.perplexity import Perplexity, documents, float_perplexity, score
 from tests.simulated import simulated_w8a8
 
 Array = npt.NDArray[Any]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stories")]
+pytestmark = pytest.mark.slow
 DOCUMENTS = 24
 CALIBRATION = 64
 
