@@ -35,9 +35,11 @@ def compile(
     Raises:
         IntccError: one of its children, with a message of subject, fact and remedy.
     """
+    from intcc.backends.c.target import load_target
     from intcc.build import build_graph, write_artifact
 
     chosen = Settings.of(**settings)
+    load_target(chosen.target)
     target = Path(output)
     check_target(target, force=chosen.force, replaceable=is_artifact)
     progress = progress or Progress()

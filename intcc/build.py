@@ -150,6 +150,7 @@ def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:
     return emit_c(
         built.graph.integer,
         folder,
+        target=settings.target,
         ternary=None if settings.ternary == "auto" else settings.ternary,
         chunk=settings.chunk,
         generation=_generation(built),

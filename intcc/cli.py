@@ -14,7 +14,17 @@ from typing import Annotated
 import typer
 
 from intcc._version import __version__
-from intcc.commands import bench, compile, evaluate, generate, inspect, ops, run, verify
+from intcc.commands import (
+    bench,
+    compile,
+    evaluate,
+    generate,
+    inspect,
+    ops,
+    run,
+    targets,
+    verify,
+)
 from intcc.errors import IntccError, SettingsError
 
 __all__ = ["app", "main"]
@@ -36,6 +46,7 @@ for name, module in (
     ("bench", bench),
     ("inspect", inspect),
     ("ops", ops),
+    ("targets", targets),
 ):
     app.command(name, epilog=module.EXAMPLE)(module.command)
 

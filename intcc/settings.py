@@ -48,6 +48,7 @@ class Settings:
         max_length: longest sequence; None: the tokenizer's, at most 128.
         context: most tokens that a language model sees; None: its positions, at most 512.
         chunk: most tokens that one call of a language model's C takes in; memory grows with it.
+        target: machine family that the C is written for; a name that `intcc targets` lists.
         ternary: how C stores ternary weights: a byte each ("int8"), four ("2bit") or five ("trits")
             to a byte; "auto": as the target prefers.
         rope: angles of rotary embeddings, "exact", with transformers' rounding, "hf", or exact ones
@@ -72,6 +73,7 @@ class Settings:
     max_length: int | None = None
     context: int | None = None
     chunk: int = 16
+    target: str = "generic"
     ternary: str = "auto"
     rope: str = "exact"
     float_io: bool = False

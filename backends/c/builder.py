@@ -102,7 +102,13 @@ class Builder:
         longest = int(model.metadata_props.get("intcc.max_length", "0") or 0)
         context = int(model.metadata_props.get("intcc.max_positions", "0") or 0)
         most = longest if max_tokens is None else min(longest, max_tokens)
-        self.program = Program(name, most, context=context or longest)
+        self.program = Program(
+            name,
+            most,
+            context=context or longest,
+            machine=target.kernels,
+            headers=target.headers,
+        )
         self.names = Names()
         #: Names of the run function's parameters, taken before any other.
         self.public = {

@@ -26,7 +26,7 @@ def attention(b: Builder, node: ir.Node) -> None:
         raise unsupported(node, "has other keys than queries")
     heads, dim = (int(n) for n in b.constant(node.inputs[4])[2:4])
     half, cap, up, down, c0, c1, c2, rounding, shift = (b.scalar(x) for x in node.inputs[6:15])
-    rows, padded = b.target.rows, -(-dim // 4) * 4
+    rows, padded = b.target.matmul.rows, -(-dim // 4) * 4
     bias_declaration, bias_arguments = _bias(b, node)
     kind = f"{heads}x{dim}_s{shift}"
     grid = division(np.asarray(down), np.asarray(cap * up))

@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from intcc.backends.c import ternary
 from intcc.backends.c.builder import Builder, unsupported
-from intcc.backends.c.kernels_linear import packed_weight, tile_kernel
+from intcc.backends.c.matmul import FORMS, packed_weight, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import ONE, product
 from intcc.ops import rows as norm
@@ -35,25 +35,34 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     shift = b.scalar(node.inputs[5])
     bias, bias_argument = b.vector(b.constant(node.inputs[6]), "bias", f"{stem}.bias")
     packing = ternary.PACKINGS.get(b.target.ternary) if ternary.is_ternary(weight) else None
+    matmul = b.target.matmul
+    form = FORMS[matmul.kernel]
     if packing:
-        tile, height = ternary.tile_kernel(b, inner, q.rows, packing)
+        tile = ternary.tile_of(b, inner, q.rows, packing)
+        packed = ternary.packed_weight(b, node.inputs[3], packing)
     else:
-        tile, height = tile_kernel(b, inner, q.rows)
-    center = b.flash_view(128 * weight.astype(np.int32).sum(0, dtype=np.int32), f"{stem}.center")
+        tile = tile_of(b, inner, q.rows, form)
+        packed = packed_weight(b, node.inputs[3], form)
+    height = tile.rows
+    center: list[Argument] = []
+    if tile.center != 128:
+        sums = weight.astype(np.int32).sum(0, dtype=np.int32)
+        center = [b.flash_view((128 - tile.center) * sums, f"{stem}.center")]
 
     def kernel(suffix: str, declaration: str, addend: str) -> Kernel:
         name = f"linear_dynamic_{inner}x{columns}_{mul.code}{bias.code}{suffix}"
         if packing:
             name += f"_{packing.code}"
-        if height != (ternary.ROWS if packing else b.target.rows):
+        if height != (ternary.ROWS if packing else matmul.rows):
             name += f"_r{height}"
         parameters = {
             "k": inner,
             "n": columns,
-            "stride": packing.stride(inner) if packing else inner,
+            "stride": tile.stride,
             "rows": height,
-            "tile": b.target.tile,
-            "tile_kernel": tile.name,
+            "tile": matmul.tile,
+            "tile_kernel": tile.kernel.name,
+            "centered": not center,
             "mul": mul,
             "bias": bias,
             "residual": declaration,
@@ -61,12 +70,11 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "in_place": addend == "y",
             "remark": " + residual[r][n]" if declaration else "",
         }
-        stack = 4 * height * b.target.tile + tile.stack
-        return Kernel("ops/linear_dynamic", name, parameters, (tile,), stack)
+        stack = 4 * height * matmul.tile + tile.kernel.stack
+        return Kernel("ops/linear_dynamic", name, parameters, (tile.kernel,), stack)
 
     head: list[Argument] = [
-        q.rows, q, m, k, packed_weight(b, node.inputs[3], packing), center, mul_argument, shift,
-        bias_argument,
+        q.rows, q, m, k, packed, *center, mul_argument, shift, bias_argument,
     ]  # fmt: skip
     note, macs = f"[{q.rows}, {inner}] x [{inner}, {columns}]", q.rows * (inner * columns)
     if residual is None:

@@ -10,44 +10,19 @@ import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, Vector
 from intcc.backends.c.divide import Division, division
+from intcc.backends.c.matmul import FORMS, Form, packed_weight, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
-from intcc.backends.c.ternary import Packing, pack
 
 __all__ = [
     "linear",
     "linear_gelu",
     "linear_wide",
     "linear_wide_add",
-    "packed_weight",
-    "tile_kernel",
+    "quotient",
 ]
 
 Array = npt.NDArray[Any]
-
-
-def tile_kernel(b: Builder, k: int, rows: Extent) -> tuple[Kernel, int]:
-    """Return the kernel that computes a tile of sums, and its number of rows."""
-    height = min(b.target.rows, rows.coefficient) if rows.static else b.target.rows
-    columns, tile = b.target.columns, b.target.tile
-    name = f"tile{height}x{tile}_k{k}"
-    parameters = {
-        "dot": f"dot{height}x{columns}_k{k}",
-        "k": k,
-        "rows": height,
-        "columns": columns,
-        "tile": tile,
-    }
-    return Kernel("kernels/tile", name, parameters), height
-
-
-def packed_weight(b: Builder, weight: ir.Value | None, packing: Packing | None = None) -> View:
-    """Return the weights as [N][K], padded with zero rows to whole register blocks."""
-    assert weight is not None
-    w = b.constant(weight).T
-    padding = -w.shape[0] % b.target.columns
-    padded = np.concatenate([w, np.zeros((padding, w.shape[1]), np.int8)])
-    return b.flash_view(pack(padded, packing) if packing else padded, str(weight.name))
 
 
 def quotient(
@@ -87,28 +62,33 @@ def _linear(
     stem = str(node.outputs[0].name)
     d = division(np.broadcast_to(divisor, (n,)), top)
     how, declaration, expression, division_arguments = quotient(b, d, stem, "n + j")
-    tile, height = tile_kernel(b, k, rows)
+    form = FORMS[b.target.matmul.kernel]
+    tile = tile_of(b, k, rows, form)
+    matmul, height = b.target.matmul, tile.rows
     kernel = Kernel(
         "ops/linear",
-        f"linear_{k}x{n}_{how}{code}" + (f"_r{height}" if height != b.target.rows else ""),
+        f"linear_{k}x{n}_{how}{code}" + (f"_r{height}" if height != matmul.rows else ""),
         {
             "k": k,
             "n": n,
+            "stride": tile.stride,
             "rows": height,
-            "tile": b.target.tile,
-            "tile_kernel": tile.name,
+            "tile": matmul.tile,
+            "tile_kernel": tile.kernel.name,
             "divisor": declaration,
             "quotient": expression,
             "finish": finish,
             "extra": extra,
             "remark": remark,
         },
-        (tile, *needs),
-        4 * height * b.target.tile,
+        (tile.kernel, *needs),
+        4 * height * matmul.tile,
     )
-    bias_view = b.flash_view(np.broadcast_to(bias, (n,)), f"{stem}.bias")
+    uncentered = tile.center * weight.astype(np.int32).sum(0, dtype=np.int32)
+    bias_view = b.flash_view(np.broadcast_to(bias, (n,)) + uncentered, f"{stem}.bias")
     lo, hi = b.scalar(node.inputs[4]), b.scalar(node.inputs[5])
-    arguments = [rows, x, packed_weight(b, node.inputs[1]), bias_view, *division_arguments, lo, hi,
+    weights = packed_weight(b, node.inputs[1], form)
+    arguments = [rows, x, weights, bias_view, *division_arguments, lo, hi,
                  *extra_arguments, y]  # fmt: skip
     b.call(kernel, arguments, [y], note=f"[{rows}, {k}] x [{k}, {n}]", macs=rows * (k * n))
 
@@ -128,13 +108,31 @@ def linear_gelu(b: Builder, node: ir.Node, gelu: ir.Node) -> None:
     _linear(b, node, y, e.expression, e.code, ", then GELU", e.declarations, e.arguments, e.needs)
 
 
+def _centering(b: Builder, w: Array, mul: Array, bias: Array) -> Form:
+    """Return the target's form where (x - center) w mul and the bias that undoes it fit int32."""
+    form = FORMS[b.target.matmul.kernel]
+    most = (
+        form.center * np.abs(w.astype(np.int64)).sum(0) * np.abs(mul.reshape(-1).astype(np.int64))
+    )
+    fits = (most + np.abs(bias.reshape(-1).astype(np.int64)) < 2**31).all()
+    return form if fits else FORMS["plain"]
+
+
 def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
     x, k, n, rows = _product(b, node)
     stem = str(node.outputs[0].name)
-    mul, mul_argument = b.vector(b.constant(node.inputs[2]), "mul", f"{stem}.mul")
-    bias, bias_argument = b.vector(b.constant(node.inputs[3]), "bias", f"{stem}.bias")
-    tile, height = tile_kernel(b, k, rows)
-    weight = packed_weight(b, node.inputs[1])
+    w, by, constant = (b.constant(v) for v in node.inputs[1:4])
+    form = _centering(b, w, by, constant)
+    mul, mul_argument = b.vector(by, "mul", f"{stem}.mul")
+    uncentered = form.center * w.astype(np.int64).sum(0) * by.reshape(-1)
+    bias, bias_argument = b.vector(
+        (constant.reshape(-1) + uncentered).astype(np.int32) if form.center else constant,
+        "bias",
+        f"{stem}.bias",
+    )
+    tile = tile_of(b, k, rows, form)
+    matmul, height = b.target.matmul, tile.rows
+    weight = packed_weight(b, node.inputs[1], form)
 
     def kernel(suffix: str, declaration: str, addend: str, assign: str) -> Kernel:
         code = mul.code + bias.code
@@ -142,9 +140,10 @@ def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
         parameters = {
             "k": k,
             "n": n,
+            "stride": tile.stride,
             "rows": height,
-            "tile": b.target.tile,
-            "tile_kernel": tile.name,
+            "tile": matmul.tile,
+            "tile_kernel": tile.kernel.name,
             "mul": mul,
             "bias": bias,
             "residual": declaration,
@@ -153,9 +152,9 @@ def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
             "in_place": assign == "+=",
             "remark": " + residual[m][n]" if addend else "",
         }
-        if height != b.target.rows:
+        if height != matmul.rows:
             name += f"_r{height}"
-        return Kernel("ops/linear_wide", name, parameters, (tile,), 4 * height * b.target.tile)
+        return Kernel("ops/linear_wide", name, parameters, (tile.kernel,), 4 * height * matmul.tile)
 
     head: list[Argument] = [rows, x, weight, mul_argument, bias_argument]
     note, macs = f"[{rows}, {k}] x [{k}, {n}]", rows * (k * n)

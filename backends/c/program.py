@@ -202,6 +202,8 @@ class Program:
         context: largest token count of all calls on one state.
         generates: whether texts are continued: the logits are those of a call's last token.
         state: what lives from call to call.
+        machine: a target's own templates, by the name of the general one.
+        headers: of intrinsics by the macro of a compiler that has them.
     """
 
     name: str
@@ -213,6 +215,8 @@ class Program:
     context: int = 0
     generates: bool = False
     state: list[Storage] = field(default_factory=list)
+    machine: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def storages(self) -> list[Storage]:
         """Return every storage that a call touches, in order of first use."""

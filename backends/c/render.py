@@ -86,7 +86,8 @@ def render(template: str, parameters: Mapping[str, Any]) -> str:
     return _environment().get_template(f"{template}.j2").render(**parameters)
 
 
-def render_kernel(kernel: Kernel) -> str:
-    """Return the C function of a kernel."""
-    text = render(f"{kernel.template}.c", {"name": kernel.name, **kernel.parameters})
+def render_kernel(kernel: Kernel, machine: Mapping[str, str]) -> str:
+    """Return the C function of a kernel, in the machine's own form where it has one."""
+    template = machine.get(kernel.template, kernel.template)
+    text = render(f"{template}.c", {"name": kernel.name, **kernel.parameters})
     return tidy(text).strip("\n")

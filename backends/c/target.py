@@ -1,17 +1,101 @@
-"""Targets: the choices that a machine family makes, read from targets/*.toml."""
+"""Targets: the choices that a machine family makes, read from targets/*.toml, a file each."""
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from importlib import resources
+from typing import Any, TypeVar
 
 from intcc.errors import SettingsError
 
-__all__ = ["TERNARY", "Target", "available", "load_target"]
+__all__ = [
+    "TERNARY",
+    "Emulator",
+    "Matmul",
+    "Region",
+    "Target",
+    "Toolchain",
+    "available",
+    "load_target",
+]
 
 #: Bytes as for any weight, 4 weights to a byte, or 5, which is smaller and dearer to unpack.
 TERNARY = ("int8", "2bit", "trits")
+
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True)
+class Matmul:
+    """How products are computed.
+
+    Attributes:
+        kernel: name of a form in `matmul.FORMS`.
+        rows: rows of a register block.
+        columns: columns of a register block.
+        tile: columns whose epilogue is one loop, a multiple of `columns`.
+    """
+
+    kernel: str
+    rows: int
+    columns: int
+    tile: int
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """What turns the C into a program.
+
+    Attributes:
+        compiler: command of the compiler.
+        packages: Debian packages that bring it.
+        flags: machine and optimisation, as recommended to users.
+    """
+
+    compiler: str
+    packages: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """Where the program runs without the hardware.
+
+    Attributes:
+        program: command of the emulator.
+        packages: Debian packages that bring it.
+        arguments: machine and processor.
+        startup: start-up code and linker script, templates/emulation/<startup>.c and .ld; empty
+            where the program runs under an operating system.
+        rom: address of the code.
+        ram: address of the data.
+        ram_bytes: size of the data memory.
+    """
+
+    program: str
+    packages: tuple[str, ...]
+    arguments: tuple[str, ...]
+    startup: str = ""
+    rom: int = 0
+    ram: int = 0
+    ram_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Region:
+    """A memory that constant data may be placed in.
+
+    Attributes:
+        name: as in the macro of its section, for instance "dtcm".
+        kind: what is placed there: "weights", "arena", "cache" or "code".
+        description: one line for the header.
+    """
+
+    name: str
+    kind: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -21,20 +105,30 @@ class Target:
     Attributes:
         name: as on the command line.
         description: one line for the table of targets.
-        rows: rows of a register block.
-        columns: columns of a register block.
-        tile: columns whose epilogue is one loop.
+        instruction_set: its name in the architecture's manual.
+        alignment: bytes; what constant data and the arena are aligned to for speed.
+        matmul: how products are computed.
         ternary: how layers whose weights are all -1, 0 or 1 are packed; see TERNARY.
         gelu_table: use a table of 256 where one serves all channels.
+        headers: of intrinsics by the macro of a compiler that has them.
+        kernels: machine form of a kernel by the name of its template, which is the general form.
+        toolchain: a cross compiler; None for the host's own.
+        emulator: None where there is none.
+        regions: separate memories; none where there is one of each kind.
     """
 
     name: str
     description: str
-    rows: int
-    columns: int
-    tile: int
+    instruction_set: str
+    alignment: int
+    matmul: Matmul
     ternary: str
     gelu_table: bool
+    headers: Mapping[str, str]
+    kernels: Mapping[str, str]
+    toolchain: Toolchain | None = None
+    emulator: Emulator | None = None
+    regions: tuple[Region, ...] = ()
 
 
 def available() -> tuple[str, ...]:
@@ -59,7 +153,6 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
         )
     path = resources.files("intcc.backends.c") / "targets" / f"{name}.toml"
     data = tomllib.loads(path.read_text(encoding="utf-8"))
-    matmul = data["matmul"]
     packing = ternary or data["weights"]["ternary"]
     if packing not in TERNARY:
         raise SettingsError(
@@ -67,12 +160,25 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
             "does not exist",
             f"Known: {', '.join(TERNARY)}",
         )
+    toolchain, emulator = data.get("toolchain"), data.get("emulator")
     return Target(
-        data["name"],
-        data["description"],
-        int(matmul["rows"]),
-        int(matmul["columns"]),
-        int(matmul["tile"]),
-        packing,
-        bool(data["gelu"]["table"]),
+        name=data["name"],
+        description=data["description"],
+        instruction_set=data["instruction_set"],
+        alignment=data["alignment"],
+        matmul=_record(Matmul, data["matmul"]),
+        ternary=packing,
+        gelu_table=data["gelu"]["table"],
+        headers=data.get("headers", {}),
+        kernels=data.get("kernels", {}),
+        toolchain=_record(Toolchain, toolchain) if toolchain else None,
+        emulator=_record(Emulator, emulator) if emulator else None,
+        regions=tuple(_record(Region, r) for r in data.get("regions", ())),
     )
+
+
+def _record(kind: type[_Record], table: Mapping[str, Any]) -> _Record:
+    """Return a table as a dataclass; lists become tuples, unknown keys are errors."""
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    assert set(table) <= known, f"unknown keys of a target: {sorted(set(table) - known)}"
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder
-from intcc.backends.c.program import Kernel
+from intcc.backends.c.matmul import Tile
+from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
 
-__all__ = ["PACKINGS", "ROWS", "Packing", "is_ternary", "pack", "tile_kernel"]
+__all__ = ["PACKINGS", "ROWS", "Packing", "is_ternary", "pack", "packed_weight", "tile_of"]
 
 Int8 = npt.NDArray[np.int8]
 
@@ -88,10 +90,18 @@ def pack(weight: Int8, packing: Packing) -> Int8:
     return np.concatenate(pieces, 1).astype(np.uint8).view(np.int8)
 
 
-def tile_kernel(b: Builder, k: int, rows: Extent, packing: Packing) -> tuple[Kernel, int]:
-    """Return the kernel that computes a tile of sums, and its number of rows."""
+def packed_weight(b: Builder, weight: ir.Value | None, packing: Packing) -> View:
+    """Return weights [K][N] as packed columns, padded with zero columns to whole blocks."""
+    assert weight is not None
+    w = b.constant(weight).T
+    padded = np.pad(w, ((0, -w.shape[0] % b.target.matmul.columns), (0, 0)))
+    return b.flash_view(pack(padded, packing), str(weight.name))
+
+
+def tile_of(b: Builder, k: int, rows: Extent, packing: Packing) -> Tile:
+    """Return the tile of a product along k with packed weights."""
     height = min(ROWS, rows.coefficient) if rows.static else ROWS
-    columns, chunk = b.target.columns, packing.chunk_of(k)
+    columns, chunk = b.target.matmul.columns, packing.chunk_of(k)
     unpack = Kernel("kernels/unpack_ternary", f"unpack_{packing.code}", {"digits": packing.digits})
     dot = Kernel("kernels/dot_panel", f"dot{columns}_{chunk}", {"columns": columns, "chunk": chunk})
     parameters = {
@@ -99,10 +109,11 @@ def tile_kernel(b: Builder, k: int, rows: Extent, packing: Packing) -> tuple[Ker
         "dot": dot.name,
         "k": k,
         "columns": columns,
-        "tile": b.target.tile,
+        "tile": b.target.matmul.tile,
         "chunk": chunk,
         "per_byte": len(packing.factors),
         "stride": packing.stride(k),
     }
     name = f"tile_{packing.code}_k{k}"
-    return Kernel("kernels/tile_ternary", name, parameters, (unpack, dot), columns * chunk), height
+    kernel = Kernel("kernels/tile_ternary", name, parameters, (unpack, dot), columns * chunk)
+    return Tile(kernel, height, packing.stride(k), 0)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from intcc.backends.c.arena import Arena
 from intcc.backends.c.literals import array_dimensions, array_pieces, integer
-from intcc.backends.c.program import Argument, Call, Kernel, Place, Program, Storage, View
+from intcc.backends.c.program import Argument, Call, Place, Program, Storage, View
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.shapes import TOKENS, Extent
 from intcc.backends.c.state import StateRegion
@@ -150,6 +150,6 @@ def definition(storage: Storage) -> Iterator[str]:
     yield "\n};"
 
 
-def kernel_texts(kernels: Iterable[Kernel]) -> list[str]:
-    """Return the C functions."""
-    return [render_kernel(kernel) for kernel in kernels]
+def kernel_texts(program: Program) -> list[str]:
+    """Return the C functions, callees first."""
+    return [render_kernel(kernel, program.machine) for kernel in program.kernels()]

@@ -55,6 +55,9 @@ def command(
     chunk: Annotated[
         int, typer.Option(help="Most tokens per call of a language model's C; its arena grows.")
     ] = 16,
+    target: Annotated[
+        str, typer.Option(help="Machine of the C code; `intcc targets` lists them.")
+    ] = "generic",
     ternary: Annotated[
         str, typer.Option(help="Ternary weights in C: int8, 2bit, trits, or auto.")
     ] = "auto",
@@ -109,6 +112,7 @@ def command(
             max_length=max_length,
             context=context,
             chunk=chunk,
+            target=target,
             ternary=ternary,
             rope=rope,
             float_io=float_io,

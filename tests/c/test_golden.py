@@ -35,7 +35,7 @@ def test_operator(stem: str, request: pytest.FixtureRequest) -> None:
     # The widest instance of each template shows it best.
     shown = {}
     for kernel in program.kernels():
-        shown[kernel.template] = render_kernel(kernel)
+        shown[kernel.template] = render_kernel(kernel, {})
     check(f"{stem}.c", "\n\n".join(shown.values()) + "\n", request)
 
 

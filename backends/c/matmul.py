@@ -1,0 +1,113 @@
+"""Matmul: the machine forms of a tile of products, and how each wants its weights.
+
+A form computes, for a block of rows of x and a tile of columns of w,
+
+    acc[r][j] = sum over k of (x[r][k] - center) * w[j][k]        x uint8, w int8, acc int32
+
+exactly. Machines that multiply unsigned by signed bytes take x as it is (center 0); those that
+multiply signed bytes alone flip its top bit (center 128). What surrounds a tile, the bias, the
+rescale and saturation, is the same for all.
+
+Weights are packed at compile time: `pack` turns [N][K] into the form's own order, in which
+`columns` columns take `columns * stride(k)` bytes, whatever order these have among themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from intcc.backends.c.builder import Builder
+from intcc.backends.c.program import Kernel, View
+from intcc.backends.c.shapes import Extent
+from intcc.backends.c.target import Matmul
+
+__all__ = ["FORMS", "Form", "Tile", "packed_weight", "tile_of"]
+
+Int8 = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How one machine family computes a tile.
+
+    Attributes:
+        code: for the kernel's name.
+        template: of the tile's kernel.
+        center: what is subtracted from x, 0 or 128.
+        step: K is padded with zero weights to a multiple of this. A kernel reads no x past K.
+        pack: [N][K] of whole register blocks, K padded, to bytes in the kernel's order.
+    """
+
+    code: str
+    template: str
+    center: int
+    step: int
+    pack: Callable[[Int8, Matmul], Int8]
+
+    def stride(self, k: int) -> int:
+        """Return the bytes of a column of k weights."""
+        return -(-k // self.step) * self.step
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The kernel of a tile, specialised on K and on a number of rows.
+
+    Attributes:
+        kernel: the function `name(left, width, x, w, acc)`.
+        rows: the rows of its block.
+        stride: bytes of a column of its weights.
+        center: what it subtracts from x.
+    """
+
+    kernel: Kernel
+    rows: int
+    stride: int
+    center: int
+
+
+def _columns(w: Int8, matmul: Matmul) -> Int8:
+    """Return [N][K] as it is: column after column."""
+    return w
+
+
+FORMS: Mapping[str, Form] = {
+    "plain": Form("", "kernels/tile", 0, 1, _columns),
+}
+
+
+def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
+    """Return the tile of a product along k for a number of rows.
+
+    Args:
+        b: the program under construction; its target chooses the block.
+        k: length of the sums.
+        rows: rows of x; a block is never higher than a static number of them.
+        form: one of FORMS.
+    """
+    m = b.target.matmul
+    height = min(m.rows, rows.coefficient) if rows.static else m.rows
+    parameters = {
+        "dot": f"dot{height}x{m.columns}_{form.code}k{k}",
+        "k": k,
+        "stride": form.stride(k),
+        "rows": height,
+        "columns": m.columns,
+        "tile": m.tile,
+    }
+    kernel = Kernel(form.template, f"tile{height}x{m.tile}_{form.code}k{k}", parameters)
+    return Tile(kernel, height, form.stride(k), form.center)
+
+
+def packed_weight(b: Builder, weight: ir.Value | None, form: Form) -> View:
+    """Return weights [K][N] in the order of a form."""
+    assert weight is not None
+    m = b.target.matmul
+    w = b.constant(weight).T
+    rows, columns = -w.shape[0] % m.columns, form.stride(w.shape[1]) - w.shape[1]
+    return b.flash_view(form.pack(np.pad(w, ((0, rows), (0, columns))), m), str(weight.name))
