@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 __all__ = ["Metric", "best_step", "compensate", "round_to_nearest", "shrink"]
 
@@ -127,9 +128,15 @@ class Metric:
 
     @classmethod
     def of(cls, moment: Float) -> Metric:
-        """Factorize a second moment ([K, K], positive definite)."""
+        """Factorize a second moment ([K, K], positive definite).
+
+        On one thread: LAPACK adds in another order on several, and the weights of an artifact must
+        not depend on the number of processors.
+        """
         order = np.argsort(-np.diag(moment), kind="stable")
-        return cls(order, np.linalg.cholesky(np.linalg.inv(moment[np.ix_(order, order)])).T)
+        with threadpool_limits(1, user_api="blas"):
+            inverse = np.linalg.inv(moment[np.ix_(order, order)])
+            return cls(order, np.linalg.cholesky(inverse).T)
 
 
 def compensate(weight: Float, step: Float, metric: Metric, pair_limit: int) -> Int8:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from intcc.passes.quantize_weights import (
     Metric,
@@ -77,3 +78,12 @@ def test_shrinking_keeps_the_mean_of_the_diagonal() -> None:
     assert np.isclose(np.diag(metric).mean(), 1.01 * np.diag(moment).mean())
     off = ~np.eye(32, dtype=bool)
     np.testing.assert_allclose(metric[off], 0.5 * moment[off])
+
+
+def test_the_metric_does_not_depend_on_the_number_of_threads() -> None:
+    rows = np.random.default_rng(0).normal(size=(800, 400))
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            made.append(Metric.of(rows.T @ rows / 800).upper)
+    assert (made[0] == made[1]).all()
