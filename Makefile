@@ -23,7 +23,7 @@ demo: $(READY)
 	$(BIN)/python -m examples.tiny_llama.demo --output $(dir $(OUT))tiny_llama
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff format --check .
