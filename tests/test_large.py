@@ -17,7 +17,7 @@ from intcc.passes.float_session import PIECE_BYTES
 WEIGHTS, PIECES = 3, 4
 _WIDE = {
     "hidden_size": 576,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 2,
     "num_attention_heads": 9,
     "num_key_value_heads": 3,
     "intermediate_size": 1536,
