@@ -82,7 +82,7 @@ def _linear(
             "remark": remark,
         },
         (tile.kernel, *needs),
-        4 * height * matmul.tile,
+        4 * height * matmul.tile + tile.kernel.stack,
     )
     uncentered = tile.center * weight.astype(np.int32).sum(0, dtype=np.int32)
     bias_view = b.flash_view(np.broadcast_to(bias, (n,)) + uncentered, f"{stem}.bias")
@@ -154,7 +154,8 @@ def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
         }
         if height != matmul.rows:
             name += f"_r{height}"
-        return Kernel("ops/linear_wide", name, parameters, (tile.kernel,), 4 * height * matmul.tile)
+        stack = 4 * height * matmul.tile + tile.kernel.stack
+        return Kernel("ops/linear_wide", name, parameters, (tile.kernel,), stack)
 
     head: list[Argument] = [rows, x, weight, mul_argument, bias_argument]
     note, macs = f"[{rows}, {k}] x [{k}, {n}]", rows * (k * n)

@@ -41,6 +41,9 @@ class Form:
         center: what is subtracted from x, 0 or 128.
         step: K is padded with zero weights to a multiple of this. A kernel reads no x past K.
         pack: [N][K] of whole register blocks, K padded, to bytes in the kernel's order.
+        chunk: elements of K that the kernel widens at a time; 0 where it reads x as it is.
+        scratch: bytes of its stack that a chunk takes.
+        needs: kernels that its kernel calls.
     """
 
     code: str
@@ -48,6 +51,9 @@ class Form:
     center: int
     step: int
     pack: Callable[[Int8, Matmul], Int8]
+    chunk: int = 0
+    scratch: int = 0
+    needs: tuple[Kernel, ...] = ()
 
     def stride(self, k: int) -> int:
         """Return the bytes of a column of k weights."""
@@ -76,8 +82,49 @@ def _columns(w: Int8, matmul: Matmul) -> Int8:
     return w
 
 
+def _biased_interleaved(w: Int8, matmul: Matmul) -> Int8:
+    """Return w + 128 as bytes [block][K][columns]."""
+    blocks = (w ^ np.int8(-128)).reshape(-1, matmul.columns, w.shape[1])
+    return np.ascontiguousarray(blocks.transpose(0, 2, 1))
+
+
+def _row_words(name: str, stride: int, center: int) -> Kernel:
+    """Return the kernel that puts two rows of x into the halves of words."""
+    return Kernel("kernels/row_words", name, {"stride": stride, "center": center})
+
+
 FORMS: Mapping[str, Form] = {
     "plain": Form("", "kernels/tile", 0, 1, _columns),
+    "halves": Form(
+        "h",
+        "kernels/tile_halves",
+        0,
+        8,
+        _biased_interleaved,
+        chunk=128,
+        scratch=512,
+        needs=(_row_words("row_words", 1, 0),),
+    ),
+    "pairs": Form(
+        "p",
+        "kernels/tile_pairs",
+        128,
+        8,
+        _columns,
+        chunk=64,
+        scratch=512,
+        needs=(_row_words("row_words", 2, 128),),
+    ),
+    "smlad": Form(
+        "d",
+        "kernels/tile_smlad",
+        0,
+        8,
+        _columns,
+        chunk=64,
+        scratch=512,
+        needs=(Kernel("kernels/dsp", "word_at"),),
+    ),
 }
 
 
@@ -91,16 +138,22 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
         form: one of FORMS.
     """
     m = b.target.matmul
-    height = min(m.rows, rows.coefficient) if rows.static else m.rows
+    height = min(m.rows, rows.coefficient) if rows.static and not form.chunk else m.rows
+    suffix = f"{form.code}k{k}"
     parameters = {
-        "dot": f"dot{height}x{m.columns}_{form.code}k{k}",
+        "dot": f"dot{height}x{m.columns}_{suffix}",
+        "single": f"dot1x{m.columns}_{suffix}",
+        "widen": form.needs[0].name if form.needs else "",
         "k": k,
         "stride": form.stride(k),
         "rows": height,
         "columns": m.columns,
         "tile": m.tile,
+        "chunk": form.chunk,
+        "step": form.step,
     }
-    kernel = Kernel(form.template, f"tile{height}x{m.tile}_{form.code}k{k}", parameters)
+    name = f"tile{height}x{m.tile}_{suffix}"
+    kernel = Kernel(form.template, name, parameters, form.needs, form.scratch)
     return Tile(kernel, height, form.stride(k), form.center)
 
 
