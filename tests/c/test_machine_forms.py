@@ -1,4 +1,4 @@
-"""Machine forms of products: their portable bodies on the host against the reference, every shape."""
+"""Machine forms of products: portable bodies on the host against the reference, every shape."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _weight(rng: np.random.Generator, k: int, n: int, kind: str) -> Array:
 
 
 def layers(seed: int) -> Bench:
-    """Return Linear and LinearWide layers of random shapes, and of those that blocks divide badly."""
+    """Return Linear and LinearWide layers of random shapes and of awkward ones."""
     rng = np.random.default_rng(seed)
     bench = Bench("bench", max_tokens=MAX_TOKENS)
     shapes = [(1, 1), (1, 5), (3, 1), (7, 33), (8, 4), (64, 64), (65, 31), (129, 3), (300, 2)]
