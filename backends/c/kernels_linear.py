@@ -77,12 +77,16 @@ def _linear(
             "tile_kernel": tile.kernel.name,
             "divisor": declaration,
             "quotient": expression,
+            # For machine forms, which divide several columns at a time.
+            "mul": None if d.mul is None else Vector("mul", "uint32_t", d.mul.size > 1),
+            "shift": Vector("shift", "uint8_t", not isinstance(d.shift, int)),
+            "narrow": d.narrow,
             "finish": finish,
             "extra": extra,
             "remark": remark,
         },
         (tile.kernel, *needs),
-        4 * height * matmul.tile,
+        4 * height * matmul.tile + tile.kernel.stack,
     )
     uncentered = tile.center * weight.astype(np.int32).sum(0, dtype=np.int32)
     bias_view = b.flash_view(np.broadcast_to(bias, (n,)) + uncentered, f"{stem}.bias")
@@ -154,7 +158,8 @@ def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
         }
         if height != matmul.rows:
             name += f"_r{height}"
-        return Kernel("ops/linear_wide", name, parameters, (tile.kernel,), 4 * height * matmul.tile)
+        stack = 4 * height * matmul.tile + tile.kernel.stack
+        return Kernel("ops/linear_wide", name, parameters, (tile.kernel,), stack)
 
     head: list[Argument] = [rows, x, weight, mul_argument, bias_argument]
     note, macs = f"[{rows}, {k}] x [{k}, {n}]", rows * (k * n)

@@ -1,0 +1,161 @@
+/* y[1 * k] = x0[k] + ((x1[k]) << 16) for `count` elements, then zeros up to `padded`. Returns the
+   sum of the words. */
+static uint32_t row_words(size_t count, size_t padded, const uint8_t *x0, const uint8_t *x1,
+    uint32_t *restrict y)
+{
+    uint32_t sum = 0;
+
+    for (size_t k = 0; k < count; k++) {
+        const uint32_t word = x0[k] | (uint32_t)x1[k] << 16;
+
+        y[k] = word;
+        sum += word;
+    }
+    for (size_t k = count; k < padded; k++) {
+        y[k] = 0;
+    }
+    return sum;
+}
+
+/* Two columns of sums of the two rows in x; the weights are w + 128, [k][2]. A product has two
+   16-bit halves, as x <= 255 and w + 128 <= 255. s adds the products modulo 2^32 and h their upper
+   halves, which tells the lower ones: s - (h << 16). */
+static void dot2x2_hk65(const uint32_t *x, const uint32_t *end, const int8_t *w, uint32_t sums,
+    int32_t *acc, int more)
+{
+    uint32_t s0 = 0, h0 = 0, s1 = 0, h1 = 0;
+
+#if defined(__thumb__) && !defined(__thumb2__) && defined(__OPTIMIZE__)
+    uint32_t p;
+
+    __asm__ volatile(".syntax unified\n"
+        "1:\n"
+        "ldmia %[x]!, {r3, r4, r5, r6}\n"
+        "ldrb %[p], [%[w], #0]\n muls %[p], r3, %[p]\n"
+        "add %[s0], %[p]\n lsrs %[p], %[p], #16\n add %[h0], %[p]\n"
+        "ldrb %[p], [%[w], #1]\n muls %[p], r3, %[p]\n"
+        "add %[s1], %[p]\n lsrs %[p], %[p], #16\n add %[h1], %[p]\n"
+        "ldrb %[p], [%[w], #2]\n muls %[p], r4, %[p]\n"
+        "add %[s0], %[p]\n lsrs %[p], %[p], #16\n add %[h0], %[p]\n"
+        "ldrb %[p], [%[w], #3]\n muls %[p], r4, %[p]\n"
+        "add %[s1], %[p]\n lsrs %[p], %[p], #16\n add %[h1], %[p]\n"
+        "ldrb %[p], [%[w], #4]\n muls %[p], r5, %[p]\n"
+        "add %[s0], %[p]\n lsrs %[p], %[p], #16\n add %[h0], %[p]\n"
+        "ldrb %[p], [%[w], #5]\n muls %[p], r5, %[p]\n"
+        "add %[s1], %[p]\n lsrs %[p], %[p], #16\n add %[h1], %[p]\n"
+        "ldrb %[p], [%[w], #6]\n muls %[p], r6, %[p]\n"
+        "add %[s0], %[p]\n lsrs %[p], %[p], #16\n add %[h0], %[p]\n"
+        "ldrb %[p], [%[w], #7]\n muls %[p], r6, %[p]\n"
+        "add %[s1], %[p]\n lsrs %[p], %[p], #16\n add %[h1], %[p]\n"
+        "ldmia %[x]!, {r3, r4, r5, r6}\n"
+        "ldrb %[p], [%[w], #8]\n muls %[p], r3, %[p]\n"
+        "add %[s0], %[p]\n lsrs %[p], %[p], #16\n add %[h0], %[p]\n"
+        "ldrb %[p], [%[w], #9]\n muls %[p], r3, %[p]\n"
+        "add %[s1], %[p]\n lsrs %[p], %[p], #16\n add %[h1], %[p]\n"
+        "ldrb %[p], [%[w], #10]\n muls %[p], r4, %[p]\n"
+        "add %[s0], %[p]\n lsrs %[p], %[p], #16\n add %[h0], %[p]\n"
+        "ldrb %[p], [%[w], #11]\n muls %[p], r4, %[p]\n"
+        "add %[s1], %[p]\n lsrs %[p], %[p], #16\n add %[h1], %[p]\n"
+        "ldrb %[p], [%[w], #12]\n muls %[p], r5, %[p]\n"
+        "add %[s0], %[p]\n lsrs %[p], %[p], #16\n add %[h0], %[p]\n"
+        "ldrb %[p], [%[w], #13]\n muls %[p], r5, %[p]\n"
+        "add %[s1], %[p]\n lsrs %[p], %[p], #16\n add %[h1], %[p]\n"
+        "ldrb %[p], [%[w], #14]\n muls %[p], r6, %[p]\n"
+        "add %[s0], %[p]\n lsrs %[p], %[p], #16\n add %[h0], %[p]\n"
+        "ldrb %[p], [%[w], #15]\n muls %[p], r6, %[p]\n"
+        "add %[s1], %[p]\n lsrs %[p], %[p], #16\n add %[h1], %[p]\n"
+        "adds %[w], #16\n cmp %[x], %[end]\n bne 1b\n"
+        : [x] "+l"(x), [w] "+l"(w), [p] "=&l"(p), [s0] "+h"(s0), [h0] "+h"(h0), [s1] "+h"(s1),
+          [h1] "+h"(h1)
+        : [end] "h"(end)
+        : "r3", "r4", "r5", "r6", "cc", "memory");
+#else
+    for (; x != end; x++, w += 2) {
+        const uint32_t p0 = x[0] * (uint8_t)w[0], p1 = x[0] * (uint8_t)w[1];
+
+        s0 += p0;
+        h0 += p0 >> 16;
+        s1 += p1;
+        h1 += p1 >> 16;
+    }
+#endif
+    const uint32_t low = (sums & 0xffffu) << 7, high = sums >> 16 << 7;
+
+    s0 = s0 - (h0 << 16) - low;
+    s1 = s1 - (h1 << 16) - low;
+    h0 -= high;
+    h1 -= high;
+    acc[0] = (int32_t)(s0 + (more ? (uint32_t)acc[0] : 0));
+    acc[1] = (int32_t)(s1 + (more ? (uint32_t)acc[1] : 0));
+    acc[32] = (int32_t)(h0 + (more ? (uint32_t)acc[32] : 0));
+    acc[33] = (int32_t)(h1 + (more ? (uint32_t)acc[33] : 0));
+}
+
+/* acc[c] = x . w[c] for two columns and one row. */
+static void dot1x2_hk65(const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    int32_t s0 = 0, s1 = 0, sum = 0;
+
+    for (size_t k = 0; k < 65; k++, w += 2) {
+        const int32_t v = x[k];
+
+        s0 += v * (uint8_t)w[0];
+        s1 += v * (uint8_t)w[1];
+        sum += v;
+    }
+    acc[0] = s0 - 128 * sum;
+    acc[1] = s1 - 128 * sum;
+}
+
+/* A 2 x 32 tile of sums; the weights are padded to whole blocks. */
+static void tile2x32_hk65(size_t left, size_t width, const uint8_t *x, const int8_t *w,
+    int32_t *acc)
+{
+    uint32_t words[128];
+
+    if (left == 1) {
+        for (size_t j = 0; j < width; j += 2) {
+            dot1x2_hk65(x, w + j * 72, acc + j);
+        }
+        return;
+    }
+    for (size_t k = 0; k < 65; k += 128) {
+        const size_t count = 65 - k < 128 ? 65 - k : 128;
+        const size_t padded = (count + 7) / 8 * 8;
+        const uint32_t sums = row_words(count, padded, x + k, x + 65 + k, words);
+
+        for (size_t j = 0; j < width; j += 2) {
+            dot2x2_hk65(words, words + padded, w + j * 72 + 2 * k, sums, acc + j, k > 0);
+        }
+    }
+}
+
+/* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi). The quotient is a product and a
+   shift, exact for every sum that can occur. */
+static void linear_65x12_vs(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
+    const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
+    uint8_t *restrict y)
+{
+    for (size_t n = 0; n < 12; n += 32) {
+        const size_t width = 12 - n < 32 ? 12 - n : 32;
+
+        for (size_t m = 0; m < rows; m += 2) {
+            const size_t left = rows - m < 2 ? rows - m : 2;
+            int32_t acc[64];
+
+            tile2x32_hk65(left, width, x + m * 65, w + n * 72, acc);
+            for (size_t r = 0; r < left; r++) {
+                uint8_t *restrict out = y + (m + r) * 12 + n;
+
+                for (size_t j = 0; j < width; j++) {
+                    int32_t t = acc[r * 32 + j] + bias[n + j];
+
+                    t = t > 0 ? t : 0;
+                    t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);
+                    t = t < lo ? lo : t > hi ? hi : t;
+                    out[j] = (uint8_t)t;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+"""Machine forms of products: portable bodies on the host against the reference, every shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from intcc.backends.c.matmul import FORMS
+from intcc.backends.c.render import render_kernel
+from intcc.backends.c.select import select
+from intcc.backends.c.target import load_target
+from intcc.runtime.reference import evaluate
+from tests.c.bench import Bench
+from tests.c.driver import run_driver
+from tests.c.test_golden import check
+
+#: One target for each form.
+TARGETS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55")
+EVERY = pytest.mark.parametrize("target", TARGETS)
+UNDEFINED = ("-O1", "-g", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+ADDRESS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+MAX_TOKENS = 70
+
+Array = npt.NDArray[Any]
+
+
+def _weight(rng: np.random.Generator, k: int, n: int, kind: str) -> Array:
+    if kind == "random":
+        return rng.integers(-128, 127, (k, n), endpoint=True).astype(np.int8)
+    ends = rng.choice(np.array([-128, 127]), (k, n))
+    return (ends if kind == "ends" else np.full((k, n), int(kind))).astype(np.int8)
+
+
+def layers(seed: int) -> Bench:
+    """Return Linear and LinearWide layers of random shapes and of awkward ones."""
+    rng = np.random.default_rng(seed)
+    bench = Bench("bench", max_tokens=MAX_TOKENS)
+    shapes = [(1, 1), (1, 5), (3, 1), (7, 33), (8, 4), (64, 64), (65, 31), (129, 3), (300, 2)]
+    shapes += [tuple(pair) for pair in rng.integers(1, 70, (5, 2), endpoint=True).tolist()]
+    kinds = ("random", "ends", "-128", "127")
+    for at, (k, n) in enumerate(shapes):
+        kind = kinds[at % len(kinds)]
+        bench.case(f"layer{at}_{k}x{n}")
+        x = bench.input(np.uint8, ["batch", "sequence", k], 0, 255)
+        w = _weight(rng, k, n, kind)
+        # Half of the sums' range is spread over the bytes, so that both ends saturate.
+        divisor = 2 * rng.integers(k * 40, k * 50, n, endpoint=True) + 1
+        bias = 128 * divisor - 128 * w.astype(np.int64).sum(0)
+        constants = [np.asarray(a, np.int32) for a in (bias, divisor, at % 3, 255 - at % 5)]
+        bench.output(*bench.op("Linear", [x, w, *constants]))
+        mul = rng.integers(1, 2**31 // (256 * 128 * k * 4), n, endpoint=True)
+        wide = [np.asarray(a, np.int32) for a in (mul, rng.integers(-(2**20), 2**20, n))]
+        bench.output(*bench.op("LinearWide", [x, w, *wide]))
+    bench.finish()
+    return bench
+
+
+@EVERY
+@pytest.mark.parametrize("seed", [0, 1])
+def test_equal_to_reference(target: str, seed: int, tmp_path: Path) -> None:
+    bench = layers(seed)
+    bench.emit(tmp_path, target=target)
+    native = bench.native(tmp_path, (*UNDEFINED, "-Wsign-conversion"))
+    rows = (1, 2, 3, 4, 5, 6, 7, 8, 9, 33, 64, 65, 70)
+    sets = [(f"{n} rows", bench.feeds(n, "random", seed)) for n in rows]
+    sets += [(kind, bench.feeds(n, kind)) for kind in ("low", "high", "mix") for n in (1, 5)]
+    for label, feeds in sets:
+        got = native.run(feeds)
+        for name, expected in evaluate(bench.model, feeds).items():
+            assert (got[name] == expected).all(), f"{label}: {name}"
+    assert native.selftest() == 0
+
+
+@EVERY
+@pytest.mark.parametrize("rows", [1, 3, 6])
+def test_no_access_out_of_bounds(target: str, rows: int, tmp_path: Path) -> None:
+    bench = layers(2)
+    bench.emit(tmp_path, target=target)
+    feeds = bench.feeds(rows, "random")
+    expected = evaluate(bench.model, feeds)
+    native = bench.native(tmp_path, ("-O0",))
+    assert not run_driver(tmp_path, "bench", native, feeds, expected, rows, ADDRESS, tmp_path)
+
+
+def _golden(target: str) -> str:
+    bench = Bench("golden")
+    bench.case("linear")
+    x = bench.input(np.uint8, ["batch", "sequence", 65], 0, 255)
+    w = _weight(np.random.default_rng(0), 65, 12, "random")
+    numbers = [np.arange(12) * 999, 2 * np.arange(12) + 2001, 0, 255]
+    bench.output(*bench.op("Linear", [x, w, *(np.asarray(a, np.int32) for a in numbers)]))
+    program = select(bench.finish(), load_target(target))
+    return "\n\n".join(render_kernel(k, program.machine) for k in program.kernels()) + "\n"
+
+
+@EVERY
+def test_golden(target: str, request: pytest.FixtureRequest) -> None:
+    check(f"form_{load_target(target).matmul.kernel}.c", _golden(target), request)
+
+
+@EVERY
+def test_arrays_of_a_kernel_are_small(target: str) -> None:
+    bench = layers(0)
+    program = select(bench.model, load_target(target))
+    assert max(call.kernel.stack for call in program.calls) <= 1024
+
+
+@pytest.mark.parametrize("name", sorted(FORMS))
+def test_padding_holds_no_weights(name: str) -> None:
+    form = FORMS[name]
+    assert form.stride(1) == form.step
+    assert form.stride(form.step) == form.step
+    assert form.stride(form.step + 1) == 2 * form.step
+    assert form.chunk % form.step == 0
