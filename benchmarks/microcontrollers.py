@@ -108,7 +108,7 @@ def count(kernel: str, target: str) -> int:
         made, expected = machine.run({"x": x})["y"], evaluate(model, {"x": x})["y"]
     if (made != expected).any():
         raise SystemExit(f"error: {kernel} on {target} differs from the reference")
-    return machine.counts[0].layers[0]
+    return machine.calls[0].counts.layers[0]
 
 
 def spec(v: ir.Value) -> dict[str, Any]:

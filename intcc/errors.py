@@ -14,6 +14,7 @@ __all__ = [
     "BudgetError",
     "CalibrationError",
     "DataError",
+    "EqualityError",
     "IntccError",
     "ModelError",
     "RangeProofError",
@@ -46,6 +47,10 @@ class CalibrationError(IntccError):
 
 class DataError(IntccError):
     """Inputs given to a compiled artifact do not fit it."""
+
+
+class EqualityError(IntccError):
+    """Two ways to run a model give different integers."""
 
 
 class RangeProofError(IntccError):

@@ -191,15 +191,17 @@ def _figures(program: Program, arena: Arena, companions: Companions) -> CReport:
 
 def _banners(program: Program) -> list[dict[str, Any]]:
     """Group the calls under the layer that they belong to."""
-    groups: list[dict[str, Any]] = []
-    last = quiet(program) if program.generates else None
-    for index, call in enumerate(program.calls):
-        if index == last:
-            logits = program.outputs[0].view.storage.name
-            groups[-1]["calls"].append(_RETURN.format(logits=logits, upper=program.name.upper()))
-        if not groups or groups[-1]["layer"] != call.layer:
-            groups.append({"layer": call.layer, "calls": []})
-        groups[-1]["calls"].append(call_text(call))
+    logits = program.outputs[0].view.storage.name
+    returns = _RETURN.format(logits=logits, upper=program.name.upper())
+    last = quiet(program) if program.generates else 0
+    groups, count = [], 0
+    for layer, calls in program.layers():
+        texts = []
+        for call in calls:
+            texts.append(call_text(call))
+            count += 1
+            texts += [returns] if count == last else []
+        groups.append({"layer": layer, "calls": texts})
     return groups
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -230,6 +231,10 @@ class Program:
     def flash_bytes(self) -> int:
         """Size of all constant data."""
         return sum(s.bytes_at(1) for s in self.constants)
+
+    def layers(self) -> list[tuple[str, list[Call]]]:
+        """Return the calls in order, grouped under the banners that they stand under."""
+        return [(name, list(calls)) for name, calls in groupby(self.calls, lambda c: c.layer)]
 
     def kernels(self) -> list[Kernel]:
         """Return all kernels, each once, callees first."""

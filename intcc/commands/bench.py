@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from intcc.commands.console import JsonFlag, Printer, QuietFlag
+from intcc.commands.machines import OnOption, show_tallies, tally_json
 from intcc.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -36,15 +37,24 @@ def command(
     model: Annotated[
         str | None, typer.Option(help="The float model; default: where it was compiled from.")
     ] = None,
+    on: OnOption = None,
     quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Time the integers and the float model in turn: medians and ratios."""
+    """Time the integers and the float model in turn: medians and ratios.
+
+    With --on, count the instructions of the C on an emulated machine instead.
+    """
     from intcc.benchmark import bench
     from intcc.runtime.artifact import Artifact
 
     printer = Printer(quiet=quiet, as_json=as_json)
     artifact = Artifact.open(folder)
+    if on is not None:
+        if batch != 1:
+            raise SettingsError(f"--batch {batch}", "does not go with --on", "Rows go one by one")
+        _on_machine(printer, artifact, on, length)
+        return
     if artifact.decodes:
         if batch != 1:
             raise SettingsError(f"--batch {batch}", "is for other models", "Texts go one by one")
@@ -71,6 +81,18 @@ def command(
          for t in timings],
         right=[1, 2, 3],
     )  # fmt: skip
+
+
+def _on_machine(printer: Printer, artifact: Artifact, on: str, length: int | None) -> None:
+    from intcc.instructions import bench_instructions
+
+    with printer.progress() as progress:
+        tallies = bench_instructions(artifact, on, length, progress)
+    printer.result(
+        [tally_json(t) for t in tallies],
+        "\n".join(f"{t.phase}\t{t.instructions}\t{t.per_mac:.3f}" for t in tallies),
+    )
+    show_tallies(printer, on, tallies)
 
 
 def _decoder(printer: Printer, artifact: Artifact, **options: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from intcc.commands.console import JsonFlag, Printer, QuietFlag
+from intcc.commands.machines import OnOption, machine_model
 from intcc.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Start of the random numbers.")] = 0,
     backend: Annotated[str, typer.Option(help="onnx, c or reference.")] = "onnx",
+    on: OnOption = None,
     quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -50,7 +52,7 @@ def command(
     if temperature is None and (top_k is not None or top_p is not None):
         temperature = 1.0
     printer = Printer(quiet=quiet, as_json=as_json)
-    model = api.load(folder, backend)
+    model = machine_model(folder, on) if on else api.load(folder, backend)
     model.session()  # what is no language model fails here, before its tokenizer is asked
     plain = tokens is not None and model.artifact.tokenizer_json is None
     tokenizer = None if plain else open_tokenizer(model.artifact)
@@ -59,9 +61,8 @@ def command(
     show = _nothing if as_json else _show
     made: list[int] = []
     start = time.perf_counter()
-    for token in model.stream(
-        ids, max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
-    ):
+    sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    for token in model.stream(ids, max_new_tokens, **sampling):
         made.append(token)
         show(text.push(token))
     seconds = time.perf_counter() - start
@@ -73,7 +74,7 @@ def command(
             "prompt_tokens": ids,
             "seconds": seconds,
             "tokens_per_second": len(made) / seconds,
-            "backend": backend,
+            "backend": on or backend,
             "seed": seed,
         }
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import typer
 
 from intcc.commands.console import JsonFlag, Printer, QuietFlag
+from intcc.commands.machines import OnOption, machine_model, show_tallies, tally_json
 from intcc.errors import ArtifactError, SettingsError
 from intcc.specs import TOTAL
 
@@ -28,22 +29,26 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", help="Write the integer outputs to this .npz.")
     ] = None,
+    on: OnOption = None,
     quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Run an artifact on text or on integer inputs."""
     from intcc import api
+    from intcc.instructions import Emulated
     from intcc.runtime.feeds import load_npz
 
     if bool(text) == (input_file is not None):
         raise SettingsError("Give either --text or --input", "to say what to run", EXAMPLE)
     printer = Printer(quiet=quiet, as_json=as_json)
-    model = api.load(folder, backend)
+    model = machine_model(folder, on) if on else api.load(folder, backend)
     feeds = model.tokenize(text) if text else [load_npz(str(input_file))]
     results = [model(sample) for sample in feeds]
+    tallies = [model.judged(feeds, results)] if isinstance(model, Emulated) else []
     if output is not None:
         _save(output, results)
-    printer.result([_json_form(model, r) for r in results])
+    plain = [_json_form(model, r) for r in results]
+    printer.result({"results": plain, "calls": list(map(tally_json, tallies))} if on else plain)
     titles = text or [str(input_file)]
     for title, result in zip(titles, results, strict=True):
         printer.say(title)
@@ -56,6 +61,8 @@ def command(
             )
     if model.artifact.task == "sentence-embedding" and len(results) > 1:
         _similarities(printer, [str(t) for t in titles], model, results)
+    if on:
+        show_tallies(printer, on, tallies)
 
 
 def _json_form(model: Any, result: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:

@@ -48,8 +48,9 @@ def plugin() -> Path:
     """
     with tempfile.TemporaryDirectory() as folder:
         source, header = Path(folder) / "counter.c", Path(folder) / "qemu_plugin.h"
+        values = {"begin": BEGIN, "end": END, "skip": "run"}
         for path in (source, header):
-            text = render(path.name, {"begin": BEGIN, "end": END}, "emulation")
+            text = render(path.name, values, "emulation")
             path.write_text(text, encoding="utf-8")
         flags = ("-O2", "-D_DEFAULT_SOURCE", *SHARED_FLAGS)
         return built([source], [header], find_compiler(), flags, ".so")

@@ -97,7 +97,7 @@ def execute(target: Target, program: Path, given: bytes, patience: float = _PATI
         folder = Path(name)
         (folder / GIVEN).write_bytes(given)
         (folder / "marks").write_text(mark_lines(program), encoding="utf-8")
-        options = f"{plugin()},marks=marks,out=counts,skip=run"
+        options = f"{plugin()},marks=marks,out=counts"
         command = [path, *emulator.arguments, "-plugin", options]
         if emulator.startup:
             # Time is the count of instructions, so that no timer makes one run unlike another.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,27 @@ from intcc.emulation.machine import execute, machine
 from intcc.emulation.program import build_program
 from intcc.runtime.c_model import Argument, CModel
 
-__all__ = ["EmulatedModel"]
+__all__ = ["Call", "EmulatedModel"]
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one call took.
+
+    Attributes:
+        tokens: its token count.
+        position: number of tokens before it.
+        stack_bytes: most stack, with the frame of the program around it; 0 where it is not
+            measured.
+        counts: its instructions.
+    """
+
+    tokens: int
+    position: int
+    stack_bytes: int
+    counts: Counts
 
 
 class EmulatedModel(CModel):
@@ -26,9 +45,7 @@ class EmulatedModel(CModel):
 
     Attributes:
         target: the machine.
-        counts: instructions of each call so far.
-        stack_bytes: most stack of a call so far, with the frame of the program around it; 0 where
-            it is not measured.
+        calls: what each call so far took.
     """
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any], *, on: str) -> None:
@@ -46,8 +63,7 @@ class EmulatedModel(CModel):
         """
         super().__init__(folder, manifest)
         self.target = machine(on)
-        self.counts: list[Counts] = []
-        self.stack_bytes = 0
+        self.calls: list[Call] = []
         context = {
             "name": self.name,
             "upper": self.name.upper(),
@@ -101,6 +117,5 @@ class EmulatedModel(CModel):
             new = np.frombuffer(outcome.made, array.dtype, array.size, at)
             array[...] = new.reshape(array.shape)
             at += array.nbytes
-        self.counts.append(outcome.counts)
-        self.stack_bytes = max(self.stack_bytes, int(stack))
+        self.calls.append(Call(tokens, position, int(stack), outcome.counts))
         return 0
