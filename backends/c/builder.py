@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,12 @@ def storage_dtype(value: ir.Value) -> np.dtype[Any]:
     return np.dtype(np.int32) if dtype == np.int64 else np.dtype(dtype)
 
 
+def narrowest(array: Array) -> np.dtype[Any]:
+    """Return int16 where it holds all elements, else int32; few types make few kernels."""
+    fits = array.min(initial=0) >= -(2**15) and array.max(initial=0) < 2**15
+    return np.dtype(np.int16 if fits else np.int32)
+
+
 @dataclass(frozen=True)
 class Vector:
     """A parameter of a kernel: one number, or one per channel.
@@ -82,8 +88,10 @@ class Vector:
 
     @property
     def code(self) -> str:
-        """One letter for the kernel's name: v or s."""
-        return "v" if self.per_channel else "s"
+        """One letter for the kernel's name: s, or h for arrays of 16 bits, v for others."""
+        if not self.per_channel:
+            return "s"
+        return "h" if self.c_type == "int16_t" else "v"
 
 
 class Builder:
@@ -198,12 +206,23 @@ class Builder:
             array: the numbers.
             name: parameter name in the kernel.
             stem: name of the array in flash.
-            dtype: element type in C.
+            dtype: element type in C; arrays of int32 lie in 16 bits where these hold them.
         """
         flat = np.asarray(array).reshape(-1)
-        if flat.size == 1:
+        if (flat == flat[0]).all():
             return Vector(name, c_type(dtype), False), int(flat[0])
+        if np.dtype(dtype) == np.int32:
+            dtype = narrowest(flat)
         return Vector(name, c_type(dtype), True), self.flash_view(flat.astype(dtype), stem)
+
+    def narrowed(self, value: ir.Value | None) -> View:
+        """Return where a value lies; a constant table of int32 in 16 bits where these hold it."""
+        view = self.view(value)
+        storage = view.storage
+        if storage.data is None or storage.dtype != np.int32:
+            return view
+        data = storage.data.astype(narrowest(storage.data))
+        return replace(view, storage=self.flash(data, storage.name))
 
     # -- results --------------------------------------------------------------------------------
 

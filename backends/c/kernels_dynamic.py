@@ -44,25 +44,27 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         tile = tile_of(b, inner, q.rows, form)
         packed = packed_weight(b, node.inputs[3], form)
     height = tile.rows
-    center: list[Argument] = []
-    if tile.center != 128:
-        sums = weight.astype(np.int32).sum(0, dtype=np.int32)
-        center = [b.flash_view((128 - tile.center) * sums, f"{stem}.center")]
+    lift, sums, center = 128 - tile.center, None, []
+    if lift:
+        totals = weight.sum(0, dtype=np.int32)
+        sums, argument = b.vector(totals, "sums", f"{stem}.sums")
+        center = [argument]
 
     def kernel(suffix: str, declaration: str, addend: str) -> Kernel:
-        name = f"linear_dynamic_{inner}x{columns}_{mul.code}{bias.code}{suffix}"
+        code = (sums.code if sums else "") + mul.code + bias.code
+        name = f"linear_dynamic_k{inner}_{code}{suffix}"
         if packing:
             name += f"_{packing.code}"
         if height != (ternary.ROWS if packing else matmul.rows):
             name += f"_r{height}"
         parameters = {
             "k": inner,
-            "n": columns,
             "stride": tile.stride,
             "rows": height,
             "tile": matmul.tile,
             "tile_kernel": tile.kernel.name,
-            "centered": not center,
+            "lift": lift,
+            "sums": sums,
             "mul": mul,
             "bias": bias,
             "residual": declaration,
@@ -74,7 +76,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         return Kernel("ops/linear_dynamic", name, parameters, (tile.kernel,), stack)
 
     head: list[Argument] = [
-        q.rows, q, m, k, packed, *center, mul_argument, shift, bias_argument,
+        q.rows, columns, q, m, k, packed, *center, mul_argument, shift, bias_argument,
     ]  # fmt: skip
     note, macs = f"[{q.rows}, {inner}] x [{inner}, {columns}]", q.rows * (inner * columns)
     if residual is None:

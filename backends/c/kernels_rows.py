@@ -22,12 +22,13 @@ def embedding(b: Builder, node: ir.Node) -> None:
     ids, table, y = b.view(node.inputs[0]), b.view(node.inputs[1]), b.result(node.outputs[0])
     rows, columns = (e.coefficient for e in table.dims)
     b.require_below(ids, rows)
-    mul = b.view(node.inputs[2])
+    mul, mul_argument = b.vector(b.constant(node.inputs[2]), "mul", f"{node.outputs[0].name}.mul")
     row_type = table.storage.c_type
     suffix = "" if row_type == "int8_t" else f"_{row_type.removesuffix('_t')}"
-    parameters = {"columns": columns, "row_type": row_type}
-    kernel = Kernel("ops/embedding", f"embedding_c{columns}{suffix}", parameters)
-    b.call(kernel, [ids.extent, ids, table, mul, y], [y], note=f"[{ids.extent}, {columns}]")
+    parameters = {"columns": columns, "row_type": row_type, "mul": mul}
+    kernel = Kernel("ops/embedding", f"embedding_c{columns}{suffix}_{mul.code}", parameters)
+    arguments: list[Argument] = [ids.extent, ids, table, mul_argument, y]
+    b.call(kernel, arguments, [y], note=f"[{ids.extent}, {columns}]")
 
 
 def _normalize(b: Builder, node: ir.Node, template: str, what: str, gain_at: int) -> None:
@@ -68,7 +69,7 @@ def l2_normalize(b: Builder, node: ir.Node) -> None:
 def rotary(b: Builder, node: ir.Node) -> None:
     """Emit the rotation of every head by its position."""
     x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
-    cos, sin = b.view(node.inputs[1]), b.view(node.inputs[2])
+    cos, sin = b.narrowed(node.inputs[1]), b.narrowed(node.inputs[2])
     heads, dim, half = (e.coefficient for e in (*x.dims[-2:], cos.columns))
     rows = product(x.dims[:-2])
     if cos.rows != rows or sin.rows != rows:
@@ -79,8 +80,10 @@ def rotary(b: Builder, node: ir.Node) -> None:
         "half": half,
         "rest": 2 * half < dim,
         "largest": positions.LARGEST,
+        "table": cos.storage.c_type,
     }
-    name = f"rotary_{heads}x{dim}_r{2 * half}"
+    assert cos.storage.dtype == sin.storage.dtype
+    name = f"rotary_{heads}x{dim}_r{2 * half}_{cos.storage.dtype.name}"
     pointwise(b, "rotary", name, x, y, [rows], [cos, sin], more)
 
 

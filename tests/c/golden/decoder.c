@@ -99,7 +99,7 @@ int decoder_run(void *arena, void *cache, const int32_t *input_ids, size_t token
     /* ---- embed ---- */
     DECODER_LAYER(0);
     /* Embedding: [n, 40] */
-    embedding_c40(n, input_ids, decoder_embed_const1[0], decoder_embed_const2,
+    embedding_c40_h(n, input_ids, decoder_embed_const1[0], decoder_embedding3_mul,
         I32(at_embed_embedding3));
 
     /* ---- layer 0: attention ---- */

@@ -1,7 +1,7 @@
 /* decoder: integers only. No floating point, no heap, no globals; C99 and nothing else.
  *
  *   made by    intcc 0.1.0, task text-generation
- *   flash      2200 bytes of constant data
+ *   flash      2100 bytes of constant data
  *   arena      1600 bytes, the caller's (lower bound 1600)
  *   cache      3328 bytes, the caller's, for 30 tokens
  *   stack      about 2148 bytes

@@ -1,5 +1,5 @@
 /* y[r] = table[ids[r]] * mul[ids[r]]; the ids were checked on entry. */
-static void embedding_c60(size_t rows, const int32_t *restrict ids, const int8_t *restrict table,
+static void embedding_c60_v(size_t rows, const int32_t *restrict ids, const int8_t *restrict table,
     const int32_t *restrict mul, int32_t *restrict y)
 {
     for (size_t r = 0; r < rows; r++) {

@@ -92,14 +92,14 @@ static void tile4x32_k24(size_t left, size_t width, const uint8_t *x, const int8
 }
 
 /* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift + bias[n] + residual[r][n],
-   rounded once and saturated. `center` holds 128 times the sum of each w[n]. */
-static void linear_dynamic_24x24_vv_add(size_t rows, const uint8_t *restrict q,
+   rounded once and saturated. sums[n] is the sum of w[n]. */
+static void linear_dynamic_k24_hvh_add(size_t rows, size_t columns, const uint8_t *restrict q,
     const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
-    const int32_t *restrict center, const int32_t *restrict mul, int shift,
-    const int32_t *restrict bias, const int32_t *restrict residual, int32_t *restrict y)
+    const int16_t *restrict sums, const int32_t *restrict mul, int shift,
+    const int16_t *restrict bias, const int32_t *restrict residual, int32_t *restrict y)
 {
-    for (size_t n = 0; n < 24; n += 32) {
-        const size_t width = 24 - n < 32 ? 24 - n : 32;
+    for (size_t n = 0; n < columns; n += 32) {
+        const size_t width = columns - n < 32 ? columns - n : 32;
 
         for (size_t i = 0; i < rows; i += 4) {
             const size_t left = rows - i < 4 ? rows - i : 4;
@@ -110,10 +110,10 @@ static void linear_dynamic_24x24_vv_add(size_t rows, const uint8_t *restrict q,
                 const int64_t scale = m[i + r];
                 const int down = shift - k[i + r];
                 const int64_t half = INT64_C(1) << (down - 1);
-                const size_t at = (i + r) * 24 + n;
+                const size_t at = (i + r) * columns + n;
 
                 for (size_t j = 0; j < width; j++) {
-                    const int64_t sum = acc[r * 32 + j] - center[n + j];
+                    const int64_t sum = acc[r * 32 + j] - 128 * sums[n + j];
                     const int64_t v = clip_wide(asr64(sum * scale * mul[n + j] + half, down)
                         + bias[n + j]);
 

@@ -30,8 +30,8 @@ static void tile1x32_k16(size_t left, size_t width, const uint8_t *x, const int8
 }
 
 /* y[m][n] = (x[m] . w[n]) * mul[n] + bias[n]. */
-static void linear_wide_16x2_vv_r1(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
-    const int32_t *restrict mul, const int32_t *restrict bias, int32_t *restrict y)
+static void linear_wide_16x2_hh_r1(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
+    const int16_t *restrict mul, const int16_t *restrict bias, int32_t *restrict y)
 {
     for (size_t n = 0; n < 2; n += 32) {
         const size_t width = 2 - n < 32 ? 2 - n : 32;

@@ -96,8 +96,8 @@ static void rotary_rows_r14(size_t rows, size_t position, uint32_t start, uint32
 
 /* Rotates the pairs (j, j + 7) of each of 2 heads of 15 by the angles of row r, saturated to
    536870911; the tables are in Q14. */
-static void rotary_2x15_r14(size_t rows, const int32_t *restrict x, const int32_t *restrict cosine,
-    const int32_t *restrict sine, int32_t *restrict y)
+static void rotary_2x15_r14_int32(size_t rows, const int32_t *restrict x,
+    const int32_t *restrict cosine, const int32_t *restrict sine, int32_t *restrict y)
 {
     for (size_t r = 0; r < rows; r++) {
         const int32_t *restrict c = cosine + r * 7;

@@ -75,7 +75,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     /* ---- embeddings ---- */
     TINY_LAYER(0);
     /* Embedding: [n, 20] */
-    embedding_c20(n, input_ids, tiny_embeddings_const1[0], tiny_embeddings_const2,
+    embedding_c20_h(n, input_ids, tiny_embeddings_const1[0], tiny_embedding3_mul,
         I32(at_embeddings_embedding3));
     /* Add: [1, n, 20] */
     add_v_inplace(1, n * 20, tiny_embeddings_const7, I32(at_embeddings_embedding3));
@@ -83,10 +83,10 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     layer_norm_c20_inplace(n, 210, 600239927, 16, tiny_reciprocal_roots,
         I32(at_embeddings_embedding3));
     /* Quantize: [1, n, 20] */
-    quantize_c20_vvp(n, I32(at_embeddings_embedding3), tiny_quantize30_scale,
-        tiny_quantize30_bias, 12, 0, 255, U8(at_embeddings_quantize30));
+    quantize_c20_ssp(n, I32(at_embeddings_embedding3), 40, 524288, 12, 0, 255,
+        U8(at_embeddings_quantize30));
     /* Affine: [1, n, 20] */
-    affine_c20_vs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
+    affine_c20_hs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- layer 0: attention ---- */
     TINY_LAYER(1);
@@ -109,17 +109,17 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
         I32(at_layer0_attention33_score), I16(at_layer0_attention33_e),
         U8(at_layer0_attention_attention33));
     /* LinearWide+Add: [n, 20] x [20, 20] */
-    linear_wide_20x20_sv_onto(n, U8(at_layer0_attention_attention33),
+    linear_wide_20x20_sh_onto(n, U8(at_layer0_attention_attention33),
         tiny_layer0_attention_const35, 3, tiny_layer0_linearwide38_bias,
         I32(at_embeddings_embedding3));
     /* LayerNorm: [1, n, 20] */
     layer_norm_c20_inplace(n, 210, 600239927, 16, tiny_reciprocal_roots,
         I32(at_embeddings_embedding3));
     /* Quantize: [1, n, 20] */
-    quantize_c20_vvp(n, I32(at_embeddings_embedding3), tiny_quantize30_scale,
-        tiny_quantize30_bias, 12, 0, 255, U8(at_layer0_attention_quantize58));
+    quantize_c20_ssp(n, I32(at_embeddings_embedding3), 40, 524288, 12, 0, 255,
+        U8(at_layer0_attention_quantize58));
     /* Affine: [1, n, 20] */
-    affine_c20_vs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
+    affine_c20_hs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- layer 0: feed_forward ---- */
     TINY_LAYER(2);
@@ -130,17 +130,16 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
         tiny_layer0_gelu11_half, tiny_layer0_gelu11_inverse, 45, tiny_layer0_gelu11_offset,
         U8(at_layer0_feed_forward_gelu11));
     /* LinearWide+Add: [n, 28] x [28, 20] */
-    linear_wide_28x20_sv_onto(n, U8(at_layer0_feed_forward_gelu11),
-        tiny_layer0_feed_forward_const13[0], 2, tiny_layer0_linearwide16_bias,
-        I32(at_embeddings_embedding3));
+    linear_wide_28x20_ss_onto(n, U8(at_layer0_feed_forward_gelu11),
+        tiny_layer0_feed_forward_const13[0], 2, 0, I32(at_embeddings_embedding3));
     /* LayerNorm: [1, n, 20] */
     layer_norm_c20_inplace(n, 210, 600239927, 16, tiny_reciprocal_roots,
         I32(at_embeddings_embedding3));
     /* Quantize: [1, n, 20] */
-    quantize_c20_vvp(n, I32(at_embeddings_embedding3), tiny_quantize30_scale,
-        tiny_quantize30_bias, 12, 0, 255, U8(at_layer0_feed_forward_quantize36));
+    quantize_c20_ssp(n, I32(at_embeddings_embedding3), 40, 524288, 12, 0, 255,
+        U8(at_layer0_feed_forward_quantize36));
     /* Affine: [1, n, 20] */
-    affine_c20_vs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
+    affine_c20_hs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- layer 1: attention ---- */
     TINY_LAYER(3);
@@ -163,17 +162,17 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
         I32(at_layer1_attention33_score), I16(at_layer1_attention33_e),
         U8(at_layer1_attention_attention33));
     /* LinearWide+Add: [n, 20] x [20, 20] */
-    linear_wide_20x20_sv_onto(n, U8(at_layer1_attention_attention33),
+    linear_wide_20x20_sh_onto(n, U8(at_layer1_attention_attention33),
         tiny_layer1_attention_const35, 3, tiny_layer1_linearwide38_bias,
         I32(at_embeddings_embedding3));
     /* LayerNorm: [1, n, 20] */
     layer_norm_c20_inplace(n, 210, 600239927, 16, tiny_reciprocal_roots,
         I32(at_embeddings_embedding3));
     /* Quantize: [1, n, 20] */
-    quantize_c20_vvp(n, I32(at_embeddings_embedding3), tiny_quantize30_scale,
-        tiny_quantize30_bias, 12, 0, 255, U8(at_layer1_attention_quantize58));
+    quantize_c20_ssp(n, I32(at_embeddings_embedding3), 40, 524288, 12, 0, 255,
+        U8(at_layer1_attention_quantize58));
     /* Affine: [1, n, 20] */
-    affine_c20_vs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
+    affine_c20_hs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- layer 1: feed_forward ---- */
     TINY_LAYER(4);
@@ -184,14 +183,13 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
         tiny_layer0_gelu11_half, tiny_layer0_gelu11_inverse, 45, tiny_layer0_gelu11_offset,
         U8(at_layer1_feed_forward_gelu11));
     /* LinearWide+Add: [n, 28] x [28, 20] */
-    linear_wide_28x20_sv_onto(n, U8(at_layer1_feed_forward_gelu11),
-        tiny_layer1_feed_forward_const13[0], 2, tiny_layer0_linearwide16_bias,
-        I32(at_embeddings_embedding3));
+    linear_wide_28x20_ss_onto(n, U8(at_layer1_feed_forward_gelu11),
+        tiny_layer1_feed_forward_const13[0], 2, 0, I32(at_embeddings_embedding3));
     /* LayerNorm: [1, n, 20] */
     layer_norm_c20_inplace(n, 210, 600239927, 16, tiny_reciprocal_roots,
         I32(at_embeddings_embedding3));
     /* Affine: [1, n, 20] */
-    affine_c20_vs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
+    affine_c20_hs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- head ---- */
     TINY_LAYER(5);
