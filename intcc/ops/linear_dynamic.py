@@ -37,6 +37,8 @@ __all__ = ["OPERATOR", "RescaleRows", "parameters", "reference", "rescaled"]
 LARGEST_PRODUCT = 2**62
 #: Largest k that DynamicQuantize gives.
 LARGEST_EXPONENT = 15
+#: Largest multiplier of a layer whose weights are rounded to fit their multipliers.
+SHORT = 2**15 - 1
 
 _ZERO = onnx.numpy_helper.from_array(np.array(ZERO, np.uint8))
 _OFFSET = onnx.numpy_helper.from_array(np.array(LARGEST_PRODUCT, np.uint64))
@@ -92,6 +94,30 @@ def parameters(scale: Array, weight: Array) -> tuple[Array, Array]:
             "Use a coarser output unit",
         )
     return np.rint(real * 2.0**shift).astype(np.int64), np.array(shift, np.int64)
+
+
+def short_parameters(scale: Array, terms: int) -> tuple[Array, Array] | None:
+    """Return (mul, shift) of 15 bits, for weights that are yet to be rounded: half the storage.
+
+    Where the weights' steps follow mul, so that mul / 2**shift *is* the factor, few bits cost no
+    accuracy: a step moves by less than 1/2**8.
+
+    Args:
+        scale: real factor per channel, > 0, that the steps aim at.
+        terms: length of the sums.
+
+    Returns:
+        None where some channel's factor is too small beside the largest one, or a sum too long.
+    """
+    real = np.atleast_1d(np.asarray(scale, np.float64))
+    largest = float(real.max())
+    if not largest > 0 or 127 * 128 * terms * LARGEST_MANTISSA * SHORT > LARGEST_PRODUCT:
+        return None
+    shift = math.floor(math.log2(SHORT / largest))
+    mul = np.rint(real * 2.0**shift).astype(np.int64)
+    if not LARGEST_EXPONENT < shift <= 62 or mul.min() < SHORT >> 7:
+        return None
+    return mul, np.array(shift, np.int64)
 
 
 def reference(

@@ -141,9 +141,17 @@ class LinearProducer(Producer):
         # The channel factors of the form are relative: the token's own scale does the rest.
         self.x_scale = form.scale
         step = self._free_step()
-        q = self._round(step)
-        unit = float(self.site.x.meta["unit"])
-        mul, shift = linear_dynamic.parameters(step * unit / (127 * self.unit), q)
+        to_real = float(self.site.x.meta["unit"]) / (127 * self.unit)
+        terms = len(self.weight)
+        short = None
+        if not self.site.ternary:  # whose steps are the model's own
+            short = linear_dynamic.short_parameters(step * to_real, terms)
+        if short is not None:
+            mul, shift = short
+            q = self._round(mul * 0.5 ** int(shift) / to_real)
+        else:
+            q = self._round(step)
+            mul, shift = linear_dynamic.parameters(step * to_real, q)
         inputs = [
             *row,
             self._weight_value(q),
