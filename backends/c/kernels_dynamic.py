@@ -11,6 +11,7 @@ from intcc.backends.c.matmul import FORMS, packed_weight, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import ONE, product
 from intcc.ops import rows as norm
+from intcc.ops.dynamic_quantize import LARGEST_MANTISSA
 
 __all__ = ["batch_matmul", "dynamic_quantize", "linear_dynamic", "linear_dynamic_add"]
 
@@ -31,9 +32,15 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     weight = b.constant(node.inputs[3])
     inner, columns = weight.shape
     stem = str(node.outputs[0].name)
-    mul, mul_argument = b.vector(b.constant(node.inputs[4]), "mul", f"{stem}.mul")
+    factor, offsets = b.constant(node.inputs[4]), b.constant(node.inputs[6])
+    mul, mul_argument = b.vector(factor, "mul", f"{stem}.mul")
     shift = b.scalar(node.inputs[5])
-    bias, bias_argument = b.vector(b.constant(node.inputs[6]), "bias", f"{stem}.bias")
+    bias, added = None, []
+    if offsets.any():
+        bias, argument = b.vector(offsets, "bias", f"{stem}.bias")
+        added = [argument]
+    # m * mul fits 32 bits, and then one product of 32 by 32 bits does: what most machines have.
+    short = LARGEST_MANTISSA * int(factor.max()) < 2**31
     packing = ternary.PACKINGS.get(b.target.ternary) if ternary.is_ternary(weight) else None
     matmul = b.target.matmul
     form = FORMS[matmul.kernel]
@@ -51,7 +58,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         center = [argument]
 
     def kernel(suffix: str, declaration: str, addend: str) -> Kernel:
-        code = (sums.code if sums else "") + mul.code + bias.code
+        code = "".join(v.code for v in (sums, mul, bias) if v) + ("n" if short else "")
         name = f"linear_dynamic_k{inner}_{code}{suffix}"
         if packing:
             name += f"_{packing.code}"
@@ -67,6 +74,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "sums": sums,
             "mul": mul,
             "bias": bias,
+            "short": short,
             "residual": declaration,
             "result": f"clip_wide(v + {addend}[at + j])" if addend else "v",
             "in_place": addend == "y",
@@ -76,7 +84,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         return Kernel("ops/linear_dynamic", name, parameters, (tile.kernel,), stack)
 
     head: list[Argument] = [
-        q.rows, columns, q, m, k, packed, *center, mul_argument, shift, bias_argument,
+        q.rows, columns, q, m, k, packed, *center, mul_argument, shift, *added,
     ]  # fmt: skip
     note, macs = f"[{q.rows}, {inner}] x [{inner}, {columns}]", q.rows * (inner * columns)
     if residual is None:

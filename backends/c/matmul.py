@@ -108,7 +108,7 @@ FORMS: Mapping[str, Form] = {
         needs=(_row_words(2, 128),), chunk=64, scratch=512,
     ),
     "smlad": Form(
-        "s", "kernels/tile_smlad", 0, 8, packing.columns,
+        "s", "kernels/tile_smlad", 128, 8, packing.columns,
         needs=(Kernel("kernels/dsp", "word_at"),), chunk=64, scratch=512,
     ),
 }  # fmt: skip

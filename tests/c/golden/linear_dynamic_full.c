@@ -91,7 +91,7 @@ static void tile4x32_k24(size_t left, size_t width, const uint8_t *x, const int8
     }
 }
 
-/* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift + bias[n] + residual[r][n],
+/* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift  + bias[n] + residual[r][n],
    rounded once and saturated. sums[n] is the sum of w[n]. */
 static void linear_dynamic_k24_hvh_add(size_t rows, size_t columns, const uint8_t *restrict q,
     const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
@@ -113,7 +113,7 @@ static void linear_dynamic_k24_hvh_add(size_t rows, size_t columns, const uint8_
                 const size_t at = (i + r) * columns + n;
 
                 for (size_t j = 0; j < width; j++) {
-                    const int64_t sum = acc[r * 32 + j] - 128 * sums[n + j];
+                    const int32_t sum = acc[r * 32 + j] - 128 * sums[n + j];
                     const int64_t v = clip_wide(asr64(sum * scale * mul[n + j] + half, down)
                         + bias[n + j]);
 
