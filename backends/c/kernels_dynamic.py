@@ -47,7 +47,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     center: list[Argument] = []
     if tile.center != 128:
         sums = weight.astype(np.int32).sum(0, dtype=np.int32)
-        center = [b.flash_view((128 - tile.center) * sums, f"{stem}.center")]
+        center = [b.flash_view((128 - tile.center) * sums, f"{stem}.center", hot=True)]
 
     def kernel(suffix: str, declaration: str, addend: str) -> Kernel:
         name = f"linear_dynamic_{inner}x{columns}_{mul.code}{bias.code}{suffix}"

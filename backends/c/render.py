@@ -22,7 +22,9 @@ COLUMNS = 100
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("intcc.templates", "c"),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader("intcc.templates", folder) for folder in ("c", ".")]
+        ),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -82,7 +84,7 @@ def tidy(text: str) -> str:
 
 
 def render(template: str, parameters: Mapping[str, Any]) -> str:
-    """Return the text of templates/c/`template`.j2."""
+    """Return the text of templates/c/`template`.j2, or of templates/`template`.j2."""
     return _environment().get_template(f"{template}.j2").render(**parameters)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from intcc.backends.c.arena import ALIGNMENT, merge_in_place, plan
+from intcc.backends.c.arena import merge_in_place, plan
 from intcc.backends.c.program import Call, InPlace, Kernel, Place, Program, Storage, View
 from intcc.backends.c.shapes import Extent
 
@@ -29,8 +29,7 @@ def program(calls: list[Call]) -> Program:
 def test_chain_needs_two_regions() -> None:
     values = [storage(f"v{i}", 100) for i in range(6)]
     arena = plan(program([call([values[i]], [values[i + 1]]) for i in range(5)]))
-    assert arena.size == arena.lower_bound == 2 * 448
-    assert all(r.offset % ALIGNMENT == 0 for r in arena.regions)
+    assert arena.size == arena.lower_bound == 2 * 400
 
 
 @pytest.mark.parametrize("seed", range(20))
