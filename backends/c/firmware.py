@@ -41,16 +41,21 @@ ARCHITECTURES = tuple(
 
 def release(version: str) -> str:
     """Return major.minor.patch of a Python version."""
-    numbers = [*re.split(r"\D", re.sub(r"[^\d.].*|\.\D.*", "", version)), "0", "0"]
-    return ".".join(numbers[:3])
+    return _parts(version)[0]
 
 
 def semantic_version(version: str) -> str:
     """Return a Python version in the form of semver.org: 0.2.0.dev3 is 0.2.0-dev3."""
-    found = re.match(r"[\d.]*\d", version)
+    numbers, rest = _parts(version)
+    return f"{numbers}-{rest}" if rest else numbers
+
+
+def _parts(version: str) -> tuple[str, str]:
+    """Return the first three numbers, and the words behind them."""
+    found = re.match(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?(.*)", version)
     assert found is not None, version
-    rest = [p for p in re.split(r"[^0-9A-Za-z]+", version[found.end() :]) if p]
-    return "-".join([release(version), *([".".join(rest)] if rest else [])])
+    *numbers, rest = found.groups("0")
+    return ".".join(numbers), ".".join(re.findall(r"[0-9A-Za-z]+", rest))
 
 
 def firmware_files(context: Mapping[str, Any]) -> dict[str, str]:

@@ -12,7 +12,7 @@
 #define TINY_WEIGHTS_SECTION
 #endif
 
-/* Numbers per channel, small tables, read for every row: 2940 bytes. */
+/* Numbers per channel, small tables, all hot: 2940 bytes. */
 #ifndef TINY_PARAMETERS_SECTION
 #define TINY_PARAMETERS_SECTION
 #endif
