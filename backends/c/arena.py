@@ -11,10 +11,7 @@ from dataclasses import dataclass, replace
 
 from intcc.backends.c.program import Argument, Call, Place, Program, Storage, View
 
-__all__ = ["ALIGNMENT", "Arena", "Region", "merge_in_place", "plan"]
-
-#: Alignment of every offset, in bytes: a cache line, enough for every vector unit.
-ALIGNMENT = 64
+__all__ = ["Arena", "Region", "merge_in_place", "plan"]
 
 
 @dataclass(frozen=True)
@@ -98,10 +95,6 @@ def _substitute(calls: list[Call], old: Storage, new: Storage) -> None:
         )
 
 
-def _align(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
 def _first_fit(regions: list[Region]) -> list[Region]:
     placed: list[Region] = []
     for region in regions:
@@ -136,7 +129,7 @@ def plan(program: Program) -> Arena:
     spans = lifetimes(program)
     tokens = max(program.max_tokens, 1)
     regions = [
-        Region(s, 0, _align(s.bytes_at(tokens)), first, last)
+        Region(s, 0, program.aligned(s.bytes_at(tokens)), first, last)
         for s, (first, last) in spans.items()
         if s.place is Place.ARENA
     ]

@@ -116,6 +116,7 @@ class Builder:
             context=context or longest,
             machine=target.kernels,
             headers=target.headers,
+            alignment=target.alignment,
         )
         self.names = Names()
         #: Names of the run function's parameters, taken before any other.
@@ -176,8 +177,8 @@ class Builder:
             self._views[value] = View(self.flash(array, str(value.name)), dims)
         return self._views[value]
 
-    def flash(self, array: Array, name: str) -> Storage:
-        """Return constant storage; equal arrays are stored once."""
+    def flash(self, array: Array, name: str, *, hot: bool = False) -> Storage:
+        """Return constant storage; equal arrays are stored once, hot if any use of them is."""
         array = np.ascontiguousarray(array)
         key = (array.dtype.str, array.shape, hashlib.sha256(array.data).digest())
         if key not in self._constants:
@@ -191,11 +192,12 @@ class Builder:
             )
             self._constants[key] = storage
             self.program.constants.append(storage)
+        self._constants[key].hot |= hot
         return self._constants[key]
 
-    def flash_view(self, array: Array, name: str) -> View:
+    def flash_view(self, array: Array, name: str, *, hot: bool = False) -> View:
         """Return a view of constant storage."""
-        return View(self.flash(array, name), tuple(Extent(n) for n in array.shape))
+        return View(self.flash(array, name, hot=hot), tuple(Extent(n) for n in array.shape))
 
     def vector(
         self, array: Array, name: str, stem: str, dtype: Any = np.int32
@@ -213,7 +215,9 @@ class Builder:
             return Vector(name, c_type(dtype), False), int(flat[0])
         if np.dtype(dtype) == np.int32:
             dtype = narrowest(flat)
-        return Vector(name, c_type(dtype), True), self.flash_view(flat.astype(dtype), stem)
+        return Vector(name, c_type(dtype), True), self.flash_view(
+            flat.astype(dtype), stem, hot=True
+        )
 
     def narrowed(self, value: ir.Value | None) -> View:
         """Return where a value lies; a constant table of int32 in 16 bits where these hold it."""

@@ -4,8 +4,11 @@
     <name>.c            the model: arena map, checks, calls
     <name>_kernels.h    the functions that the model calls, specialised on its shapes
     <name>_weights.h .c constant data
+    <name>_memory.h     where that data and the caller's memory lie
     <name>_selftest.c   a recorded input with its output
-    main.c, Makefile, CMakeLists.txt, README.md
+    examples/main.c     how to call it
+
+and what build systems need: see `firmware`.
 
 A text generator has its sampler, its tokenizer and an example of its own: see `generator`.
 
@@ -25,7 +28,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc._version import __version__
-from intcc.backends.c.arena import ALIGNMENT, Arena, plan
+from intcc.backends.c.arena import Arena, plan
+from intcc.backends.c.firmware import firmware_files
 from intcc.backends.c.generator import (
     Companions,
     Generation,
@@ -36,12 +40,13 @@ from intcc.backends.c.generator import (
 from intcc.backends.c.interface import Port, ports
 from intcc.backends.c.last_token import generates_text, keep_last_token
 from intcc.backends.c.literals import array_body
+from intcc.backends.c.placement import plan_placement
 from intcc.backends.c.program import Program
 from intcc.backends.c.recorded import recorded_feeds, recorded_tokens
 from intcc.backends.c.render import render
 from intcc.backends.c.select import select
 from intcc.backends.c.state import plan_state
-from intcc.backends.c.target import load_target
+from intcc.backends.c.target import Target, load_target
 from intcc.backends.c.text import (
     access_macros,
     arena_rows,
@@ -131,7 +136,8 @@ def emit_c(
     generates = generates_text(integer)
     if generates:
         integer = keep_last_token(integer)
-    program = select(integer, load_target(target, ternary=ternary), chunk if generates else None)
+    machine = load_target(target, ternary=ternary)
+    program = select(integer, machine, chunk if generates else None)
     program.generates = generates
     arena = plan(program)
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,7 +145,7 @@ def emit_c(
     if generates:
         companions = emit_companions(generation, program.name, folder)
     report = _figures(program, arena, companions)
-    context = _context(integer, program, arena, report, selftest=evaluate is not None)
+    context = _context(integer, program, arena, report, machine, selftest=evaluate is not None)
     if generates:
         two = (context["inputs"][0], context["outputs"][0])
         context |= generator_context(program, generation, companions, two)
@@ -148,15 +154,18 @@ def emit_c(
         f"{program.name}.c": render("model.c", context),
         f"{program.name}_kernels.h": render("kernels.h", context),
         f"{program.name}_weights.h": render("weights.h", context),
-        f"{context['example']}.c": render("generate.c" if generates else "main.c", context),
-        "Makefile": render("project/Makefile", context),
-        "CMakeLists.txt": render("project/CMakeLists.txt", context),
-        "README.md": render("project/README.md", context),
+        f"{program.name}_memory.h": render("memory.h", context),
+        f"examples/{context['example']}.c": render(
+            "generate.c" if generates else "main.c", context
+        ),
+        **firmware_files(context),
     }
     if evaluate is not None:
         files[f"{program.name}_selftest.c"] = _selftest(integer, program, context, evaluate)
     for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
     weights = folder / f"{program.name}_weights.c"
     with weights.open("w", encoding="utf-8", newline="\n") as stream:
         stream.writelines(_weights(program, context))
@@ -223,7 +232,13 @@ def _parameters(inputs: list[Port], outputs: list[Port], *, tokens: bool, state:
 
 
 def _context(
-    integer: ir.Model, program: Program, arena: Arena, report: CReport, *, selftest: bool
+    integer: ir.Model,
+    program: Program,
+    arena: Arena,
+    report: CReport,
+    target: Target,
+    *,
+    selftest: bool,
 ) -> dict[str, Any]:
     """Return everything that the templates may show."""
     inputs, outputs = ports(program, integer.graph)
@@ -236,7 +251,9 @@ def _context(
         "upper": program.name.upper(),
         "task": integer.metadata_props.get("intcc.task", ""),
         "report": report,
-        "alignment": ALIGNMENT,
+        "target": target,
+        "alignment": program.alignment,
+        "placement": plan_placement(program, target, report.arena_bytes, report.state_bytes),
         "dynamic": dynamic,
         "max_tokens": program.max_tokens,
         "inputs": inputs,
@@ -270,7 +287,7 @@ def _context(
 def _room(program: Program, outputs: list[Port]) -> list[int]:
     """Return the bytes that the self-test keeps for each output, behind the arena."""
     tokens = recorded_tokens(program)
-    return [-(-p.extent.at(tokens) * 8 // ALIGNMENT) * ALIGNMENT for p in outputs]
+    return [program.aligned(p.extent.at(tokens) * 8) for p in outputs]
 
 
 def _depends_on_tokens(program: Program) -> bool:
@@ -283,7 +300,7 @@ def _weights(program: Program, context: Mapping[str, Any]) -> Iterator[str]:
     yield render("weights.c", context).rstrip("\n")
     for storage in program.constants:
         yield "\n\n"
-        yield from definition(storage)
+        yield from definition(storage, program.name.upper())
     yield "\n"
 
 

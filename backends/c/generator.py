@@ -2,8 +2,8 @@
 
 <name>_sampler.h .c                       draws tokens from logits
 <name>_tokenizer.h .c, ..._tables.c       text to tokens and back, where the tokenizer is supported
-chat.c                                    an example: continues a text
-main.c                                    in its place without a tokenizer: continues token ids
+examples/chat.c                           an example: continues a text
+examples/main.c                           in its place without a tokenizer: continues token ids
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ __all__ = ["GREEDY", "Companions", "Generation", "emit_companions", "generator_c
 GREEDY = SamplerConfig(0, 2, 1)
 #: Bytes of a prompt that the example takes for each token of the context.
 _TEXT_BYTES = 16
-#: Name of the example, and for a model that has that name itself.
-_CHAT = ("chat", "chat_main")
 
 
 @dataclass(frozen=True)
@@ -123,5 +121,5 @@ def generator_context(
         "text_bytes": _TEXT_BYTES * max(program.context, 8),
         "sources": companions.sources,
         "headers": companions.headers,
-        "example": "main" if decoder is None else _CHAT[program.name == "chat"],
+        "example": "main" if decoder is None else "chat",
     }

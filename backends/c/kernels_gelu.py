@@ -43,7 +43,7 @@ def epilogue(b: Builder, node: ir.Node, index: str) -> Epilogue:
     if b.target.gelu_table and all(c.size == 1 for c in constants):
         x = np.arange(256, dtype=np.uint8).reshape(256, 1)
         table = OPERATORS["Gelu"].evaluate(x, *constants)[0].reshape(256)
-        view = b.flash_view(table, f"{stem}.table")
+        view = b.flash_view(table, f"{stem}.table", hot=True)
         return Epilogue("_lut", "const uint8_t *restrict table, ", "table[t]", [view], ())
     knee, divisor, offset = constants
     channels = max(c.size for c in constants)

@@ -89,7 +89,7 @@ def _linear(
         4 * height * matmul.tile + tile.kernel.stack,
     )
     uncentered = tile.center * weight.astype(np.int32).sum(0, dtype=np.int32)
-    bias_view = b.flash_view(np.broadcast_to(bias, (n,)) + uncentered, f"{stem}.bias")
+    bias_view = b.flash_view(np.broadcast_to(bias, (n,)) + uncentered, f"{stem}.bias", hot=True)
     lo, hi = b.scalar(node.inputs[4]), b.scalar(node.inputs[5])
     weights = packed_weight(b, node.inputs[1], form)
     arguments = [rows, x, weights, bias_view, *division_arguments, lo, hi,

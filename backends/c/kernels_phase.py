@@ -27,9 +27,9 @@ def rotary_rows(b: Builder, node: ir.Node) -> None:
     if product(y.dims[:1]) != ONE or y.columns.coefficient != columns:
         raise unsupported(node, "reads rows by position along an axis that is not the first")
     kernel = Kernel("ops/rotary_rows", f"rotary_rows_r{2 * columns}", {"half": columns})
-    increments = b.flash_view(np.array(phases.increments, np.uint32), "rotary.increments")
+    increments = b.flash_view(np.array(phases.increments, np.uint32), "rotary.increments", hot=True)
     arguments: list[Argument] = [
         y.rows, "position", f"{phases.start}u", f"{phases.gain}u",
-        increments, b.flash_view(SINE, "quarter_sine"), y,
+        increments, b.flash_view(SINE, "quarter_sine", hot=True), y,
     ]  # fmt: skip
     b.call(kernel, arguments, [y], note=f"[{y.rows}, {columns}]")

@@ -35,7 +35,7 @@ def _normalize(b: Builder, node: ir.Node, template: str, what: str, gain_at: int
     """Call a norm; its constants gain, lift, divisor, lower start at input `gain_at`."""
     x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
     columns = x.columns.coefficient
-    table = b.flash_view(norm.RSQRT_TABLE.astype(np.uint32), "reciprocal_roots")
+    table = b.flash_view(norm.RSQRT_TABLE.astype(np.uint32), "reciprocal_roots", hot=True)
     eps, gain = b.scalar(node.inputs[1]), b.scalar(node.inputs[gain_at])
     shift = b.scalar(node.inputs[gain_at + 2]).bit_length() - 1
     parameters = {

@@ -55,6 +55,7 @@ class Storage:
         data: the elements of constant data.
         layer: where the storage was made, for the size tables.
         scratch: working memory of one call, without a value's name.
+        hot: constant data that is small and read again for every row, as numbers per channel are.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Storage:
     data: Array | None = None
     layer: str = ""
     scratch: bool = False
+    hot: bool = False
 
     def bytes_at(self, tokens: int) -> int:
         """Size for a token count."""
@@ -205,6 +207,7 @@ class Program:
         state: what lives from call to call.
         machine: a target's own templates, by the name of the general one.
         headers: of intrinsics by the macro of a compiler that has them.
+        alignment: bytes; every offset in the arena and in the state is a multiple of it.
     """
 
     name: str
@@ -218,6 +221,11 @@ class Program:
     state: list[Storage] = field(default_factory=list)
     machine: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    alignment: int = 8
+
+    def aligned(self, size: int) -> int:
+        """Return a size in bytes, rounded up to the alignment."""
+        return -(-size // self.alignment) * self.alignment
 
     def storages(self) -> list[Storage]:
         """Return every storage that a call touches, in order of first use."""

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from intcc.backends.c.arena import ALIGNMENT
 from intcc.backends.c.program import Place, Program, Storage, View
 from intcc.backends.c.shapes import Extent
 from intcc.errors import UnsupportedOperatorError
@@ -110,7 +109,7 @@ def plan_state(program: Program) -> tuple[list[StateRegion], int]:
     """
     regions, offset = [], 0
     for storage in program.state:
-        size = -(-storage.bytes_at(1) // ALIGNMENT) * ALIGNMENT
+        size = program.aligned(storage.bytes_at(1))
         regions.append(StateRegion(storage, offset, size))
         offset += size
     if offset > _LARGEST:

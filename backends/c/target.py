@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from intcc.errors import SettingsError
 
 __all__ = [
+    "KINDS",
     "TERNARY",
     "Emulator",
     "Matmul",
@@ -23,6 +24,9 @@ __all__ = [
 
 #: Bytes as for any weight, 4 weights to a byte, or 5, which is smaller and dearer to unpack.
 TERNARY = ("int8", "2bit", "trits")
+#: What a region may be named for: weights, numbers per channel and small tables, the caller's
+#: memory, functions.
+KINDS = ("weights", "parameters", "arena", "cache", "code")
 
 _Record = TypeVar("_Record")
 
@@ -87,16 +91,16 @@ class Emulator:
 
 @dataclass(frozen=True)
 class Region:
-    """A memory that constant data may be placed in.
+    """A memory, and what is placed there unless the user says otherwise.
 
     Attributes:
         name: as in the macro of its section, for instance "dtcm".
-        kind: what is placed there: "weights", "arena", "cache" or "code".
+        kinds: some of KINDS; no two regions share one.
         description: one line for the header.
     """
 
     name: str
-    kind: str
+    kinds: tuple[str, ...]
     description: str
 
 
@@ -108,7 +112,8 @@ class Target:
         name: as on the command line.
         description: one line for the table of targets.
         instruction_set: its name in the architecture's manual.
-        alignment: bytes; what constant data and the arena are aligned to for speed.
+        alignment: bytes, a power of two from 8 on, as the arena holds 64-bit integers; what weights
+            and buffers in the arena are aligned to for speed.
         matmul: how products are computed.
         ternary: how layers whose weights are all -1, 0 or 1 are packed; see TERNARY.
         gelu_table: use a table of 256 where one serves all channels.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from intcc.backends.c.arena import Arena
 from intcc.backends.c.literals import array_dimensions, array_pieces, integer
+from intcc.backends.c.placement import specifiers
 from intcc.backends.c.program import Argument, Call, Place, Program, Storage, View
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.shapes import TOKENS, Extent
@@ -142,10 +143,11 @@ def declaration(storage: Storage) -> str:
     return f"extern const {storage.c_type} {storage.name}{_dimensions(storage)};"
 
 
-def definition(storage: Storage) -> Iterator[str]:
-    """Yield the definition of constant data in pieces."""
+def definition(storage: Storage, upper: str) -> Iterator[str]:
+    """Yield the definition of constant data in pieces; its macros begin with `upper`."""
     assert storage.data is not None
-    yield f"const {storage.c_type} {storage.name}{array_dimensions(storage.data)} = {{\n"
+    head = f"{specifiers(storage, upper)} {storage.c_type} {storage.name}"
+    yield f"{head}{array_dimensions(storage.data)} = {{\n"
     yield from array_pieces(storage.data)
     yield "\n};"
 

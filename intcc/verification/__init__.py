@@ -208,7 +208,7 @@ def _spread(count: int, wanted: int) -> list[int]:
 
 
 def _is_program(path: Path) -> bool:
-    return path.stem.endswith(("_selftest", "_main")) or path.stem in ("main", "chat")
+    return path.stem.endswith("_selftest") or path.parent.name == "examples"
 
 
 def verify_artifact(artifact: Artifact, progress: Progress, **options: Any) -> Report:

@@ -40,7 +40,7 @@ _TOKEN = re.compile(r"\.?[0-9](?:[eEpP][+-]|[0-9A-Za-z_.])*|[A-Za-z_]\w*")
 
 def generated_sources(folder: Path) -> list[Path]:
     """Return the C files of an artifact, in order."""
-    return sorted((*folder.glob("*.c"), *folder.glob("*.h")))
+    return sorted(p for pattern in ("*.c", "*.h", "examples/*.c") for p in folder.glob(pattern))
 
 
 def _is_float_number(token: str) -> bool:
@@ -54,12 +54,14 @@ def token_findings(path: Path, *, program: bool = False) -> Iterator[str]:
 
     Args:
         path: a C source or header.
-        program: the file is an example or a test program, not part of the model.
+        program: the file is an example or a test program, not part of the model; an example lies
+            one folder below the headers.
     """
+    folders = (path.parent, path.parent.parent) if program else (path.parent,)
     text = path.read_text(encoding="utf-8", errors="replace")
     for match in _INCLUDE.finditer(text):
         allowed = PROGRAM_HEADERS if program else HEADERS
-        if match[1] not in allowed and not (path.parent / match[1]).is_file():
+        if match[1] not in allowed and not any((f / match[1]).is_file() for f in folders):
             yield f"{path.name}: includes <{match[1]}>"
     blank = _IGNORED.sub(lambda m: "\n" * m[0].count("\n") + " ", text)
     for number, line in enumerate(blank.split("\n"), 1):

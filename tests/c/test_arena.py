@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import onnx_ir as ir
 import pytest
 
-from intcc.backends.c.arena import ALIGNMENT, merge_in_place, plan
+from intcc.backends.c.arena import merge_in_place, plan
 from intcc.backends.c.program import Call, InPlace, Kernel, Place, Program, Storage, View
+from intcc.backends.c.select import select
 from intcc.backends.c.shapes import Extent
+from intcc.backends.c.target import available, load_target
+from tests.c.bench import Bench
+from tests.c.cases import CASES
+from tests.c.cases_cache import CACHE_CASES, decoder
+from tests.c.encoder import encoder
 
 KERNEL = Kernel("k", "k")
 
@@ -29,8 +38,7 @@ def program(calls: list[Call]) -> Program:
 def test_chain_needs_two_regions() -> None:
     values = [storage(f"v{i}", 100) for i in range(6)]
     arena = plan(program([call([values[i]], [values[i + 1]]) for i in range(5)]))
-    assert arena.size == arena.lower_bound == 2 * 448
-    assert all(r.offset % ALIGNMENT == 0 for r in arena.regions)
+    assert arena.size == arena.lower_bound == 2 * 400
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -90,3 +98,38 @@ def test_input_is_kept_where_it_is(why: str) -> None:
 def test_empty_program() -> None:
     arena = plan(program([]))
     assert (arena.size, arena.lower_bound, arena.regions) == (0, 0, ())
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, ir.Model]:
+    """Return every operator's case and two whole models."""
+    found = {"encoder": encoder().model, "decoder": decoder().model}
+    for stem, build in {**CASES, **CACHE_CASES}.items():
+        bench = Bench(stem)
+        build(bench)
+        found[stem] = bench.finish()
+    return found
+
+
+@pytest.mark.parametrize("target", available())
+def test_arena_is_close_to_its_bound_on_every_target(
+    models: dict[str, ir.Model], target: str
+) -> None:
+    machine = load_target(target)
+    for name, model in models.items():
+        program = select(model, machine)
+        arena = plan(program)
+        assert all(r.offset % machine.alignment == 0 for r in arena.regions), name
+        assert arena.lower_bound <= arena.size <= 1.05 * arena.lower_bound, name
+
+
+@pytest.mark.parametrize(("alignment", "size"), [(8, 24), (16, 32), (64, 128)])
+def test_small_machines_waste_no_memory(alignment: int, size: int) -> None:
+    made = program([call([], [storage("a", 1), storage("b", 3)])])
+    assert plan(replace(made, alignment=alignment)).size == size
+
+
+@pytest.mark.parametrize("target", available())
+def test_alignment_suits_the_arena(target: str) -> None:
+    alignment = load_target(target).alignment
+    assert alignment >= 8 and alignment & (alignment - 1) == 0

@@ -158,9 +158,11 @@ def test_the_state_holds_caches_and_nothing_else(bench: Bench, folder: Path) -> 
 
 def test_example_and_sanitizers(folder: Path, tmp_path: Path) -> None:
     program = tmp_path / "example"
-    sources = [folder / f for f in ("main.c", "caches.c", "caches_weights.c", "caches_selftest.c")]
+    sources = [
+        folder / f for f in ("examples/main.c", "caches.c", "caches_weights.c", "caches_selftest.c")
+    ]
     flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command = ["gcc", "-std=c99", *flags, *map(str, sources), "-o", str(program)]
+    command = ["gcc", "-std=c99", *flags, f"-I{folder}", *map(str, sources), "-o", str(program)]
     subprocess.run(command, check=True)
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

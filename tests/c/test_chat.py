@@ -18,7 +18,7 @@ from intcc.generation import stream
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.compiler import STRICT_FLAGS, find_compiler
 from intcc.sampling import Sampler, SamplerConfig
-from intcc.verification.float_c import token_findings
+from intcc.verification.float_c import generated_sources, token_findings
 
 MODEL = Path(__file__).resolve().parents[2] / "examples" / "tiny_llama" / "model"
 PROMPTS = ("sort: dacbfa =", "", "sort: fedcba", "é日\t?")
@@ -34,8 +34,9 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 @pytest.fixture(scope="module")
 def chat(artifact: Artifact) -> Path:
     program = artifact.folder.parent / "chat"
-    sources = [str(p) for p in sorted(artifact.c_folder.glob("*.c"))]
-    command = [find_compiler(), *STRICT_FLAGS, *SANITIZERS, *sources, "-o", str(program)]
+    sources = sorted((*artifact.c_folder.glob("*.c"), artifact.c_folder / "examples/chat.c"))
+    flags = [*STRICT_FLAGS, *SANITIZERS, f"-I{artifact.c_folder}"]
+    command = [find_compiler(), *flags, *map(str, sources), "-o", str(program)]
     subprocess.run(command, check=True)
     return program
 
@@ -112,10 +113,11 @@ def test_figures_and_tokens_are_told(artifact: Artifact) -> None:
 
 
 def test_no_float_no_heap(artifact: Artifact) -> None:
-    for path in sorted(artifact.c_folder.iterdir()):
+    found = generated_sources(artifact.c_folder)
+    assert "chat.c" in {path.name for path in found}
+    for path in found:
         program = path.name in ("chat.c", "model_selftest.c")
-        if path.suffix in (".c", ".h"):
-            assert list(token_findings(path, program=program)) == [], path.name
+        assert list(token_findings(path, program=program)) == [], path.name
 
 
 def test_a_longer_chunk_takes_more_memory(artifact: Artifact, tmp_path: Path) -> None:
@@ -139,13 +141,13 @@ def test_without_a_supported_tokenizer_ids_remain(artifact: Artifact, tmp_path: 
     )
     assert len(report.notes) == 1 and report.tokenizer_bytes == 0
     assert report.notes[0].startswith("No text in C: ") and "WordLevel" in report.notes[0]
-    names = {p.name for p in (tmp_path / "c").iterdir()}
+    names = {p.name for p in (tmp_path / "c").rglob("*")}
     assert "main.c" in names and "chat.c" not in names
     assert not any("tokenizer" in name for name in names)
     make = ["make", "-s", "-C", str(tmp_path / "c"), "CFLAGS=-O1 -Werror", "test"]
     subprocess.run(make, check=True, capture_output=True)
     ids = [0, 261, 27, 222, 69]
-    told = run(tmp_path / "c" / "model", ",".join(map(str, ids)), "9", "hot", "4")
+    told = run(tmp_path / "c/examples/main", ",".join(map(str, ids)), "9", "hot", "4")
     session, sampler = intcc.load(artifact.folder, "c").session(), Sampler(scale, 1.5, 3, seed=4)
     wanted = list(stream(session, ids, sampler, 9, (1, 7)))
     assert [int(t) for t in told.split()] == ids + [t for t in wanted if t not in (1, 7)]

@@ -190,14 +190,17 @@ def test_any_chunk(bench: Bench, expected: Array, tmp_path: Path, chunk: int) ->
 
 def test_bytes_repeat(bench: Bench, folder: Path, tmp_path: Path) -> None:
     bench.emit(tmp_path, chunk=CHUNK, generation=Generation(end_tokens=(3, 49), begin_token=1))
-    for path in folder.iterdir():
-        assert path.read_bytes() == (tmp_path / path.name).read_bytes()
+    for path in (p for p in folder.rglob("*") if p.is_file()):
+        assert path.read_bytes() == (tmp_path / path.relative_to(folder)).read_bytes()
 
 
 def test_example_continues_ids(bench: Bench, folder: Path, tmp_path: Path) -> None:
     program = tmp_path / "example"
     flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = [str(p) for p in sorted(folder.glob("*.c"))]
+    sources = [
+        f"-I{folder}",
+        *map(str, sorted((*folder.glob("*.c"), *folder.glob("examples/*.c")))),
+    ]
     subprocess.run(
         [find_compiler(), *STRICT_FLAGS, *flags, *sources, "-o", str(program)], check=True
     )

@@ -211,9 +211,10 @@ def test_same_bytes_twice(emitted: tuple[Path, CReport], tmp_path: Path) -> None
     )
     environment = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, cwd=ROOT)
-    for path in sorted(emitted[0].iterdir()):
-        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
-        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
+    for path in (p for p in emitted[0].rglob("*") if p.is_file()):
+        for folder in ("again", "other"):
+            twin = tmp_path / folder / path.relative_to(emitted[0])
+            assert path.read_bytes() == twin.read_bytes()
 
 
 def test_makefile_builds_and_tests(emitted: tuple[Path, CReport], tmp_path: Path) -> None:
@@ -261,7 +262,7 @@ def test_whole_bench_agrees_with_lengths(bench: Bench, native: NativeModel) -> N
 
 
 def test_unknown_target_is_named(bench: Bench, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"Target .abacus. does not exist\. Known: generic"):
+    with pytest.raises(SettingsError, match=r"Target .abacus. does not exist\. Known: .*generic"):
         bench.emit(tmp_path / "x", target="abacus")
     assert not (tmp_path / "x").exists()
 

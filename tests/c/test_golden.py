@@ -39,16 +39,20 @@ def test_operator(stem: str, request: pytest.FixtureRequest) -> None:
     check(f"{stem}.c", "\n\n".join(shown.values()) + "\n", request)
 
 
-@pytest.mark.parametrize("file", ["tiny.h", "tiny.c", "tiny_selftest.c", "main.c", "README.md"])
+@pytest.mark.parametrize(
+    "file", ["tiny.h", "tiny.c", "tiny_selftest.c", "tiny_memory.h", "examples/main.c", "README.md"]
+)
 def test_model(file: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     encoder().emit(tmp_path)
-    check(file, (tmp_path / file).read_text(encoding="utf-8"), request)
+    check(Path(file).name, (tmp_path / file).read_text(encoding="utf-8"), request)
 
 
-@pytest.mark.parametrize("file", ["decoder.h", "decoder.c", "decoder_selftest.c", "main.c"])
+@pytest.mark.parametrize(
+    "file", ["decoder.h", "decoder.c", "decoder_selftest.c", "examples/main.c"]
+)
 def test_generator(file: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     bench = decoder()
     bench.model.metadata_props["intcc.task"] = "text-generation"
     bench.emit(tmp_path, chunk=4, generation=Generation(end_tokens=(2, 3), begin_token=1))
-    name = file if file.startswith("decoder") else f"decoder_{file}"
+    name = file if file.startswith("decoder") else f"decoder_{Path(file).name}"
     check(name, (tmp_path / file).read_text(encoding="utf-8"), request)

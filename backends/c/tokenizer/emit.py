@@ -108,7 +108,8 @@ def _definition(name: str, table: Table) -> str:
         body = "\n".join(f"    {{{row}}}," for row in rows)
     else:
         body = array_body(data)
-    return f"const {kind} {name}_tokenizer_{table.name}{dimensions} = {{\n{body}\n}};"
+    section = f"{name.upper()}_TOKENIZER_SECTION"
+    return f"{section} const {kind} {name}_tokenizer_{table.name}{dimensions} = {{\n{body}\n}};"
 
 
 def _blob(name: str, tables: Sequence[Table], wanted: str) -> str:

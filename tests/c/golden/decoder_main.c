@@ -1,6 +1,6 @@
 /* Example: continue a list of token ids. Made by intcc 0.1.0.
 
-       decoder [PROMPT [TOKENS [greedy [SEED]]]]
+       main [PROMPT [TOKENS [greedy [SEED]]]]
 
    Without PROMPT, or where it is -, it is read from the standard input.
    TOKENS is the most tokens to add. PROMPT is ids apart by commas or spaces. */
@@ -13,8 +13,8 @@
 
 #define TEXT_BYTES 480
 
-/* All memory. On a microcontroller it lies in the RAM of your choice. */
-static union {
+/* All memory of the model; decoder_memory.h tells how to choose its RAM. */
+DECODER_ARENA_SECTION DECODER_ALIGNED static union {
     decoder_state state;
     uint64_t selftest[(DECODER_SELFTEST_BYTES + 7) / 8];
 } memory;

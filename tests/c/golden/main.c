@@ -5,8 +5,8 @@
 
 #define TOKENS 7
 
-/* 64-bit elements align the arena; on a microcontroller this array lies in the RAM of your choice. */
-static uint64_t arena[(TINY_SELFTEST_BYTES + 7) / 8 + 1];
+/* 64-bit elements align the arena; tiny_memory.h tells how to choose its RAM. */
+TINY_ARENA_SECTION TINY_ALIGNED static uint64_t arena[(TINY_SELFTEST_BYTES + 7) / 8 + 1];
 
 int main(void)
 {

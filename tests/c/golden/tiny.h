@@ -25,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tiny_memory.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
