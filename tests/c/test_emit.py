@@ -241,12 +241,12 @@ def test_selftest_notices_a_changed_weight(emitted: tuple[Path, CReport], tmp_pa
     shutil.copytree(emitted[0], folder)
     path = folder / "tiny_weights.c"
     text = path.read_text(encoding="utf-8")
-    found = re.search(rf"const int32_t \w+\[{VOCABULARY}\]", text)
+    found = re.search(rf"const int16_t \w+\[{VOCABULARY}\]", text)
     assert found is not None
     start = found.start()
     at = text.index("{\n", start) + 2
     end = text.index("}", at)
-    changed = re.sub(r"-?\d+", "77777", text[at:end])
+    changed = re.sub(r"-?\d+", "7777", text[at:end])
     path.write_text(text[:at] + changed + text[end:], encoding="utf-8")
     bench = encoder()
     assert bench.native(folder).selftest() != 0
