@@ -43,7 +43,10 @@ def show_tallies(printer: Printer, on: str, tallies: list[Tally]) -> None:
     """Print instructions by layer and in all."""
     for tally in tallies:
         calls = f"{tally.calls} calls, " if tally.calls > 1 else ""
-        printer.say("", f"{tally.phase} on {on}: {calls}{tally.tokens} token{"s" if tally.tokens != 1 else ""}")
+        printer.say(
+            "",
+            f"{tally.phase} on {on}: {calls}{tally.tokens} token{'s' if tally.tokens != 1 else ''}",
+        )
         printer.table(
             ["layer", "instructions", "share", "multiply-accumulates", "instructions each"],
             [
