@@ -127,6 +127,8 @@ def _stopped(target: Target, status: int, messages: str) -> ToolError:
         FAULT: "was stopped by a fault of the processor, such as a stack that is too small",
         SHORT: "could not read its input or write its output",
     }
+    if "Lockup" in messages:  # a second fault within the first, as of a stack that has run out
+        status = FAULT
     last = (messages.strip().splitlines() or ["no message"])[-1]
     return ToolError(
         f"The program on {target.name}",

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from intcc.backends.c.emit import CReport, emit_c
 from intcc.ops.operator import DOMAIN
+from intcc.runtime.c_model import CModel
 from intcc.runtime.native import NativeModel
 from intcc.runtime.reference import evaluate
 from intcc.specs import TensorSpec
@@ -180,7 +181,7 @@ def _spec(value: ir.Value) -> dict[str, Any]:
     return TensorSpec(str(value.name), value.dtype.numpy().name, shape).to_json()
 
 
-def differences(bench: Bench, native: NativeModel) -> list[str]:
+def differences(bench: Bench, native: CModel) -> list[str]:
     """Return where the C differs from the reference, empty if nowhere."""
     found = []
     for label, feeds in bench.all_feeds():

@@ -13,7 +13,7 @@ import pytest
 
 from intcc.errors import DataError
 from intcc.generation import CachedSession, StateSession
-from intcc.runtime.native import NativeModel
+from intcc.runtime.c_model import CModel
 from intcc.runtime.reference import evaluate
 from tests.c.bench import MAX_TOKENS, Bench
 from tests.c.cases_cache import cache_bench, decoder
@@ -37,7 +37,7 @@ def folder(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def differences(bench: Bench, native: NativeModel, kind: str) -> list[str]:
+def differences(bench: Bench, native: CModel, kind: str) -> list[str]:
     """Return where C differs from the reference along one text."""
     found, position = [], 0
     state = native.new_state()
