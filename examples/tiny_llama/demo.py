@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
 import intcc
 from examples.tiny_llama.task import answer, prompts
+from intcc.runtime.artifact import Artifact
 
 MODEL = Path(__file__).resolve().parent / "model"
 SHOWN = ("sort: dacbfa =", "sort: fedcba =", "sort: bb =", "sort: caffee =")
@@ -20,18 +22,23 @@ SHOWN = ("sort: dacbfa =", "sort: fedcba =", "sort: bb =", "sort: caffee =")
 STRIDE = 400
 
 
+def compile_model(output: Path, **settings: Any) -> Artifact:
+    """Compile the trained model, calibrated on inputs with their answers."""
+    with tempfile.TemporaryDirectory() as scratch:
+        calibration = Path(scratch) / "calibration.txt"
+        lines = [prompt + answer(prompt) for prompt in prompts()[::STRIDE]]
+        calibration.write_text("\n".join(lines), encoding="utf-8")
+        return intcc.compile(
+            MODEL, output, calibration=calibration, context=32, force=True, **settings
+        )
+
+
 def main() -> None:
     """Compile, generate with both backends, print the texts and what they cost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("build/tiny_llama"))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        calibration = Path(scratch) / "calibration.txt"
-        lines = [prompt + answer(prompt) for prompt in prompts()[::STRIDE]]
-        calibration.write_text("\n".join(lines), encoding="utf-8")
-        artifact = intcc.compile(
-            MODEL, options.output, calibration=calibration, context=32, force=True
-        )
+    artifact = compile_model(options.output)
     memory = artifact.report()["memory"]
     print(
         f"\ntiny_llama: {memory['flash_bytes']:,} bytes of constants, "

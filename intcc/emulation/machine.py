@@ -30,11 +30,13 @@ class Outcome:
     """What a program leaves.
 
     Attributes:
-        made: the bytes that it wrote.
+        made: the bytes that it wrote; empty where it wrote none.
+        said: the text that it printed.
         counts: its instructions between the marks.
     """
 
     made: bytes
+    said: str
     counts: Counts
 
 
@@ -118,7 +120,8 @@ def execute(target: Target, program: Path, given: bytes, patience: float = _PATI
         if done.returncode != 0:
             raise _stopped(target, done.returncode, done.stderr)
         text = (folder / "counts").read_text(encoding="utf-8")
-        return Outcome((folder / MADE).read_bytes(), parse_counts(text))
+        made = folder / MADE
+        return Outcome(made.read_bytes() if made.exists() else b"", done.stderr, parse_counts(text))
 
 
 def _stopped(target: Target, status: int, messages: str) -> ToolError:

@@ -25,7 +25,7 @@ _PAINT = 0xA5
 
 def build_program(
     target: Target,
-    main: tuple[str, Mapping[str, Any]],
+    main: tuple[str, Mapping[str, Any]] | None,
     sources: Sequence[Path],
     headers: Sequence[Path],
     macros: Sequence[str] = (),
@@ -34,8 +34,9 @@ def build_program(
 
     Args:
         target: a machine from `machine.machine`.
-        main: template in templates/emulation with the function `run`, and what it shows.
-        sources: generated C.
+        main: template in templates/emulation with the function `run`, and what it shows; None
+            where one of the sources has it.
+        sources: generated C, and what uses it.
         headers: what it includes, in one folder.
         macros: definitions on the command line, NAME=TEXT.
 
@@ -76,7 +77,7 @@ def _linkers(packages: Sequence[str]) -> list[str]:
 
 
 def _write(
-    target: Target, main: tuple[str, Mapping[str, Any]], folder: Path
+    target: Target, main: tuple[str, Mapping[str, Any]] | None, folder: Path
 ) -> tuple[list[Path], list[Path]]:
     """Write the parts that are not generated; return the sources and the other files."""
     emulator = tools(target)[1]
@@ -86,7 +87,9 @@ def _write(
         "rom": emulator.rom, "rom_bytes": emulator.rom_bytes,
         "ram": emulator.ram, "ram_bytes": emulator.ram_bytes,
     }  # fmt: skip
-    names = {"mark.h": values, "run.h": values, f"{main[0]}.c": main[1]}
+    names: dict[str, Mapping[str, Any]] = {"mark.h": values, "run.h": values}
+    if main:
+        names[f"{main[0]}.c"] = main[1]
     if emulator.startup:
         bare = ("bare.h", "bare.c", "string.h", "memory.ld", f"{emulator.startup}.c")
         names |= dict.fromkeys(bare, values)
