@@ -36,6 +36,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/minilm.py --output $(OUT) --write docs/benchmarks.md
 	$(BIN)/python benchmarks/accuracy.py --output $(OUT)-stsb --write docs/benchmarks.md
 	$(BIN)/python benchmarks/decode.py --write docs/benchmarks.md
+	$(BIN)/python benchmarks/microcontrollers.py --write docs/microcontrollers.md
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
