@@ -17,8 +17,11 @@ __all__ = ["Tools", "call", "find_program", "find_tools"]
 
 #: Optimisation where a target names none.
 HOST_FLAGS = ("-O2",)
-#: Declarations for compilers that come without a C library; generated code uses no others of it.
-_STRING_H = """\
+#: For compilers that come without a C library; generated code uses no more of it. A freestanding
+#: compilation would do without the first, but turns copies of four bytes into calls.
+_HEADERS = {
+    "stdint.h": "#include <stdint-gcc.h>\n",
+    "string.h": """\
 #ifndef STRING_H
 #define STRING_H
 #include <stddef.h>
@@ -28,7 +31,8 @@ void *memset(void *to, int value, size_t count);
 int memcmp(const void *a, const void *b, size_t count);
 size_t strlen(const char *text);
 #endif
-"""
+""",
+}
 
 
 def find_program(name: str, packages: Iterable[str]) -> str:
@@ -92,15 +96,17 @@ class Tools:
         return find_program(self.binutils + name, self.packages)
 
     def include_flags(self, folder: Path) -> tuple[str, ...]:
-        """Return the flags that let sources find <string.h>, which a bare compiler lacks.
+        """Return the flags that let sources find headers which a compiler without a library lacks.
 
         Args:
-            folder: where the header is written if it is needed; it must outlive the compilation.
+            folder: where these headers are written if needed; it must outlive the compilation.
         """
-        if _has_header(self.compiler, self.flags, "string.h"):
+        missing = [h for h in _HEADERS if not _has_header(self.compiler, self.flags, h)]
+        if not missing:
             return ()
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "string.h").write_text(_STRING_H, encoding="utf-8")
+        for header in missing:
+            (folder / header).write_text(_HEADERS[header], encoding="utf-8")
         return ("-isystem", str(folder))
 
     def compile(self, source: Path, made: Path, *flags: str) -> None:
