@@ -15,6 +15,7 @@ __all__ = [
     "CalibrationError",
     "DataError",
     "IntccError",
+    "MissingToolError",
     "ModelError",
     "RangeProofError",
     "SettingsError",
@@ -66,3 +67,7 @@ class SettingsError(IntccError):
 
 class ToolError(IntccError):
     """A compiler or package that the request needs is not installed."""
+
+
+class MissingToolError(ToolError):
+    """A program is not installed; the remedy names the packages that bring it."""

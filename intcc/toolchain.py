@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from intcc.backends.c.target import Target
-from intcc.errors import ToolError
+from intcc.errors import MissingToolError, ToolError
 from intcc.runtime.compiler import find_compiler
 
 __all__ = ["Tools", "call", "find_program", "find_tools"]
@@ -39,11 +39,11 @@ def find_program(name: str, packages: Iterable[str]) -> str:
     """Return the path of a command.
 
     Raises:
-        ToolError: it is not installed; the remedy names the Debian packages that bring it.
+        MissingToolError: it is not installed; the remedy names the Debian packages that bring it.
     """
     path = shutil.which(name)
     if path is None:
-        raise ToolError(
+        raise MissingToolError(
             f"Tool '{name}'",
             "was not found",
             f"On Debian: apt-get install {' '.join(packages)}",
@@ -51,7 +51,7 @@ def find_program(name: str, packages: Iterable[str]) -> str:
     return path
 
 
-def call(command: Sequence[str | Path], *, cwd: Path | None = None) -> str:
+def call(command: Iterable[str | Path], *, cwd: Path | None = None) -> str:
     """Run a tool and return what it prints.
 
     Raises:
@@ -91,7 +91,7 @@ class Tools:
         """Return the path of "nm", "objdump", "size" or "objcopy" for the target's objects.
 
         Raises:
-            ToolError: it is not installed.
+            MissingToolError: it is not installed.
         """
         return find_program(self.binutils + name, self.packages)
 
@@ -127,7 +127,7 @@ def find_tools(target: Target) -> Tools:
     """Return the target's cross compiler, or the host's own for a target that names none.
 
     Raises:
-        ToolError: the compiler is not installed.
+        MissingToolError: the compiler is not installed.
     """
     chain = target.toolchain
     if chain is None:

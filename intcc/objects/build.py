@@ -48,7 +48,7 @@ class Objects:
 
     def sizes(self) -> Sizes:
         """Return the sum of their sections."""
-        lines = call([self.tools.binutil("size"), *self.files]).splitlines()[1:]
+        lines = call([self.tools.binutil("size"), *map(str, self.files)]).splitlines()[1:]
         rows = [[int(word) for word in line.split()[:3]] for line in lines]
         return Sizes(sum(row[0] for row in rows), sum(row[1] + row[2] for row in rows))
 
@@ -71,7 +71,7 @@ class Objects:
         return call(command)
 
     def stack_usage(self) -> dict[str, tuple[int, bool]]:
-        """Return (bytes, whether that is fixed) by function, from files of -fstack-usage."""
+        """Return (bytes, whether that is a bound) by function, from files of -fstack-usage."""
         found: dict[str, tuple[int, bool]] = {}
         for path in (file.with_suffix(".su") for file in self.files):
             if not path.is_file():  # a source without functions
@@ -80,7 +80,8 @@ class Objects:
                 where, size, kind = line.split("\t")
                 name = where.rsplit(":", 1)[-1]
                 before, fixed = found.get(name, (0, True))
-                found[name] = max(before, int(size)), fixed and kind == "static"
+                bounded = kind in ("static", "dynamic,bounded")
+                found[name] = max(before, int(size)), fixed and bounded
         return found
 
 
