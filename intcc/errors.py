@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "EqualityError",
     "IntccError",
+    "MissingToolError",
     "ModelError",
     "RangeProofError",
     "SettingsError",
@@ -71,3 +72,7 @@ class SettingsError(IntccError):
 
 class ToolError(IntccError):
     """A compiler or package that the request needs is not installed."""
+
+
+class MissingToolError(ToolError):
+    """A program is not installed; the remedy names the packages that bring it."""

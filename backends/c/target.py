@@ -56,11 +56,13 @@ class Toolchain:
         compiler: command of the compiler.
         packages: Debian packages that bring it.
         flags: machine and optimisation, as recommended to users.
+        binutils: prefix of nm, objdump and size; empty where it is the compiler's, before "gcc".
     """
 
     compiler: str
     packages: tuple[str, ...]
     flags: tuple[str, ...]
+    binutils: str = ""
 
 
 @dataclass(frozen=True)

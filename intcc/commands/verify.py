@@ -23,6 +23,13 @@ def command(
     reference: Annotated[
         int, typer.Option(help="Inputs that the slow reference judges.", min=1)
     ] = 6,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Also compile the C for this machine and examine the objects; 'own': the machine "
+            "it was made for."
+        ),
+    ] = None,
     quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -31,7 +38,9 @@ def command(
 
     printer = Printer(quiet=quiet, as_json=as_json)
     with printer.progress() as progress:
-        report = api.verify(folder, progress=progress, inputs=inputs, reference=reference)
+        report = api.verify(
+            folder, progress=progress, inputs=inputs, reference=reference, target=target
+        )
     printer.result(report.to_json(), "ok" if report.ok else "FAILED")
     printer.table(
         ["", "check", "result", "time"],

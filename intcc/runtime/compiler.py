@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from intcc.errors import ArtifactError, IntccError, ToolError
+from intcc.errors import ArtifactError, IntccError, MissingToolError, ToolError
 
 __all__ = [
     "DEFAULT_FLAGS",
@@ -36,14 +36,14 @@ def find_compiler(name: str | None = None) -> str:
     """Return the path of a C compiler: `name`, else $CC, else cc, gcc or clang.
 
     Raises:
-        ToolError: there is none.
+        MissingToolError: there is none.
     """
     wanted = [name] if name else [os.environ.get("CC", ""), *_CANDIDATES]
     for candidate in wanted:
         path = shutil.which(candidate) if candidate else None
         if path:
             return path
-    raise ToolError(
+    raise MissingToolError(
         "C compiler",
         f"was not found ({', '.join(w for w in wanted if w)})",
         "Install gcc or clang, or set CC",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,9 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
-from intcc.errors import IntccError, SettingsError, ToolError
+from intcc.backends.c.target import load_target
+from intcc.errors import IntccError, MissingToolError, SettingsError, ToolError
+from intcc.objects import is_program
 from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
@@ -23,7 +24,8 @@ from intcc.verification.equality import Variant, compare, open_way, variants
 from intcc.verification.float_c import compile_without_float, generated_sources, token_findings
 from intcc.verification.float_onnx import count_tensors, float_findings, without_tail
 from intcc.verification.inputs import inputs_of
-from intcc.verification.report import Check, Report
+from intcc.verification.report import Check, FailedError, Report, SkippedError
+from intcc.verification.target import TargetChecks
 
 __all__ = ["Check", "Options", "Report", "verify_artifact"]
 
@@ -38,18 +40,13 @@ class Options:
     Attributes:
         inputs: random inputs for the comparison of onnxruntime and C; recorded ones come on top.
         reference: how many of all these the slow reference judges.
+        target: machine that the C is compiled for, to examine the objects: a name that `intcc
+            targets` lists, or "own", the one that the artifact was made for; None: no such checks.
     """
 
     inputs: int = 24
     reference: int = 6
-
-
-class _FailedError(Exception):
-    """A check does not hold; the text says how."""
-
-
-class _SkippedError(Exception):
-    """A check cannot be made here; the text says why."""
+    target: str | None = None
 
 
 class _Verification:
@@ -66,10 +63,10 @@ class _Verification:
         start = time.perf_counter()
         try:
             detail, ok = work(), True
-        except _SkippedError as error:
+        except (SkippedError, MissingToolError) as error:
             self.report.skipped[name] = str(error)
             return
-        except (_FailedError, IntccError) as error:
+        except (FailedError, IntccError) as error:
             detail, ok = str(error), False
         self.report.checks.append(Check(name, ok, detail, time.perf_counter() - start))
 
@@ -83,6 +80,7 @@ class _Verification:
             self.check("C sources free of float and heap", self.c_tokens)
             self.check("C compiles without float registers", self.c_registers)
             self.check("C self-test", self.c_selftest)
+            self.machine_code()
         self.check("ranges proved", self.ranges)
         self.equality()
         return self.report
@@ -91,14 +89,14 @@ class _Verification:
         """Every listed file has its sha256."""
         changed = self.artifact.changed_files()
         if changed:
-            raise _FailedError(f"changed or missing: {', '.join(changed[:5])}")
+            raise FailedError(f"changed or missing: {', '.join(changed[:5])}")
         return f"{len(self.artifact.files)} files"
 
     def _strict(self) -> onnx.ModelProto:
         try:
             model = onnx.load(self.artifact.model_onnx)
         except Exception as error:  # protobuf's decode errors have no common base
-            raise _FailedError(f"model.onnx cannot be read: {error}") from error
+            raise FailedError(f"model.onnx cannot be read: {error}") from error
         return without_tail(model) if self.artifact.float_io else model
 
     def onnx_float(self) -> str:
@@ -106,7 +104,7 @@ class _Verification:
         model = self._strict()
         found = float_findings(model)
         if found:
-            raise _FailedError(f"{len(found)} findings, first: {found[0]}")
+            raise FailedError(f"{len(found)} findings, first: {found[0]}")
         tail = " before the dequantize that --float-io asked for" if self.artifact.float_io else ""
         return f"0 float of {count_tensors(model):,} tensors{tail}"
 
@@ -121,10 +119,10 @@ class _Verification:
             if n.domain not in ("", "ai.onnx") and (n.domain, n.op_type) not in local
         }
         if foreign:
-            raise _FailedError(f"operators of other domains: {', '.join(sorted(foreign))}")
+            raise FailedError(f"operators of other domains: {', '.join(sorted(foreign))}")
         opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         if opset > MAX_OPSET:
-            raise _FailedError(f"opset {opset} is above {MAX_OPSET}")
+            raise FailedError(f"opset {opset} is above {MAX_OPSET}")
         onnx.checker.check_model(model, full_check=True)
         return f"{len(model.graph.node):,} nodes, opset {opset}"
 
@@ -132,22 +130,22 @@ class _Verification:
         """No float type or literal, no heap, no header but the three allowed ones."""
         sources = generated_sources(self.artifact.c_folder)
         found = [
-            line for path in sources for line in token_findings(path, program=_is_program(path))
+            line for path in sources for line in token_findings(path, program=is_program(path))
         ]
         if found:
-            raise _FailedError(f"{len(found)} findings, first: {found[0]}")
+            raise FailedError(f"{len(found)} findings, first: {found[0]}")
         return f"{len(sources)} files"
 
     def c_registers(self) -> str:
         """The compiler accepts every source with general registers only."""
         sources = [p for p in generated_sources(self.artifact.c_folder) if p.suffix == ".c"]
-        sources = [p for p in sources if not _is_program(p)]
+        sources = [p for p in sources if not is_program(p)]
         try:
             failed = compile_without_float(sources, find_compiler())
         except ToolError as error:
-            raise _SkippedError(str(error)) from error
+            raise SkippedError(str(error)) from error
         if failed:
-            raise _FailedError(failed[0])
+            raise FailedError(failed[0])
         return f"{len(sources)} files with -mgeneral-regs-only"
 
     def c_selftest(self) -> str:
@@ -155,8 +153,18 @@ class _Verification:
         model = NativeModel(self.artifact.c_folder, self.artifact.manifest)
         status = model.selftest()
         if status:
-            raise _FailedError(f"returned {status}")
+            raise FailedError(f"returned {status}")
         return f"arena of {model.arena_bytes:,} bytes"
+
+    def machine_code(self) -> None:
+        """Check the C and its objects for the target, where one is named."""
+        if self.options.target is None:
+            return
+        own = str(self.artifact.settings.get("target", "generic"))
+        name = own if self.options.target == "own" else self.options.target
+        with TargetChecks(self.artifact, load_target(name)) as checks:
+            for title, work in checks.all():
+                self.check(title, work)
 
     def ranges(self) -> str:
         """Every interval follows again from integer.onnx alone."""
@@ -198,7 +206,7 @@ class _Verification:
         text = f"{difference.differing} of {difference.values:,} values differ"
         text += f" on {difference.inputs} inputs"
         if difference.differing:
-            raise _FailedError(f"{text}, first at {difference.first}")
+            raise FailedError(f"{text}, first at {difference.first}")
         return text
 
 
@@ -207,16 +215,20 @@ def _spread(count: int, wanted: int) -> list[int]:
     return sorted(set(np.linspace(0, count - 1, max(1, min(wanted, count))).round().astype(int)))
 
 
-def _is_program(path: Path) -> bool:
-    return path.stem.endswith("_selftest") or path.parent.name == "examples"
-
-
 def verify_artifact(artifact: Artifact, progress: Progress, **options: Any) -> Report:
     """Run all checks; see `intcc.api.verify`."""
     known = Options.__dataclass_fields__
     for name, value in options.items():
         if name not in known:
             raise SettingsError(f"Option '{name}'", "does not exist", f"Known: {', '.join(known)}")
-        if value < 1:
+        if name != "target" and value < 1:
             raise SettingsError(f"Option '{name}'", f"is {value}", "Give a positive number")
-    return _Verification(artifact, progress, Options(**options)).run()
+    chosen = Options(**options)
+    if chosen.target is not None:
+        if "c" not in artifact.settings.get("emit", ()):
+            raise SettingsError(
+                "--target", "needs an artifact with C", "Compile with --emit onnx,c"
+            )
+        if chosen.target != "own":
+            load_target(chosen.target)
+    return _Verification(artifact, progress, chosen).run()

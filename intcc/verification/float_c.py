@@ -13,12 +13,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from intcc.backends.c.target import available, load_target
 from intcc.errors import ToolError
 
 __all__ = ["compile_without_float", "generated_sources", "token_findings"]
 
-#: The only headers that generated code may include, beside its own.
-HEADERS = frozenset(("stdint.h", "stddef.h", "string.h"))
+#: The only headers that generated code may include, beside its own: three of C, and intrinsics.
+HEADERS = frozenset(("stdint.h", "stddef.h", "string.h")) | {
+    header for name in available() for header in load_target(name).headers.values()
+}
 #: The self-test and the example are programs, so they may also print.
 PROGRAM_HEADERS = HEADERS | {"stdio.h", "stdlib.h"}
 _FLOAT_WORDS = frozenset(

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Check", "Report"]
+__all__ = ["Check", "FailedError", "Report", "SkippedError"]
+
+
+class FailedError(Exception):
+    """A check does not hold; the text says how."""
+
+
+class SkippedError(Exception):
+    """A check cannot be made here; the text says why."""
 
 
 @dataclass(frozen=True)

@@ -24,17 +24,17 @@ from intcc.backends.c.tokenizer.composition import compose_tables
 from intcc.backends.c.tokenizer.memory import SYMBOL_BYTES, memory
 from intcc.backends.c.tokenizer.parse import TokenizerSpec, read_tokenizer
 from intcc.backends.c.tokenizer.stages import (
+    Behavior,
     Compose,
     Normalizer,
     Prefix,
     Prepend,
     Replace,
     Rewrite,
-    Split,
+    Stage,
 )
 from intcc.backends.c.tokenizer.table import Table
 from intcc.backends.c.tokenizer.tables import (
-    REWRITE,
     SINGLE_WORD,
     STRIP_LEFT,
     STRIP_RIGHT,
@@ -44,7 +44,6 @@ from intcc.backends.c.tokenizer.tables import (
     merge_tables,
     piece_tables,
     programs,
-    stage_rows,
     whole_words,
 )
 
@@ -145,6 +144,26 @@ def _step(step: Normalizer, found: Programs) -> dict[str, Any]:
     return {**made, "content": _numbers(content), "bytes": size}
 
 
+#: When a part of a split joins the one before it, in C.
+_JOINS = {
+    Behavior.MERGEDWITHPREVIOUS: "matched && !w->matched",
+    Behavior.MERGEDWITHNEXT: "!matched && w->matched",
+    Behavior.CONTIGUOUS: "matched == w->matched",
+}
+
+
+def _stage(stage: Stage, found: Programs) -> dict[str, Any]:
+    if isinstance(stage, Rewrite):
+        return {"kind": "rewrite", "joins": None}
+    return {
+        "kind": "split",
+        "program": found.starts[stage.program],
+        "invert": stage.invert,
+        "joins": _JOINS.get(stage.behavior),
+        "drops": stage.behavior is Behavior.REMOVED,
+    }
+
+
 def _rewrite(spec: TokenizerSpec) -> dict[str, Any] | None:
     for stage in spec.stages:
         if isinstance(stage, Rewrite):
@@ -156,7 +175,6 @@ def _rewrite(spec: TokenizerSpec) -> dict[str, Any] | None:
                 "what": ("; ".join(parts) or "as it is")
                 .encode("ascii", "backslashreplace")
                 .decode(),
-                "kind": REWRITE,
                 "space": _numbers(stage.space),
                 "space_bytes": replaces,
                 "prefix": list(prefix.encode()),
@@ -223,8 +241,7 @@ def _context(
         "class_rows": sizes.get("class_start", 0),
         "classes": max([int(t.data.max()) for t in tables if t.name == "class_of"], default=0) + 1,
         "rewrite": rewrite,
-        "stages": len(spec.stages),
-        "splits": any(isinstance(s, Split) for s in spec.stages),
+        "stages": [_stage(stage, found) for stage in spec.stages],
         "ops": "ops" in sizes,
         "saved": found.saved,
         "kinds": kinds,
@@ -277,7 +294,6 @@ def emit_tokenizer(tokenizer_json: Path, name: str, folder: Path) -> TokenizerRe
         *whole_words(tokenizer_json, spec),
         *added,
         *found.tables,
-        *stage_rows(spec.stages, found.starts),
         *(compose_tables() if any(isinstance(s, Compose) for s in spec.normalizers) else []),
     ]
     context = _context(name, spec, tables, found, raw)

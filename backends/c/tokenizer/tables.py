@@ -24,12 +24,12 @@ from tokenizers import Tokenizer
 from intcc.backends.c.tokenizer.alphabet import bytes_of, character_of
 from intcc.backends.c.tokenizer.parse import Added, TokenizerSpec
 from intcc.backends.c.tokenizer.regex import Kind, Op
-from intcc.backends.c.tokenizer.stages import Replace, Split, Stage
+from intcc.backends.c.tokenizer.stages import Replace, Split
 from intcc.backends.c.tokenizer.table import Table, smallest
 from intcc.backends.c.tokenizer.unicode import partition
 
 __all__ = ["Programs", "added_tables", "merge_tables", "piece_tables", "programs"]
-__all__ += ["character_tables", "stage_rows", "whole_words"]
+__all__ += ["character_tables", "whole_words"]
 
 Array = npt.NDArray[Any]
 
@@ -37,8 +37,6 @@ Array = npt.NDArray[Any]
 SKIPPED, ONE_BYTE, KEEPS_SPACES = 1, 2, 4
 #: Flags of an added token.
 SINGLE_WORD, STRIP_LEFT, STRIP_RIGHT = 1, 2, 4
-#: Kinds of a stage besides a split's behavior.
-REWRITE = 5
 
 
 def _blob(name: str, pieces: Sequence[bytes]) -> list[Table]:
@@ -188,14 +186,3 @@ def programs(spec: TokenizerSpec, extra: Sequence[str]) -> Programs:
     branching = [sum(op.kind in (Kind.FORK, Kind.REPEAT) for op in ops) for ops in found]
     kinds = frozenset(op.kind for ops in found for op in ops)
     return Programs(tables, starts, max(branching, default=0), kinds, index)
-
-
-def stage_rows(stages: Sequence[Stage], starts: dict[tuple[Op, ...], int]) -> list[Table]:
-    """Return one row for each stage: kind, first operation, whether matches and gaps swap."""
-    rows = [
-        (stage.behavior, starts[stage.program], stage.invert)
-        if isinstance(stage, Split)
-        else (REWRITE, 0, 0)
-        for stage in stages
-    ]
-    return [Table("stages", np.array(rows, np.uint16))] if rows else []

@@ -1,0 +1,200 @@
+"""Read generated C back: calls, kernels and constants, as text and as the compiler sees them."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.runtime.compiler import find_compiler, shared_library
+from intcc.verification.report import FailedError
+
+__all__ = ["Emitted", "ProductCall", "ProductKernel"]
+
+Array = npt.NDArray[Any]
+
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_FUNCTION = re.compile(r"^static void (linear\w*)\(([^)]*)\)\n\{\n(.*?)^\}", re.M | re.S)
+_TILE = re.compile(r"(\w+)\(left, width, \w+ \+ \w+ \* (\d+), w \+ n \* (\d+), acc\);", re.DOTALL)
+_COLUMNS = re.compile(r"for \(size_t n = 0; n < (\d+); n \+= (\d+)\)")
+_ROWS = re.compile(r"int32_t acc\[(\d+)\];")
+_CALL = re.compile(r"^ {4}(linear\w*)\((.*?)\);", re.M | re.S)
+_CONSTANT = re.compile(r"^extern const (\w+)_t (\w+)((?:\[\d+\])+);", re.M)
+_REFERENCE = re.compile(r"(\w+)(?:\[0\])?(?: \+ (\d+))?")
+
+
+@dataclass(frozen=True)
+class ProductKernel:
+    """A kernel that multiplies by constant weights, as its text tells.
+
+    Attributes:
+        name: of the function.
+        parameters: names in order.
+        tile: function that computes the sums.
+        body: text of the function.
+        inner: length of a sum.
+        columns: number of sums in a row.
+        step: columns of a tile.
+        height: rows of a tile.
+        stride: bytes of a column of packed weights.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    tile: str
+    body: str
+    inner: int
+    columns: int
+    step: int
+    height: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class ProductCall:
+    """One call of such a kernel, with its arguments by parameter."""
+
+    kernel: ProductKernel
+    arguments: Mapping[str, str]
+
+
+class Emitted:
+    """The C of one model."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Read the text.
+
+        Args:
+            folder: the generated C.
+            name: prefix of the files.
+        """
+        self.folder, self.name = folder, name
+        self._kernels = self._text(f"{name}_kernels.h")
+        self._types = {
+            match[2]: np.dtype(match[1])
+            for match in _CONSTANT.finditer(self._text(f"{name}_weights.h"))
+        }
+        self._sizes = {
+            match[2]: int(np.prod([int(d) for d in re.findall(r"\d+", match[3])]))
+            for match in _CONSTANT.finditer(self._text(f"{name}_weights.h"))
+        }
+
+    def _text(self, name: str) -> str:
+        return _COMMENT.sub("", (self.folder / name).read_text(encoding="utf-8"))
+
+    @cached_property
+    def kernels(self) -> dict[str, ProductKernel]:
+        """The kernels by name.
+
+        Raises:
+            FailedError: one has a form that is not known here.
+        """
+        found = {}
+        for name, parameters, body in _FUNCTION.findall(self._kernels):
+            tile, columns, acc = (p.search(body) for p in (_TILE, _COLUMNS, _ROWS))
+            if tile is None or columns is None or acc is None:
+                raise FailedError(f"kernel {name} has a form that this check cannot read")
+            names = tuple(re.findall(r"\w+$", p.strip())[0] for p in parameters.split(","))
+            step = int(columns[2])
+            found[name] = ProductKernel(
+                name, names, tile[1], body, int(tile[2]), int(columns[1]), step,
+                int(acc[1]) // step, int(tile[3]),
+            )  # fmt: skip
+        return found
+
+    def calls(self) -> list[ProductCall]:
+        """Return every call of a kernel, in order.
+
+        Raises:
+            FailedError: a call of a function that is not in the kernels' file.
+        """
+        found = []
+        for name, text in _CALL.findall(self._text(f"{self.name}.c")):
+            if name not in self.kernels:
+                raise FailedError(f"call of {name}, which is not among the kernels")
+            kernel = self.kernels[name]
+            arguments = [" ".join(a.split()) for a in _split(text)]
+            if len(arguments) != len(kernel.parameters):
+                raise FailedError(f"call of {name} with {len(arguments)} arguments")
+            found.append(ProductCall(kernel, dict(zip(kernel.parameters, arguments, strict=True))))
+        return found
+
+    @cached_property
+    def _library(self) -> ctypes.CDLL:
+        """Constants, and the tiles made public."""
+        tiles = sorted({k.tile for k in self.kernels.values()})
+        with tempfile.TemporaryDirectory() as scratch:
+            source = Path(scratch) / "tiles.c"
+            lines = [f'#include "{self.name}_kernels.h"']
+            for tile in tiles:
+                lines.append(
+                    f"void public_{tile}(size_t left, size_t width, const uint8_t *x, "
+                    f"const int8_t *w, int32_t *acc) {{ {tile}(left, width, x, w, acc); }}"
+                )
+            source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            flags = ["-O3", "-Wno-unused-function", "-Wno-error", "-I", str(self.folder)]
+            weights = self.folder / f"{self.name}_weights.c"
+            headers = [self.folder / f"{self.name}_{x}.h" for x in ("kernels", "weights")]
+            return shared_library([source, weights], headers, find_compiler(), flags)
+
+    def constant(self, argument: str) -> Array:
+        """Return the elements that an argument points to, or the number that it is.
+
+        Raises:
+            FailedError: it is neither.
+        """
+        if re.fullmatch(r"-?\d+u?", argument):
+            return np.array([int(argument.removesuffix("u"))])
+        if argument == "(-2147483647 - 1)":
+            return np.array([-(2**31)])
+        match = _REFERENCE.fullmatch(argument)
+        if match is None or match[1] not in self._types:
+            raise FailedError(f"argument '{argument}' is no constant")
+        dtype, size = self._types[match[1]], self._sizes[match[1]]
+        kind = ctypes.c_char * (size * dtype.itemsize)
+        data: Array = np.frombuffer(bytes(kind.in_dll(self._library, match[1])), dtype)
+        return data[int(match[2] or 0) :]
+
+    def sums(self, call: ProductCall) -> tuple[Array, Array]:
+        """Return what each input adds to each sum, [K][N], and the sums of zeros, [N].
+
+        The kernel's own tile computes them from inputs that are all zero but one, so that every
+        order of the weights in memory is read as the program reads it.
+        """
+        kernel, packed = call.kernel, self.constant(call.arguments["w"])
+        tile = getattr(self._library, f"public_{kernel.tile}")
+        size, byte = ctypes.c_size_t, ctypes.c_void_p
+        made = np.zeros((kernel.inner + 1, kernel.columns), np.int64)
+        acc = np.zeros((kernel.height, kernel.step), np.int32)
+        # The last row of inputs is zero everywhere.
+        inputs = np.vstack([np.eye(kernel.inner, dtype=np.uint8),
+                            np.zeros((1, kernel.inner), np.uint8)])  # fmt: skip
+        for n in range(0, kernel.columns, kernel.step):
+            width = min(kernel.step, kernel.columns - n)
+            w = np.ascontiguousarray(packed[n * kernel.stride :])
+            for k in range(0, kernel.inner + 1, kernel.height):
+                left = min(kernel.height, kernel.inner + 1 - k)
+                x = np.ascontiguousarray(inputs[k : k + left])
+                tile(size(left), size(width), byte(x.ctypes.data), byte(w.ctypes.data),
+                     byte(acc.ctypes.data))  # fmt: skip
+                made[k : k + left, n : n + width] = acc[:left, :width]
+        return made[:-1] - made[-1], made[-1]
+
+
+def _split(text: str) -> list[str]:
+    """Split arguments at the commas outside of brackets."""
+    parts, depth, start = [], 0, 0
+    for at, letter in enumerate(text):
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth == 0:
+            parts.append(text[start:at])
+            start = at + 1
+    return [*parts, text[start:]]
