@@ -30,8 +30,8 @@ def attention(b: Builder, node: ir.Node) -> None:
     bias_declaration, bias_arguments = _bias(b, node)
     kind = f"{heads}x{dim}_s{shift}"
     grid = division(np.asarray(down), np.asarray(cap * up))
-    how, divisor, x, grid_arguments = quotient(b, grid, f"{node.outputs[0].name}.grid", "0")
-    kind = f"{kind}_{how}"
+    by = quotient(b, grid, f"{node.outputs[0].name}.grid", "0")
+    kind = f"{kind}_{by.code}"
     parameters = {
         "heads": heads,
         "dim": dim,
@@ -42,9 +42,10 @@ def attention(b: Builder, node: ir.Node) -> None:
         "groups": [list(range(d, min(d + _GROUP, dim))) for d in range(0, dim, _GROUP)],
         "shift": shift,
         "rounding": rounding,
-        "divisor": divisor,
-        "divisor_names": ", ".join(w.split()[-1] for w in divisor.split(", ")),
-        "x": "(uint32_t)" + (x.removeprefix("(int32_t)") if grid.mul is not None else f"({x})"),
+        "divisor": by.declaration,
+        "divisor_names": ", ".join(w.split()[-1] for w in by.declaration.split(", ")),
+        "x": "(uint32_t)"
+        + (by.expression.removeprefix("(int32_t)") if by.mul else f"({by.expression})"),
         "bias": bias_declaration,
         "scores": f"scores_{kind}{'_b' if bias_declaration else ''}",
         "softmax": f"softmax_{kind}{'_b' if bias_declaration else ''}",
@@ -52,7 +53,7 @@ def attention(b: Builder, node: ir.Node) -> None:
     }
     stack = 4 * rows * (padded + 1) + 2 * dim
     name = f"attention_{kind}{'_biased' if bias_declaration else ''}"
-    kernel = Kernel("ops/attention", name, parameters, stack=stack)
+    kernel = Kernel("ops/attention", name, parameters, by.needs, stack)
     y = b.result(node.outputs[0])
     most = q.rows.at(max(b.program.max_tokens, 1))
     lanes = -(-most // _LANES) * _LANES
@@ -75,7 +76,7 @@ def attention(b: Builder, node: ir.Node) -> None:
         half,
         cap,
         up,
-        *grid_arguments,
+        *by.arguments,
         f"{c0}u",
         f"{c1}u",
         f"{c2}u",

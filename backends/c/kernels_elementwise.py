@@ -82,21 +82,22 @@ def quantize(b: Builder, node: ir.Node) -> None:
     mul, mul_argument = b.vector(b.constant(node.inputs[1]), "scale", f"{stem}.scale")
     bias, bias_argument = b.vector(b.constant(node.inputs[2]), "bias", f"{stem}.bias")
     d = division(b.constant(node.inputs[3]).reshape(-1), np.asarray(2**31 - 1))
-    how, declaration, expression, arguments = quotient(b, d, stem, "j")
+    by = quotient(b, d, stem, "j")
     rows, columns = _per_channel(b, node, x, [mul, bias])
     parameters = {
         "columns": "columns" if not columns.static else str(columns),
         "mul": mul,
         "bias": bias,
-        "divisor": declaration,
-        "quotient": expression,
+        "divisor": by.declaration,
+        "quotient": by.expression,
     }
     if not columns.static:
         raise unsupported(node, "has rows of variable length")
-    kernel = Kernel("ops/quantize", f"quantize_c{columns}_{mul.code}{bias.code}{how}", parameters)
+    name = f"quantize_c{columns}_{mul.code}{bias.code}{by.code}"
+    kernel = Kernel("ops/quantize", name, parameters, by.needs)
     lo, hi = b.scalar(node.inputs[4]), b.scalar(node.inputs[5])
     b.call(
-        kernel, [rows, x, mul_argument, bias_argument, *arguments, lo, hi, y], [y], note=_note(y)
+        kernel, [rows, x, mul_argument, bias_argument, *by.arguments, lo, hi, y], [y], note=_note(y)
     )
 
 

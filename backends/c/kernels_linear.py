@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
 
 __all__ = [
+    "Quotient",
     "linear",
     "linear_gelu",
     "linear_wide",
@@ -25,25 +27,84 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 
-def quotient(
-    b: Builder, d: Division, stem: str, index: str
-) -> tuple[str, str, str, list[Argument]]:
-    """Return kernel-name code, declaration, expression of t / divisor, and arguments."""
+_HIGH_WORD = Kernel("kernels/high_word", "high_word")
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """The division of t by constants in C.
+
+    Attributes:
+        code: for the kernel's name.
+        declaration: parameters of the kernel.
+        expression: t / divisor, int32.
+        arguments: of the parameters.
+        mul: the multipliers, None where a shift does.
+        shift: what is shifted by, None where nothing is left to shift.
+        high: the shift acts on the upper word of the product alone.
+        needs: kernels that the expression calls.
+    """
+
+    code: str
+    declaration: str
+    expression: str
+    arguments: list[Argument]
+    mul: Vector | None
+    shift: Vector | None
+    high: bool = False
+    needs: tuple[Kernel, ...] = ()
+
+
+def quotient(b: Builder, d: Division, stem: str, index: str) -> Quotient:
+    """Return the division of t, an int32 that is not negative.
+
+    Args:
+        b: the program under construction.
+        d: how to divide.
+        stem: of the names of arrays in flash.
+        index: the channel in C.
+    """
     if d.mul is None:
         assert isinstance(d.shift, int)
-        return "p", "int shift", "t >> shift", [d.shift]
+        shift = Vector("shift", "int", False)
+        return Quotient("p", "int shift", "t >> shift", [d.shift], None, shift)
     mul, mul_argument = b.vector(d.mul, "mul", f"{stem}.inverse", np.uint32)
-    shift: Vector
-    shift_argument: Argument
-    if isinstance(d.shift, int):
-        shift, shift_argument = Vector("shift", "int", False), d.shift
+    # Where a product takes two registers, the lower one need not be shifted if it falls out.
+    high = b.target.word == 32 and int(np.min(d.shift)) >= 32
+    down = d.shift - 32 if high else d.shift
+    if isinstance(down, int):
+        shift = Vector("shift", "int", False)
+        arguments: list[Argument] = [mul_argument, down]
     else:
-        shift, shift_argument = b.vector(d.shift, "shift", f"{stem}.shift", np.uint8)
-    wide = "" if d.narrow else "(uint64_t)"
-    expression = f"(int32_t)({wide}(uint32_t)t * {mul.at(index)} >> {shift.at(index)})"
-    declaration = f"{mul.declaration}, {shift.declaration}"
-    code = mul.code + shift.code + ("n" if d.narrow else "")
-    return code, declaration, expression, [mul_argument, shift_argument]
+        shift, shift_argument = b.vector(down, "shift", f"{stem}.shift", np.uint8)
+        arguments = [mul_argument, shift_argument]
+    if high:
+        product = f"high_word((uint32_t)t, {mul.at(index)})"
+    else:
+        product = f"{'' if d.narrow else '(uint64_t)'}(uint32_t)t * {mul.at(index)}"
+    code = mul.code + shift.code + ("n" if d.narrow else "h" if high else "")
+    needs = (_HIGH_WORD,) if high else ()
+    if high and not np.any(down):
+        return Quotient(
+            code + "0",
+            mul.declaration,
+            f"(int32_t){product}",
+            [mul_argument],
+            mul,
+            None,
+            True,
+            needs,
+        )
+    return Quotient(
+        code,
+        f"{mul.declaration}, {shift.declaration}",
+        f"(int32_t)({product} >> {shift.at(index)})",
+        arguments,
+        mul,
+        shift,
+        high,
+        needs,
+    )
 
 
 def _product(b: Builder, node: ir.Node) -> tuple[View, int, int, Extent]:
@@ -61,13 +122,13 @@ def _linear(
     top = 255 * np.maximum(weight, 0).astype(np.int64).sum(0) + bias
     stem = str(node.outputs[0].name)
     d = division(np.broadcast_to(divisor, (n,)), top)
-    how, declaration, expression, division_arguments = quotient(b, d, stem, "n + j")
+    by = quotient(b, d, stem, "n + j")
     form = FORMS[b.target.matmul.kernel]
     tile = tile_of(b, k, rows, form)
     matmul, height = b.target.matmul, tile.rows
     kernel = Kernel(
         "ops/linear",
-        f"linear_{k}x{n}_{how}{code}" + (f"_r{height}" if height != matmul.rows else ""),
+        f"linear_{k}x{n}_{by.code}{code}" + (f"_r{height}" if height != matmul.rows else ""),
         {
             "k": k,
             "n": n,
@@ -75,24 +136,25 @@ def _linear(
             "rows": height,
             "tile": matmul.tile,
             "tile_kernel": tile.kernel.name,
-            "divisor": declaration,
-            "quotient": expression,
+            "divisor": by.declaration,
+            "quotient": by.expression,
             # For machine forms, which divide several columns at a time.
-            "mul": None if d.mul is None else Vector("mul", "uint32_t", d.mul.size > 1),
-            "shift": Vector("shift", "uint8_t", not isinstance(d.shift, int)),
+            "mul": by.mul,
+            "shift": by.shift,
             "narrow": d.narrow,
+            "high": by.high,
             "finish": finish,
             "extra": extra,
             "remark": remark,
         },
-        (tile.kernel, *needs),
+        (tile.kernel, *by.needs, *needs),
         4 * height * matmul.tile + tile.kernel.stack,
     )
     uncentered = tile.center * weight.astype(np.int32).sum(0, dtype=np.int32)
     bias_view = b.flash_view(np.broadcast_to(bias, (n,)) + uncentered, f"{stem}.bias", hot=True)
     lo, hi = b.scalar(node.inputs[4]), b.scalar(node.inputs[5])
     weights = packed_weight(b, node.inputs[1], form)
-    arguments = [rows, x, weights, bias_view, *division_arguments, lo, hi,
+    arguments = [rows, x, weights, bias_view, *by.arguments, lo, hi,
                  *extra_arguments, y]  # fmt: skip
     b.call(kernel, arguments, [y], note=f"[{rows}, {k}] x [{k}, {n}]", macs=rows * (k * n))
 

@@ -46,6 +46,7 @@ class Form:
             one for a single row; empty where the tile's kernel holds it.
         span: columns of such a block, 0 for those of the target.
         needs: kernels that its kernel, or a block, calls.
+        rows: rows of the block, for a kernel that knows no others; 0 for those of the target.
         chunk: elements of K that the tile's kernel widens at a time; 0 where it reads x as it is.
         scratch: bytes of its stack that a chunk takes.
     """
@@ -58,6 +59,7 @@ class Form:
     block: str = ""
     span: int = 0
     needs: tuple[Kernel, ...] = ()
+    rows: int = 0
     chunk: int = 0
     scratch: int = 0
 
@@ -101,15 +103,16 @@ FORMS: Mapping[str, Form] = {
     ),
     "halves": Form(
         "h", "kernels/tile_halves", 0, 8, packing.biased_panels,
-        needs=(_row_words(1, 0),), chunk=128, scratch=512,
+        needs=(_row_words(1, 0),), rows=2, chunk=128, scratch=512,
     ),
     "pairs": Form(
         "w", "kernels/tile_pairs", 128, 8, packing.columns,
-        needs=(_row_words(2, 128),), chunk=64, scratch=512,
+        needs=(_row_words(2, 128),), rows=4, chunk=64, scratch=512,
     ),
+    "mve": Form("m", "kernels/tile_mve", 0, 1, packing.biased, rows=2),
     "smlad": Form(
         "s", "kernels/tile_smlad", 128, 8, packing.columns,
-        needs=(Kernel("kernels/dsp", "word_at"),), chunk=64, scratch=512,
+        needs=(Kernel("kernels/dsp", "word_at"),), rows=4, chunk=64, scratch=512,
     ),
 }  # fmt: skip
 
@@ -124,7 +127,7 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
         form: one of FORMS.
     """
     m = b.target.matmul
-    height = min(m.rows, rows.coefficient) if rows.static and not form.chunk else m.rows
+    height = form.rows or (min(m.rows, rows.coefficient) if rows.static else m.rows)
     suffix = f"{form.code}k{k}"
     parameters = {
         "dot": f"dot{height}x{m.columns}_{suffix}",

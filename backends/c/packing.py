@@ -3,7 +3,7 @@
 columns    column after column
 panels     a few columns, for one k after the other: neighbouring columns lie side by side, so
            that one pointer, or one vector load, serves them all
-biased     panels of weight + 128, as unsigned bytes
+biased     weight + 128 as unsigned bytes, in columns or in panels
 quads      4 columns of 4 k each: the 16 bytes that one dot product instruction multiplies
 """
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from intcc.backends.c.target import Matmul
 
-__all__ = ["biased_panels", "columns", "panels", "quads", "tiles"]
+__all__ = ["biased", "biased_panels", "columns", "panels", "quads", "tiles"]
 
 Int8 = npt.NDArray[np.int8]
 
@@ -34,9 +34,14 @@ def panels(w: Int8, matmul: Matmul) -> Int8:
     return _panels(w, matmul.columns)
 
 
+def biased(w: Int8, matmul: Matmul) -> Int8:
+    """Return w + 128 column after column, bytes written as the int8 of equal bits."""
+    return w ^ np.int8(-128)
+
+
 def biased_panels(w: Int8, matmul: Matmul) -> Int8:
-    """Return panels of w + 128, bytes written as the int8 of equal bits."""
-    return _panels(w ^ np.int8(-128), matmul.columns)
+    """Return panels of w + 128."""
+    return panels(biased(w, matmul), matmul)
 
 
 def tiles(w: Int8, matmul: Matmul) -> Int8:

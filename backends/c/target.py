@@ -121,6 +121,7 @@ class Target:
         gelu_table: use a table of 256 where one serves all channels.
         headers: of intrinsics by the macro of a compiler that has them.
         kernels: machine form of a kernel by the name of its template, which is the general form.
+        word: bits of a register.
         toolchain: a cross compiler; None for the host's own.
         emulator: None where there is none.
         regions: separate memories; none where there is one of each kind.
@@ -135,6 +136,7 @@ class Target:
     gelu_table: bool
     headers: Mapping[str, str]
     kernels: Mapping[str, str]
+    word: int = 64
     toolchain: Toolchain | None = None
     emulator: Emulator | None = None
     regions: tuple[Region, ...] = ()
@@ -180,6 +182,7 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
         gelu_table=data["gelu"]["table"],
         headers=data.get("headers", {}),
         kernels=data.get("kernels", {}),
+        word=data.get("word", 64),
         toolchain=_record(Toolchain, toolchain) if toolchain else None,
         emulator=_record(Emulator, emulator) if emulator else None,
         regions=tuple(_record(Region, r) for r in data.get("regions", ())),

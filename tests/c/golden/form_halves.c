@@ -25,7 +25,7 @@ static void dot2x2_hk65(const uint32_t *x, const uint32_t *end, const int8_t *w,
 {
     uint32_t s0 = 0, h0 = 0, s1 = 0, h1 = 0;
 
-#if defined(__thumb__) && !defined(__thumb2__) && defined(__OPTIMIZE__)
+#if defined(__ARM_ARCH_6M__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
     uint32_t p;
 
     __asm__ volatile(".syntax unified\n"
@@ -130,10 +130,32 @@ static void tile2x32_hk65(size_t left, size_t width, const uint8_t *x, const int
     }
 }
 
+/* a * b >> 32. */
+static inline uint32_t high_word(uint32_t a, uint32_t b)
+{
+#if defined(__thumb__) && !defined(__thumb2__)
+    /* No product of 64 bits: four of 16-bit halves. */
+    const uint32_t low = (a & 0xffffu) * (b & 0xffffu), left = (a >> 16) * (b & 0xffffu);
+    const uint32_t right = (a & 0xffffu) * (b >> 16), high = (a >> 16) * (b >> 16);
+    const uint32_t middle = left + (low >> 16);
+
+    return high + (middle >> 16) + (((middle & 0xffffu) + right) >> 16);
+#elif defined(__thumb2__)
+    /* Written out, as compilers widen what they know to be positive by its sign, which costs two
+       instructions. */
+    uint32_t low, high;
+
+    __asm__("umull %0, %1, %2, %3" : "=r"(low), "=r"(high) : "r"(a), "r"(b));
+    return high;
+#else
+    return (uint32_t)((uint64_t)a * b >> 32);
+#endif
+}
+
 /* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi). The quotient is a product and a
    shift, exact for every sum that can occur. */
-static void linear_65x12_vs(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
-    const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
+static void linear_65x12_vsh0(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
+    const int32_t *restrict bias, const uint32_t *restrict mul, int32_t lo, int32_t hi,
     uint8_t *restrict y)
 {
     for (size_t n = 0; n < 12; n += 32) {
@@ -151,7 +173,7 @@ static void linear_65x12_vs(size_t rows, const uint8_t *restrict x, const int8_t
                     int32_t t = acc[r * 32 + j] + bias[n + j];
 
                     t = t > 0 ? t : 0;
-                    t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);
+                    t = (int32_t)high_word((uint32_t)t, mul[n + j]);
                     t = t < lo ? lo : t > hi ? hi : t;
                     out[j] = (uint8_t)t;
                 }

@@ -21,7 +21,7 @@ static uint32_t row_words(size_t count, size_t padded, const uint8_t *x0, const 
    products with x - 128 lies in [-32512, 32768], so both halves of a pair, moved up by 0x7f00, are
    unsigned 16-bit numbers. s adds the pairs modulo 2^32 and h their upper halves, which tells the
    lower ones: s - (h << 16). */
-static void dot4x4_pk65(const uint32_t *x, const uint32_t *end, const int8_t *w, int32_t *acc,
+static void dot4x4_wk65(const uint32_t *x, const uint32_t *end, const int8_t *w, int32_t *acc,
     int more)
 {
     const uint32_t up = 0x7f007f00u, ups = (uint32_t)(end - x) / 4 * 0x7f00u;
@@ -78,7 +78,7 @@ static void dot4x4_pk65(const uint32_t *x, const uint32_t *end, const int8_t *w,
 }
 
 /* acc[c] = (x - 128) . w[c] for 4 columns and one row. */
-static void dot1x4_pk65(const uint8_t *x, const int8_t *w, int32_t *acc)
+static void dot1x4_wk65(const uint8_t *x, const int8_t *w, int32_t *acc)
 {
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 
@@ -98,7 +98,7 @@ static void dot1x4_pk65(const uint8_t *x, const int8_t *w, int32_t *acc)
 
 /* A 4 x 32 tile of sums. Rows past `left` repeat the first one and are not used; the weights are
    padded to whole blocks. */
-static void tile4x32_pk65(size_t left, size_t width, const uint8_t *x, const int8_t *w,
+static void tile4x32_wk65(size_t left, size_t width, const uint8_t *x, const int8_t *w,
     int32_t *acc)
 {
     const uint8_t *x2 = left > 2 ? x + 130 : x, *x3 = left > 3 ? x + 195 : x;
@@ -106,7 +106,7 @@ static void tile4x32_pk65(size_t left, size_t width, const uint8_t *x, const int
 
     if (left == 1) {
         for (size_t j = 0; j < width; j += 4) {
-            dot1x4_pk65(x, w + j * 72, acc + j);
+            dot1x4_wk65(x, w + j * 72, acc + j);
         }
         return;
     }
@@ -117,15 +117,37 @@ static void tile4x32_pk65(size_t left, size_t width, const uint8_t *x, const int
         row_words(count, padded, x + k, x + 65 + k, words);
         row_words(count, padded, x2 + k, x3 + k, words + 1);
         for (size_t j = 0; j < width; j++) {
-            dot4x4_pk65(words, words + 2 * padded, w + j * 72 + k, acc + j, k > 0);
+            dot4x4_wk65(words, words + 2 * padded, w + j * 72 + k, acc + j, k > 0);
         }
     }
 }
 
+/* a * b >> 32. */
+static inline uint32_t high_word(uint32_t a, uint32_t b)
+{
+#if defined(__thumb__) && !defined(__thumb2__)
+    /* No product of 64 bits: four of 16-bit halves. */
+    const uint32_t low = (a & 0xffffu) * (b & 0xffffu), left = (a >> 16) * (b & 0xffffu);
+    const uint32_t right = (a & 0xffffu) * (b >> 16), high = (a >> 16) * (b >> 16);
+    const uint32_t middle = left + (low >> 16);
+
+    return high + (middle >> 16) + (((middle & 0xffffu) + right) >> 16);
+#elif defined(__thumb2__)
+    /* Written out, as compilers widen what they know to be positive by its sign, which costs two
+       instructions. */
+    uint32_t low, high;
+
+    __asm__("umull %0, %1, %2, %3" : "=r"(low), "=r"(high) : "r"(a), "r"(b));
+    return high;
+#else
+    return (uint32_t)((uint64_t)a * b >> 32);
+#endif
+}
+
 /* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi). The quotient is a product and a
    shift, exact for every sum that can occur. */
-static void linear_65x12_vs(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
-    const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
+static void linear_65x12_vsh0(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
+    const int32_t *restrict bias, const uint32_t *restrict mul, int32_t lo, int32_t hi,
     uint8_t *restrict y)
 {
     for (size_t n = 0; n < 12; n += 32) {
@@ -135,7 +157,7 @@ static void linear_65x12_vs(size_t rows, const uint8_t *restrict x, const int8_t
             const size_t left = rows - m < 4 ? rows - m : 4;
             int32_t acc[128];
 
-            tile4x32_pk65(left, width, x + m * 65, w + n * 72, acc);
+            tile4x32_wk65(left, width, x + m * 65, w + n * 72, acc);
             for (size_t r = 0; r < left; r++) {
                 uint8_t *restrict out = y + (m + r) * 12 + n;
 
@@ -143,7 +165,7 @@ static void linear_65x12_vs(size_t rows, const uint8_t *restrict x, const int8_t
                     int32_t t = acc[r * 32 + j] + bias[n + j];
 
                     t = t > 0 ? t : 0;
-                    t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);
+                    t = (int32_t)high_word((uint32_t)t, mul[n + j]);
                     t = t < lo ? lo : t > hi ? hi : t;
                     out[j] = (uint8_t)t;
                 }

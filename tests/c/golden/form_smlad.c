@@ -10,7 +10,7 @@ static inline uint32_t word_at(const void *bytes)
 static inline uint32_t signed_even(uint32_t v)
 {
 #if defined(__ARM_FEATURE_SIMD32)
-    return (uint32_t)__sxtb16(v);
+    return (uint32_t)__sxtb16((int32_t)v);
 #else
     return (uint16_t)(int8_t)v | (uint32_t)(int8_t)(v >> 16) << 16;
 #endif
@@ -34,7 +34,7 @@ static inline int32_t dot2(uint32_t a, uint32_t b, int32_t s)
 
 /* y[8 * i + 4 * odd] = the even and the odd bytes of word i of x, 16 bits each; zeros behind the
    last one. */
-static void widen_dot4x4_dk65(size_t count, size_t padded, const uint8_t *x, uint32_t *restrict y)
+static void widen_dot4x4_sk65(size_t count, size_t padded, const uint8_t *x, uint32_t *restrict y)
 {
     for (size_t k = 0; k < padded; k += 4, y += 8) {
         uint32_t v = 0;
@@ -52,7 +52,7 @@ static void widen_dot4x4_dk65(size_t count, size_t padded, const uint8_t *x, uin
 }
 
 /* A column of sums of the four rows in x, whose pairs of 16-bit numbers lie [pair][row]. */
-static void dot4x4_dk65(const uint32_t *x, const uint32_t *end, const int8_t *w, int32_t *acc,
+static void dot4x4_sk65(const uint32_t *x, const uint32_t *end, const int8_t *w, int32_t *acc,
     int more)
 {
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
@@ -95,7 +95,7 @@ static void dot4x4_dk65(const uint32_t *x, const uint32_t *end, const int8_t *w,
 }
 
 /* acc[c] = x . w[c] for 4 columns and one row. */
-static void dot1x4_dk65(const uint8_t *x, const int8_t *w, int32_t *acc)
+static void dot1x4_sk65(const uint8_t *x, const int8_t *w, int32_t *acc)
 {
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 
@@ -125,14 +125,14 @@ static void dot1x4_dk65(const uint8_t *x, const int8_t *w, int32_t *acc)
 
 /* A 4 x 32 tile of sums. Rows past `left` repeat the first one and are not used; the weights are
    padded to whole blocks. */
-static void tile4x32_dk65(size_t left, size_t width, const uint8_t *x, const int8_t *w,
+static void tile4x32_sk65(size_t left, size_t width, const uint8_t *x, const int8_t *w,
     int32_t *acc)
 {
     uint32_t words[128];
 
     if (left == 1) {
         for (size_t j = 0; j < width; j += 4) {
-            dot1x4_dk65(x, w + j * 72, acc + j);
+            dot1x4_sk65(x, w + j * 72, acc + j);
         }
         return;
     }
@@ -141,18 +141,40 @@ static void tile4x32_dk65(size_t left, size_t width, const uint8_t *x, const int
         const size_t padded = (count + 7) / 8 * 8;
 
         for (size_t r = 0; r < 4; r++) {
-            widen_dot4x4_dk65(count, padded, x + (r < left ? r * 65 : 0) + k, words + r);
+            widen_dot4x4_sk65(count, padded, x + (r < left ? r * 65 : 0) + k, words + r);
         }
         for (size_t j = 0; j < width; j++) {
-            dot4x4_dk65(words, words + 2 * padded, w + j * 72 + k, acc + j, k > 0);
+            dot4x4_sk65(words, words + 2 * padded, w + j * 72 + k, acc + j, k > 0);
         }
     }
 }
 
+/* a * b >> 32. */
+static inline uint32_t high_word(uint32_t a, uint32_t b)
+{
+#if defined(__thumb__) && !defined(__thumb2__)
+    /* No product of 64 bits: four of 16-bit halves. */
+    const uint32_t low = (a & 0xffffu) * (b & 0xffffu), left = (a >> 16) * (b & 0xffffu);
+    const uint32_t right = (a & 0xffffu) * (b >> 16), high = (a >> 16) * (b >> 16);
+    const uint32_t middle = left + (low >> 16);
+
+    return high + (middle >> 16) + (((middle & 0xffffu) + right) >> 16);
+#elif defined(__thumb2__)
+    /* Written out, as compilers widen what they know to be positive by its sign, which costs two
+       instructions. */
+    uint32_t low, high;
+
+    __asm__("umull %0, %1, %2, %3" : "=r"(low), "=r"(high) : "r"(a), "r"(b));
+    return high;
+#else
+    return (uint32_t)((uint64_t)a * b >> 32);
+#endif
+}
+
 /* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi). The quotient is a product and a
    shift, exact for every sum that can occur. */
-static void linear_65x12_vs(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
-    const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
+static void linear_65x12_vsh0(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
+    const int32_t *restrict bias, const uint32_t *restrict mul, int32_t lo, int32_t hi,
     uint8_t *restrict y)
 {
     for (size_t n = 0; n < 12; n += 32) {
@@ -162,7 +184,7 @@ static void linear_65x12_vs(size_t rows, const uint8_t *restrict x, const int8_t
             const size_t left = rows - m < 4 ? rows - m : 4;
             int32_t acc[128];
 
-            tile4x32_dk65(left, width, x + m * 65, w + n * 72, acc);
+            tile4x32_sk65(left, width, x + m * 65, w + n * 72, acc);
             for (size_t r = 0; r < left; r++) {
                 uint8_t *restrict out = y + (m + r) * 12 + n;
 
@@ -170,7 +192,7 @@ static void linear_65x12_vs(size_t rows, const uint8_t *restrict x, const int8_t
                     int32_t t = acc[r * 32 + j] + bias[n + j];
 
                     t = t > 0 ? t : 0;
-                    t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);
+                    t = (int32_t)high_word((uint32_t)t, mul[n + j]);
                     t = t < lo ? lo : t > hi ? hi : t;
                     out[j] = (uint8_t)t;
                 }
