@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from intcc.backends.c import packing
 from intcc.backends.c.builder import Builder
 from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
@@ -41,6 +42,10 @@ class Form:
         center: what is subtracted from x, 0 or 128.
         step: K is padded with zero weights to a multiple of this. A kernel reads no x past K.
         pack: [N][K] of whole register blocks, K padded, to bytes in the kernel's order.
+        block: template of a register block that has a kernel of its own, one for all rows and
+            one for a single row; empty where the tile's kernel holds it.
+        span: columns of such a block, 0 for those of the target.
+        needs: kernels that a block calls.
     """
 
     code: str
@@ -48,6 +53,9 @@ class Form:
     center: int
     step: int
     pack: Callable[[Int8, Matmul], Int8]
+    block: str = ""
+    span: int = 0
+    needs: tuple[Kernel, ...] = ()
 
     def stride(self, k: int) -> int:
         """Return the bytes of a column of k weights."""
@@ -71,13 +79,16 @@ class Tile:
     center: int
 
 
-def _columns(w: Int8, matmul: Matmul) -> Int8:
-    """Return [N][K] as it is: column after column."""
-    return w
-
+_BLOCKS = "kernels/tile_blocks"
+_REST = Kernel("kernels/dotprod_rest", "dotprod_rest")
 
 FORMS: Mapping[str, Form] = {
-    "plain": Form("", "kernels/tile", 0, 1, _columns),
+    "plain": Form("", "kernels/tile", 0, 1, packing.columns),
+    "panel": Form("p", _BLOCKS, 0, 1, packing.panels, "kernels/block_panel"),
+    "rvv": Form("v", _BLOCKS, 0, 1, packing.tiles, "kernels/block_rvv", span=64),
+    "dotprod": Form(
+        "d", _BLOCKS, 128, 4, packing.quads, "kernels/block_dotprod", span=16, needs=(_REST,)
+    ),
 }
 
 
@@ -100,8 +111,31 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
         "columns": m.columns,
         "tile": m.tile,
     }
-    kernel = Kernel(form.template, f"tile{height}x{m.tile}_{form.code}k{k}", parameters)
+    needs: tuple[Kernel, ...] = ()
+    if form.block:
+        needs = tuple(_block(form, m, k, r) for r in sorted({1, height}))
+        parameters |= {
+            "dot": needs[-1].name,
+            "dot_row": needs[0].name,
+            "span": form.span or m.columns,
+        }
+    name = f"tile{height}x{m.tile}_{form.code}k{k}"
+    kernel = Kernel(form.template, name, parameters, needs)
     return Tile(kernel, height, form.stride(k), form.center)
+
+
+def _block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:
+    """Return the kernel `name(width, x, w, acc)` of a register block of some rows."""
+    columns = form.span or m.columns
+    name = f"dot{rows}x{columns}_{form.code}k{k}"
+    parameters = {
+        "k": k,
+        "stride": form.stride(k),
+        "rows": rows,
+        "columns": columns,
+        "tile": m.tile,
+    }
+    return Kernel(form.block, name, parameters, form.needs)
 
 
 def packed_weight(b: Builder, weight: ir.Value | None, form: Form) -> View:

@@ -28,6 +28,8 @@ Int8 = npt.NDArray[np.int8]
 
 #: Rows that share an unpacked chunk.
 ROWS = 16
+#: Columns that are unpacked together.
+_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,14 @@ def packed_weight(b: Builder, weight: ir.Value | None, packing: Packing) -> View
     """Return weights [K][N] as packed columns, padded with zero columns to whole blocks."""
     assert weight is not None
     w = b.constant(weight).T
-    padded = np.pad(w, ((0, -w.shape[0] % b.target.matmul.columns), (0, 0)))
+    padded = np.pad(w, ((0, -w.shape[0] % _COLUMNS), (0, 0)))
     return b.flash_view(pack(padded, packing), str(weight.name))
 
 
 def tile_of(b: Builder, k: int, rows: Extent, packing: Packing) -> Tile:
     """Return the tile of a product along k with packed weights."""
     height = min(ROWS, rows.coefficient) if rows.static else ROWS
-    columns, chunk = b.target.matmul.columns, packing.chunk_of(k)
+    columns, chunk = _COLUMNS, packing.chunk_of(k)
     unpack = Kernel("kernels/unpack_ternary", f"unpack_{packing.code}", {"digits": packing.digits})
     dot = Kernel("kernels/dot_panel", f"dot{columns}_{chunk}", {"columns": columns, "chunk": chunk})
     parameters = {

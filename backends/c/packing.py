@@ -1,0 +1,44 @@
+"""Orders of packed weights: each turns [N][K] into the bytes that one family of kernels reads.
+
+columns    column after column
+panels     a few columns, for one k after the other: neighbouring columns lie side by side, so
+           that one pointer, or one vector load, serves them all
+quads      4 columns of 4 k each: the 16 bytes that one dot product instruction multiplies
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.backends.c.target import Matmul
+
+__all__ = ["columns", "panels", "quads", "tiles"]
+
+Int8 = npt.NDArray[np.int8]
+
+
+def columns(w: Int8, matmul: Matmul) -> Int8:
+    """Return [N][K] as it is: column after column."""
+    return w
+
+
+def _panels(w: Int8, width: int) -> Int8:
+    pieces = [w[n : n + width].T.reshape(-1) for n in range(0, len(w), width)]
+    return np.concatenate([np.zeros(0, np.int8), *pieces])
+
+
+def panels(w: Int8, matmul: Matmul) -> Int8:
+    """Return [N / columns][K][columns]: panels as wide as a register block."""
+    return _panels(w, matmul.columns)
+
+
+def tiles(w: Int8, matmul: Matmul) -> Int8:
+    """Return [N / tile][K][tile]: panels as wide as a tile, the last one as wide as what is left."""
+    return _panels(w, matmul.tile)
+
+
+def quads(w: Int8, matmul: Matmul) -> Int8:
+    """Return [N / 4][K / 4][4][4]; N and K must be multiples of 4."""
+    n, k = w.shape
+    return w.reshape(n // 4, 4, k // 4, 4).transpose(0, 2, 1, 3).reshape(-1)
