@@ -77,6 +77,10 @@ def _linear(
             "tile_kernel": tile.kernel.name,
             "divisor": declaration,
             "quotient": expression,
+            # For machine forms, which divide several columns at a time.
+            "mul": None if d.mul is None else Vector("mul", "uint32_t", d.mul.size > 1),
+            "shift": Vector("shift", "uint8_t", not isinstance(d.shift, int)),
+            "narrow": d.narrow,
             "finish": finish,
             "extra": extra,
             "remark": remark,
