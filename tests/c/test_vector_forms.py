@@ -1,0 +1,140 @@
+"""Machine forms of products: all shapes, extreme values, through portable bodies and intrinsics.
+
+On the host a form's portable body runs over the same packed weights as its intrinsics.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from intcc.backends.c.matmul import FORMS
+from intcc.backends.c.packing import panels, quads, tiles
+from intcc.backends.c.render import render_kernel
+from intcc.backends.c.select import select
+from intcc.backends.c.target import Matmul, load_target
+from intcc.ops import linear_dynamic as dynamic
+from intcc.runtime.reference import evaluate
+from tests.c.bench import Bench, differences
+from tests.c.driver import run_driver
+from tests.c.test_golden import check
+from tests.ops.harness import i32
+
+Int8 = npt.NDArray[np.int8]
+Array = npt.NDArray[np.int64]
+TARGETS = ("aarch64", "rv32imc", "rv64gcv")
+UNDEFINED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", "-Wsign-conversion")
+
+
+def weights(rng: np.random.Generator, k: int, n: int, *, ternary: bool = False) -> Int8:
+    """Return [K][N] with whole columns at each end of the range among random ones."""
+    reach = (-1, 1) if ternary else (-128, 127)
+    w = rng.integers(*reach, (k, n), endpoint=True).astype(np.int8)
+    for column, value in zip(rng.permutation(n), (*reach, *reach), strict=False):
+        w[:, column] = value
+    return w
+
+
+def divisors(rng: np.random.Generator, n: int, kind: int) -> Array:
+    """Return divisors that need each form of division, see `intcc.backends.c.divide`."""
+    if kind == 0:
+        return np.array([64])
+    if kind == 1:
+        return 2 * rng.integers(1500, 4000, n) + 1
+    if kind == 2:
+        return np.array([2 * int(rng.integers(20, 400)) + 1])
+    choice = [1, 3, 2**30 + 1, 2**12 + 1, 2**31 - 1]
+    return np.asarray(rng.choice(choice, n))
+
+
+def add_linear(b: Bench, rng: np.random.Generator, k: int, n: int, rows: int | str) -> None:
+    x = b.input(np.uint8, ["batch", rows, k], 0, 255)
+    w, kind = weights(rng, k, n), int(rng.integers(4))
+    bias = rng.integers(-20000, 600000, n)
+    clip = [(0, 255), (3, 200)][int(rng.integers(2))]
+    limits = [i32(c) for c in clip]
+    b.output(*b.op("Linear", [x, w, i32(bias), i32(divisors(rng, n, kind)), *limits]))
+
+
+def add_wide(b: Bench, rng: np.random.Generator, k: int, n: int, rows: int | str) -> None:
+    x = b.input(np.uint8, ["batch", rows, k], 0, 255)
+    mul, bias = rng.integers(1, 200, n), rng.integers(-(2**20), 2**20, n)
+    b.output(*b.op("LinearWide", [x, weights(rng, k, n), i32(mul), i32(bias)]))
+
+
+def add_dynamic(
+    b: Bench, rng: np.random.Generator, k: int, n: int, rows: int | str, *, ternary: bool = False
+) -> None:
+    x = b.input(np.int32, ["batch", rows, k], -(2**28), 2**28)
+    q, m, e = b.op("DynamicQuantize", [x], outputs=3)
+    w = weights(rng, k, n, ternary=ternary)
+    mul, shift = dynamic.parameters(rng.uniform(1e-5, 1e-3, n), w)
+    bias = i32(rng.integers(-(2**20), 2**20, n))
+    b.output(*b.op("LinearDynamic", [q, m, e, w, mul, shift, bias]))
+
+
+def shapes(seed: int, cases: int = 10, dynamic_rows: bool = True) -> Bench:
+    """Return layers of random shapes, the smallest and whole blocks among them."""
+    rng = np.random.default_rng(seed)
+    b = Bench(f"forms{seed}")
+    fixed = [(1, 1), (64, 64), (70, 1), (1, 70), (15, 17)]
+    for i in range(cases):
+        k, n = fixed[i] if i < len(fixed) else (int(v) for v in rng.integers(1, 71, 2))
+        rows: int | str = "sequence" if dynamic_rows else int(rng.integers(1, 71))
+        b.case(f"linear_{i}_{k}x{n}")
+        add_linear(b, rng, k, n, rows)
+        b.case(f"wide_{i}_{k}x{n}")
+        add_wide(b, rng, k, n, rows)
+        b.case(f"dynamic_{i}_{k}x{n}")
+        add_dynamic(b, rng, k, n, rows, ternary=i % 2 == 1)
+    b.finish()
+    return b
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_portable_bodies(target: str, seed: int, tmp_path: Path) -> None:
+    bench = shapes(seed, dynamic_rows=seed % 2 == 1)
+    bench.emit(tmp_path, target=target)
+    native = bench.native(tmp_path, UNDEFINED)
+    assert differences(bench, native) == []
+    assert native.selftest() == 0
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_access_out_of_bounds(target: str, tmp_path: Path) -> None:
+    bench = shapes(3)
+    bench.emit(tmp_path, target=target)
+    native = bench.native(tmp_path, ("-O0",))
+    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    for tokens in (1, 7):
+        feeds = bench.feeds(tokens, "random")
+        expected = evaluate(bench.model, feeds)
+        wrong = run_driver(tmp_path, "forms3", native, feeds, expected, tokens, flags, tmp_path)
+        assert wrong == ""
+
+
+def test_orders_of_weights() -> None:
+    matmul = Matmul("", 4, 4, 8)
+    w = np.arange(8 * 12, dtype=np.int8).reshape(12, 8)
+    by_panel, by_tile, by_quad = panels(w, matmul), tiles(w, matmul), quads(w, matmul)
+    for n in range(12):
+        for k in range(8):
+            assert by_panel[n // 4 * 32 + k * 4 + n % 4] == w[n, k]
+            width = 8 if n < 8 else 4
+            assert by_tile[n // 8 * 64 + k * width + n % 8] == w[n, k]
+            assert by_quad[n // 4 * 32 + k // 4 * 16 + n % 4 * 4 + k % 4] == w[n, k]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_golden(target: str, request: pytest.FixtureRequest) -> None:
+    b = Bench("golden")
+    add_linear(b, np.random.default_rng(5), 37, 21, "sequence")
+    machine = load_target(target)
+    assert machine.matmul.kernel in FORMS
+    program = select(b.finish(), machine)
+    texts = [render_kernel(kernel, program.machine) for kernel in program.kernels()]
+    check(f"linear_{target}.c", "\n\n".join(texts) + "\n", request)
