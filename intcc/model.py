@@ -45,13 +45,13 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
 
     Args:
         artifact: the compiled model.
-        backend: one of BACKENDS.
+        backend: one of BACKENDS, or the C on an emulated machine such as qemu:cortex-m4.
         options: the runtime's own: threads and level (onnx), flags and compiler (c).
 
     Raises:
-        SettingsError: no such backend.
+        SettingsError: no such backend or machine, or the machine is too small.
         ArtifactError: the artifact lacks the backend's files.
-        ToolError: onnxruntime or a C compiler is missing.
+        ToolError: onnxruntime, a C compiler or an emulator is missing.
     """
     if backend == "onnx":
         from intcc.runtime.ort import OrtModel
@@ -66,6 +66,10 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
         from intcc.runtime.native import NativeModel
 
         return NativeModel(artifact.c_folder, artifact.manifest, **options)
+    if backend.startswith("qemu:"):
+        from intcc.emulation.model import EmulatedModel
+
+        return EmulatedModel(artifact.c_folder, artifact.manifest, on=backend)
     raise SettingsError(
         f"Backend '{backend}'", "does not exist", f"Choose from: {', '.join(BACKENDS)}"
     )

@@ -20,9 +20,9 @@ COLUMNS = 100
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def _environment(folder: str) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("intcc.templates", "c"),
+        loader=jinja2.PackageLoader("intcc.templates", folder),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -81,9 +81,9 @@ def tidy(text: str) -> str:
     return "\n".join([*made, *block]) + "\n"
 
 
-def render(template: str, parameters: Mapping[str, Any]) -> str:
-    """Return the text of templates/c/`template`.j2."""
-    return _environment().get_template(f"{template}.j2").render(**parameters)
+def render(template: str, parameters: Mapping[str, Any], folder: str = "c") -> str:
+    """Return the text of templates/`folder`/`template`.j2."""
+    return _environment(folder).get_template(f"{template}.j2").render(**parameters)
 
 
 def render_kernel(kernel: Kernel, machine: Mapping[str, str]) -> str:

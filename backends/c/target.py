@@ -70,6 +70,7 @@ class Emulator:
         startup: start-up code and linker script, templates/emulation/<startup>.c and .ld; empty
             where the program runs under an operating system.
         rom: address of the code.
+        rom_bytes: size of the code memory.
         ram: address of the data.
         ram_bytes: size of the data memory.
     """
@@ -79,6 +80,7 @@ class Emulator:
     arguments: tuple[str, ...]
     startup: str = ""
     rom: int = 0
+    rom_bytes: int = 0
     ram: int = 0
     ram_bytes: int = 0
 

@@ -1,4 +1,4 @@
-"""Build generated C into a shared library with the system's compiler, once per content."""
+"""Build generated C with a compiler, once per content."""
 
 from __future__ import annotations
 
@@ -8,18 +8,27 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from intcc.errors import ArtifactError, ToolError
+from intcc.errors import ArtifactError, IntccError, ToolError
 
-__all__ = ["DEFAULT_FLAGS", "STRICT_FLAGS", "cache_folder", "find_compiler", "shared_library"]
+__all__ = [
+    "DEFAULT_FLAGS",
+    "SHARED_FLAGS",
+    "STRICT_FLAGS",
+    "built",
+    "cache_folder",
+    "find_compiler",
+    "shared_library",
+]
 
 #: What the product promises about its C: no warning at all.
 STRICT_FLAGS = (
     "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror",
 )  # fmt: skip
 DEFAULT_FLAGS = ("-O3", "-march=native")
+SHARED_FLAGS = ("-shared", "-fPIC")
 _CANDIDATES = ("cc", "gcc", "clang")
 
 
@@ -69,6 +78,40 @@ def shared_library(
         ToolError: the compiler fails, or the library cannot be loaded.
         ArtifactError: a source cannot be read.
     """
+    path = built(sources, headers, compiler, (*flags, *SHARED_FLAGS), ".so")
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ToolError(
+            f"Library '{path.name}'", f"cannot be loaded ({error})", "Delete it and try again"
+        ) from error
+
+
+def built(
+    sources: Sequence[Path],
+    headers: Sequence[Path],
+    compiler: str,
+    flags: Sequence[str],
+    suffix: str,
+    *,
+    places: Sequence[str] = (),
+    rejected: Callable[[str], IntccError | None] = lambda text: None,
+) -> Path:
+    """Return what a compiler makes of `sources`, made now or found in the cache.
+
+    Args:
+        sources: .c files.
+        headers: other files that decide the result; part of the content.
+        compiler: path of the compiler.
+        flags: all but the strict warnings, which are always on.
+        suffix: of the result's name.
+        places: further flags that only say where `headers` lie.
+        rejected: turns the compiler's messages into an error more telling than the general one.
+
+    Raises:
+        ToolError: the compiler fails.
+        ArtifactError: a source cannot be read.
+    """
     digest = hashlib.sha256(_version(compiler))
     digest.update("\0".join([compiler, *flags]).encode())
     if "-march=native" in flags:
@@ -78,15 +121,10 @@ def shared_library(
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     except OSError as error:
         raise ArtifactError(f"C source '{error.filename}'", "cannot be read") from error
-    path = cache_folder() / f"{digest.hexdigest()[:32]}.so"
-    if not path.exists():
-        _build(sources, path, compiler, flags)
-    try:
-        return ctypes.CDLL(str(path))
-    except OSError as error:
-        raise ToolError(
-            f"Library '{path.name}'", f"cannot be loaded ({error})", "Delete it and try again"
-        ) from error
+    made = cache_folder() / f"{digest.hexdigest()[:32]}{suffix}"
+    if not made.exists():
+        _build(sources, made, compiler, (*flags, *places), rejected)
+    return made
 
 
 def _processor() -> bytes:
@@ -98,17 +136,22 @@ def _processor() -> bytes:
     return b"\n".join(line for line in lines if line.startswith((b"model name", b"flags")))
 
 
-def _build(sources: Sequence[Path], path: Path, compiler: str, flags: Sequence[str]) -> None:
+def _build(
+    sources: Sequence[Path],
+    path: Path,
+    compiler: str,
+    flags: Sequence[str],
+    rejected: Callable[[str], IntccError | None],
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        made = Path(folder) / "library.so"
-        command = [compiler, *STRICT_FLAGS, *flags, "-shared", "-fPIC", "-o", str(made)]
-        done = subprocess.run(
-            [*command, *map(str, sources)], capture_output=True, text=True, check=False
-        )
+        made = Path(folder) / "made"
+        # Libraries and scripts of the linker stand behind what needs them.
+        command = [compiler, *STRICT_FLAGS, "-o", str(made), *map(str, sources), *flags]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             first = next((x for x in done.stderr.splitlines() if "error" in x), done.stderr[:200])
-            raise ToolError(
+            raise rejected(done.stderr) or ToolError(
                 f"C compiler '{Path(compiler).name}'",
                 f"rejects the generated code ({first.strip()})",
                 "Try another compiler with CC, or report it to us",

@@ -1,66 +1,28 @@
-"""Run an artifact's C: built with the system compiler, called through ctypes.
+"""Run an artifact's C on this machine: built with the system compiler, called through ctypes.
 
-The arguments are read from the run function's prototype in the header, so that what is called is
-what was generated. A batch is a loop over its rows, each with its own token count; ctypes releases
-the interpreter lock during a call, and calls share nothing, so threads may run at once.
+ctypes releases the interpreter lock during a call, and calls share nothing, so threads may run at
+once.
 """
 
 from __future__ import annotations
 
 import ctypes
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from intcc.errors import ArtifactError, DataError
+from intcc.runtime.c_model import CModel, aligned, find_header, number
 from intcc.runtime.compiler import DEFAULT_FLAGS, find_compiler, shared_library
-from intcc.specs import TOTAL, TensorSpec
 
 __all__ = ["NativeModel", "find_compiler"]
 
 Array = npt.NDArray[Any]
-_STATUS = {
-    1: "was called with a null pointer",
-    2: "got a misaligned arena",
-    3: "got a sequence of a length it does not take",
-    4: "got an id outside its table",
-    5: "got more tokens than its context holds",
-}
 
 
-@dataclass(frozen=True)
-class _Argument:
-    """An array argument of the run function, and the tensor it stands for.
-
-    Attributes:
-        spec: the tensor.
-        dtype: element type.
-        last: whether it holds the row of the last token alone.
-    """
-
-    spec: TensorSpec
-    dtype: np.dtype[Any]
-    last: bool = False
-
-
-class NativeModel:
-    """The C of an artifact as a callable.
-
-    Attributes:
-        inputs: as in the manifest.
-        outputs: as in the manifest.
-        arena_bytes: working memory of one call.
-        stateful: whether tokens of earlier calls are kept in a state.
-        last_only: whether a call gives the outputs of its last token alone.
-        state_bytes: memory of one state.
-        context: largest number of tokens in one state.
-        max_tokens: largest number of tokens of one call.
-    """
+class NativeModel(CModel):
+    """The C of an artifact in this process."""
 
     def __init__(
         self,
@@ -82,11 +44,8 @@ class NativeModel:
             ToolError: no compiler, or it fails.
             ArtifactError: the folder holds no C of this manifest.
         """
-        self.inputs = tuple(TensorSpec.from_json(s) for s in manifest["inputs"])
-        self.outputs = tuple(TensorSpec.from_json(s) for s in manifest["outputs"])
-        header = _find_header(folder)
-        text = header.read_text(encoding="utf-8")
-        name = header.stem
+        super().__init__(folder, manifest)
+        name = self.name
         sources = [folder / f"{name}.c", folder / f"{name}_weights.c"]
         selftest = folder / f"{name}_selftest.c"
         sources += [selftest] if selftest.exists() else []
@@ -96,210 +55,30 @@ class NativeModel:
         self._run = self._library[f"{name}_run"]
         self._run.restype = ctypes.c_int
         self._selftest = self._library[f"{name}_selftest"] if selftest.exists() else None
-        self.arena_bytes = _number(text, f"{name.upper()}_ARENA_BYTES")
+        text = find_header(folder).read_text(encoding="utf-8")
         self._selftest_bytes = (
-            _number(text, f"{name.upper()}_SELFTEST_BYTES") if self._selftest else 0
+            number(text, f"{name.upper()}_SELFTEST_BYTES") if self._selftest else 0
         )
-        self._read_prototype(text, name)
-        self.state_bytes = _number(text, f"{name.upper()}_CACHE_BYTES") if self.stateful else 0
-        self.context = _number(text, f"{name.upper()}_MAX_CONTEXT") if self.stateful else 0
-        self.max_tokens = _number(text, f"{name.upper()}_MAX_TOKENS") if self._counts_tokens else 1
-
-    def _read_prototype(self, text: str, name: str) -> None:
-        found = re.search(rf"int {name}_run\(void \*arena,(.*?)\);", text, re.DOTALL)
-        if found is None:
-            raise ArtifactError(f"Header of '{name}'", "declares no run function")
-        specs = {_plain(s.name): s for s in (*self.inputs, *self.outputs)}
-        self._takes: list[_Argument] = []
-        self._gives: list[_Argument] = []
-        self._counts_tokens = self.stateful = False
-        for part in found.group(1).split(","):
-            words = part.replace("*", " ").split()
-            if words == ["size_t", "tokens"]:
-                self._counts_tokens = True
-                continue
-            if words in (["void", "cache"], ["size_t", "position"]):
-                self.stateful = True
-                continue
-            constant = words[0] == "const"
-            dtype = np.dtype(words[-2].removesuffix("_t"))
-            # A name that C or another name forbids carries a number at its end.
-            stem = re.sub(r"_\d+$", "", words[-1])
-            spec = specs.get(words[-1]) or specs.get(stem)
-            if spec is None:
-                raise ArtifactError(
-                    f"Argument '{words[-1]}' of {name}_run", "is not in the manifest"
-                )
-            fixed = f"#define {name}_{words[-1]}_ELEMENTS ".upper()
-            last = not constant and "sequence" in spec.shape and fixed in text.upper()
-            argument = _Argument(spec, dtype, last)
-            (self._takes if constant else self._gives).append(argument)
-        self.last_only = any(a.last for a in self._gives)
 
     def selftest(self) -> int:
         """Run the recorded input: 0 when the recorded output is met."""
         assert self._selftest is not None, "the artifact has no self-test"
-        return int(self._selftest(_aligned(self._selftest_bytes).ctypes.data_as(ctypes.c_void_p)))
+        return int(self._selftest(aligned(self._selftest_bytes).ctypes.data_as(ctypes.c_void_p)))
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Return all outputs by name; positions past a row's tokens are zero.
-
-        Raises:
-            DataError: a status other than OK, a mask that is not a prefix of ones, or a cache that
-                is not empty: earlier tokens are in a state, see `run_from`.
-        """
-        filled = [s.name for s in self.inputs if s.cached and feeds.get(s.name, np.empty(0)).size]
-        if filled:
-            raise DataError(
-                f"Input '{filled[0]}'", "is not empty", "The C backend keeps its caches in a state"
-            )
-        states = [self.new_state() for _ in range(self._batch(feeds))]
-        if not self.last_only:
-            return self._run_rows(feeds, states, 0)
-        count = self._extents(feeds)[1]["sequence"]
-        rows = [self._run_rows(self._token(feeds, i), states, i) for i in range(count)]
-        return {name: np.concatenate([row[name] for row in rows], 1) for name in rows[0]}
-
-    def new_state(self) -> Array:
-        """Return memory for the state of a new text."""
-        return _aligned(self.state_bytes)
-
-    def run_from(self, feeds: Mapping[str, Array], state: Array, position: int) -> dict[str, Array]:
-        """Continue one text, a batch of one, behind `position` tokens of its state.
-
-        Where a call gives the outputs of its last token alone, that is the only row.
-
-        Raises:
-            DataError: a status other than OK; the state is as before.
-        """
-        return self._run_rows(feeds, [state], position)
-
-    def _run_rows(
-        self, feeds: Mapping[str, Array], states: Sequence[Array], position: int
-    ) -> dict[str, Array]:
-        batch, extents = self._extents(feeds)
-        counts = self._token_counts(feeds, batch, extents)
-        results = {a.spec.name: np.zeros(_shape(a, batch, extents), a.dtype) for a in self._gives}
-        arena = _aligned(self.arena_bytes)
-        for row in range(batch):
-            self._run_row(feeds, results, row, counts[row], arena, states[row], position)
-        return {
-            spec.name: results[spec.name].astype(spec.dtype, copy=False)
-            for spec in self.outputs
-            if TOTAL not in spec.shape
-        }
-
-    def _token(self, feeds: Mapping[str, Array], index: int) -> dict[str, Array]:
-        """Return the feeds of one token."""
-        return {
-            s.name: np.take(feeds[s.name], [index], s.shape.index("sequence"))
-            if "sequence" in s.shape
-            else feeds[s.name]
-            for s in self.inputs
-            if not s.cached
-        }
-
-    def _batch(self, feeds: Mapping[str, Array]) -> int:
-        return self._extents(feeds)[0]
-
-    def _extents(self, feeds: Mapping[str, Array]) -> tuple[int, dict[str, int]]:
-        extents: dict[str, int] = {}
-        for spec in (s for s in self.inputs if not s.cached):
-            for wanted, actual in zip(spec.shape, feeds[spec.name].shape, strict=True):
-                if isinstance(wanted, str):
-                    extents[wanted] = actual
-        return extents.get("batch", 1), extents
-
-    def _token_counts(
-        self, feeds: Mapping[str, Array], batch: int, extents: Mapping[str, int]
-    ) -> list[int]:
-        length = extents.get("sequence", 0)
-        mask = feeds.get("attention_mask")
-        if mask is None:
-            return [length] * batch
-        valid = np.asarray(mask) != 0
-        counts = valid.sum(1)
-        if not (valid == (np.arange(length) < counts[:, None])).all():
-            raise DataError(
-                "Input 'attention_mask'",
-                "has zeros before ones",
-                "The C backend takes tokens first, padding last",
-            )
-        return [int(c) for c in counts]
-
-    def _run_row(
+    def call(
         self,
-        feeds: Mapping[str, Array],
-        results: Mapping[str, Array],
-        row: int,
+        held: Sequence[Array],
+        made: Sequence[Array],
         tokens: int,
-        arena: Array,
         state: Array,
         position: int,
-    ) -> None:
-        held = [
-            np.ascontiguousarray(_cut(a.spec, feeds[a.spec.name], row, tokens), dtype=a.dtype)
-            for a in self._takes
-        ]
-        made = [
-            np.zeros(_cut(a.spec, results[a.spec.name], row, tokens).shape, a.dtype)
-            for a in self._gives
-        ]
-        memory = (arena, state) if self.stateful else (arena,)
+    ) -> int:
+        """Call the run function once, with an arena of its own; see the base class."""
+        memory = [aligned(self.arena_bytes), *([state] if self.stateful else [])]
         arguments: list[Any] = [x.ctypes.data_as(ctypes.c_void_p) for x in (*memory, *held)]
-        if self._counts_tokens:
+        if self.counts_tokens:
             arguments.append(ctypes.c_size_t(tokens))
         if self.stateful:
             arguments.append(ctypes.c_size_t(position))
         arguments += [x.ctypes.data_as(ctypes.c_void_p) for x in made]
-        status = int(self._run(*arguments))
-        if status != 0:
-            raise DataError("The C model", _STATUS.get(status, f"returned {status}"))
-        for argument, array in zip(self._gives, made, strict=True):
-            _cut(argument.spec, results[argument.spec.name], row, tokens)[...] = array
-
-
-def _find_header(folder: Path) -> Path:
-    headers = [p for p in sorted(folder.glob("*.h")) if (folder / f"{p.stem}_weights.c").exists()]
-    if len(headers) != 1:
-        raise ArtifactError(
-            f"Folder '{folder.name}'", "holds no generated C", "Compile with --emit c"
-        )
-    return headers[0]
-
-
-def _number(text: str, macro: str) -> int:
-    found = re.search(rf"#define {macro} (\d+)", text)
-    if found is None:
-        raise ArtifactError("The header", f"defines no {macro}", "Compile the model again")
-    return int(found.group(1))
-
-
-def _plain(name: str) -> str:
-    """Return a name as it appears in C; see backends/c/names.py."""
-    return re.sub(r"[^0-9a-zA-Z]+", "_", name).strip("_").lower()
-
-
-def _aligned(size: int) -> Array:
-    """Return an arena that starts at a cache line."""
-    raw = np.empty(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size]
-
-
-def _shape(argument: _Argument, batch: int, extents: Mapping[str, int]) -> tuple[int, ...]:
-    known = {**extents, "batch": batch} | ({"sequence": 1} if argument.last else {})
-    return tuple(d if isinstance(d, int) else known[d] for d in argument.spec.shape)
-
-
-def _cut(spec: TensorSpec, array: Array, row: int, tokens: int) -> Array:
-    """Return the part of an array that one row of the batch reads or writes."""
-    index: list[Any] = []
-    for name in spec.shape:
-        if name == "batch":
-            index.append(slice(row, row + 1))
-        elif name == "sequence":
-            index.append(slice(0, tokens))
-        else:
-            index.append(slice(None))
-    return np.asarray(array[tuple(index)])
+        return int(self._run(*arguments))

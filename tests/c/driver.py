@@ -34,7 +34,7 @@ def driver_source(name: str, native: NativeModel, sizes: Mapping[str, int], toke
     for i, (c_type, count) in enumerate(gives):
         lines.append(f"    {c_type} *out{i} = malloc({count} * sizeof *out{i});")
     arguments = ["arena", *(f"in{i}" for i in range(len(takes)))]
-    arguments += [str(tokens)] if native._counts_tokens else []
+    arguments += [str(tokens)] if native.counts_tokens else []
     arguments += [f"out{i}" for i in range(len(gives))]
     lines.append(f"    int status = {name}_run({', '.join(arguments)});")
     for i, (_, count) in enumerate(gives):

@@ -5,6 +5,11 @@
 #include "decoder_kernels.h"
 #include "decoder_weights.h"
 
+/* Where a layer begins, for who wants to measure it: define it on the command line. */
+#ifndef DECODER_LAYER
+#define DECODER_LAYER(index) ((void)(index))
+#endif
+
 /* Arena map for 4 tokens: offset, then bytes, first and last call, type and shape.
    Regions share bytes where their lives do not meet. */
 enum {
@@ -92,11 +97,13 @@ int decoder_run(void *arena, void *cache, const int32_t *input_ids, size_t token
     }
 
     /* ---- embed ---- */
+    DECODER_LAYER(0);
     /* Embedding: [n, 40] */
     embedding_c40(n, input_ids, decoder_embed_const1[0], decoder_embed_const2,
         I32(at_embed_embedding3));
 
     /* ---- layer 0: attention ---- */
+    DECODER_LAYER(1);
     /* Split: [n, 20] */
     copy_rows_int32(n, 20, I32(at_embed_embedding3), 40, I32(at_layer0_attention_split5), 20);
     /* Split: [n, 20] */
@@ -132,6 +139,7 @@ int decoder_run(void *arena, void *cache, const int32_t *input_ids, size_t token
         I32(at_embed_embedding3));
 
     /* ---- layer 1: attention ---- */
+    DECODER_LAYER(2);
     /* Split: [n, 20] */
     copy_rows_int32(n, 20, I32(at_embed_embedding3), 40, I32(at_layer1_attention_split5), 20);
     /* Split: [n, 20] */

@@ -5,6 +5,11 @@
 #include "tiny_kernels.h"
 #include "tiny_weights.h"
 
+/* Where a layer begins, for who wants to measure it: define it on the command line. */
+#ifndef TINY_LAYER
+#define TINY_LAYER(index) ((void)(index))
+#endif
+
 /* Arena map for 24 tokens: offset, then bytes, first and last call, type and shape.
    Regions share bytes where their lives do not meet. */
 enum {
@@ -68,6 +73,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     }
 
     /* ---- embeddings ---- */
+    TINY_LAYER(0);
     /* Embedding: [n, 20] */
     embedding_c20(n, input_ids, tiny_embeddings_const1[0], tiny_embeddings_const2,
         I32(at_embeddings_embedding3));
@@ -83,6 +89,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     affine_c20_vs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- layer 0: attention ---- */
+    TINY_LAYER(1);
     /* Linear: [n, 20] x [20, 20] */
     linear_20x20_vs(n, U8(at_embeddings_quantize30), tiny_layer0_attention_const1,
         tiny_layer0_attention_linear6_bias, tiny_layer0_attention_linear6_inverse, 32, 0, 127,
@@ -115,6 +122,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     affine_c20_vs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- layer 0: feed_forward ---- */
+    TINY_LAYER(2);
     /* Linear+Gelu: [n, 20] x [20, 28] */
     linear_20x28_vs_gelu_vvvsv(n, U8(at_layer0_attention_quantize58),
         tiny_layer0_feed_forward_const1[0], tiny_layer0_feed_forward_linear6_bias,
@@ -135,6 +143,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     affine_c20_vs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- layer 1: attention ---- */
+    TINY_LAYER(3);
     /* Linear: [n, 20] x [20, 20] */
     linear_20x20_vs(n, U8(at_layer0_feed_forward_quantize36), tiny_layer1_attention_const1,
         tiny_layer1_attention_linear6_bias, tiny_layer1_attention_linear6_inverse, 32, 0, 127,
@@ -167,6 +176,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     affine_c20_vs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- layer 1: feed_forward ---- */
+    TINY_LAYER(4);
     /* Linear+Gelu: [n, 20] x [20, 28] */
     linear_20x28_vs_gelu_vvvsv(n, U8(at_layer1_attention_quantize58),
         tiny_layer1_feed_forward_const1[0], tiny_layer1_feed_forward_linear6_bias,
@@ -184,6 +194,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     affine_c20_vs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- head ---- */
+    TINY_LAYER(5);
     /* MeanPool: [n, 20] -> [20] */
     mean_pool_c20(n, I32(at_embeddings_embedding3), I32(at_head_meanpool1));
     /* L2Normalize: [1, 20] */
