@@ -34,7 +34,7 @@ def panels(w: Int8, matmul: Matmul) -> Int8:
 
 
 def tiles(w: Int8, matmul: Matmul) -> Int8:
-    """Return [N / tile][K][tile]: panels as wide as a tile, the last one as wide as what is left."""
+    """Return [N / tile][K][tile]: panels as wide as a tile, the last one as wide as the rest."""
     return _panels(w, matmul.tile)
 
 

@@ -5,6 +5,9 @@ On the host a form's portable body runs over the same packed weights as its intr
 
 from __future__ import annotations
 
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from intcc.backends.c.packing import panels, quads, tiles
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import Matmul, load_target
+from intcc.emulation.model import EmulatedModel
 from intcc.ops import linear_dynamic as dynamic
 from intcc.runtime.reference import evaluate
 from tests.c.bench import Bench, differences
@@ -106,7 +110,7 @@ def test_portable_bodies(target: str, seed: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_access_out_of_bounds(target: str, tmp_path: Path) -> None:
-    bench = shapes(3)
+    bench = shapes(3, 6)
     bench.emit(tmp_path, target=target)
     native = bench.native(tmp_path, ("-O0",))
     flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -115,6 +119,34 @@ def test_no_access_out_of_bounds(target: str, tmp_path: Path) -> None:
         expected = evaluate(bench.model, feeds)
         wrong = run_driver(tmp_path, "forms3", native, feeds, expected, tokens, flags, tmp_path)
         assert wrong == ""
+
+
+@pytest.fixture(scope="module")
+def layers() -> Bench:
+    return shapes(4, 8)
+
+
+#: The length of RISC-V vectors is the machine's choice and must change no bit.
+MACHINES = [("aarch64", 0), ("rv32imc", 0), ("rv64gcv", 128), ("rv64gcv", 256), ("rv64gcv", 1024)]
+
+
+@pytest.mark.parametrize(("target", "bits"), MACHINES)
+def test_machine(layers: Bench, target: str, bits: int, tmp_path: Path) -> None:
+    machine = load_target(target)
+    assert machine.toolchain is not None and machine.emulator is not None
+    for command in (machine.toolchain.compiler, machine.emulator.program):
+        if shutil.which(command) is None:
+            pytest.skip(f"{command} is not installed")
+    layers.emit(tmp_path, target=target)
+    model = EmulatedModel(tmp_path, layers.manifest(), on=f"qemu:{target}")
+    arguments = tuple(re.sub("vlen=[0-9]+", f"vlen={bits}", a) for a in machine.emulator.arguments)
+    assert bits in (0, 128) or arguments != machine.emulator.arguments
+    model.target = replace(machine, emulator=replace(machine.emulator, arguments=arguments))
+    for tokens, kind in ((1, "random"), (7, "random"), (17, "low"), (17, "high"), (41, "mix")):
+        feeds = layers.feeds(tokens, kind)
+        expected, got = evaluate(layers.model, feeds), model.run(feeds)
+        wrong = [name for name, array in expected.items() if not np.array_equal(array, got[name])]
+        assert wrong == [], f"{tokens} tokens, {kind}"
 
 
 def test_orders_of_weights() -> None:
