@@ -111,6 +111,8 @@ class Target:
         alignment: bytes; what constant data and the arena are aligned to for speed.
         matmul: how products are computed.
         ternary: how layers whose weights are all -1, 0 or 1 are packed; see TERNARY.
+        ternary_pairs: unpack ternary weights two to a word: for machines without vectors whose
+            product of words is quick.
         gelu_table: use a table of 256 where one serves all channels.
         headers: of intrinsics by the macro of a compiler that has them.
         kernels: machine form of a kernel by the name of its template, which is the general form.
@@ -131,6 +133,7 @@ class Target:
     toolchain: Toolchain | None = None
     emulator: Emulator | None = None
     regions: tuple[Region, ...] = ()
+    ternary_pairs: bool = False
 
 
 def available() -> tuple[str, ...]:
@@ -170,6 +173,7 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
         alignment=data["alignment"],
         matmul=_record(Matmul, data["matmul"]),
         ternary=packing,
+        ternary_pairs=data["weights"].get("pairs", False),
         gelu_table=data["gelu"]["table"],
         headers=data.get("headers", {}),
         kernels=data.get("kernels", {}),

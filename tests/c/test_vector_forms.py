@@ -149,6 +149,19 @@ def test_machine(layers: Bench, target: str, bits: int, tmp_path: Path) -> None:
         assert wrong == [], f"{tokens} tokens, {kind}"
 
 
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("packing", ["2bit", "trits"])
+def test_ternary_chunks(target: str, packing: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    bench = Bench("ternary")
+    for k, rows in ((300, "sequence"), (128, 1), (257, 3), (129, 5)):
+        bench.case(f"ternary_{k}")
+        add_dynamic(bench, rng, k, 7, rows, ternary=True)
+    bench.finish()
+    bench.emit(tmp_path, target=target, ternary=packing)
+    assert differences(bench, bench.native(tmp_path, UNDEFINED)) == []
+
+
 def test_orders_of_weights() -> None:
     matmul = Matmul("", 4, 4, 8)
     w = np.arange(8 * 12, dtype=np.int8).reshape(12, 8)
@@ -162,11 +175,15 @@ def test_orders_of_weights() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_golden(target: str, request: pytest.FixtureRequest) -> None:
-    b = Bench("golden")
-    add_linear(b, np.random.default_rng(5), 37, 21, "sequence")
+@pytest.mark.parametrize("layer", ["linear", "ternary"])
+def test_golden(target: str, layer: str, request: pytest.FixtureRequest) -> None:
+    b, rng = Bench("golden"), np.random.default_rng(5)
+    if layer == "linear":
+        add_linear(b, rng, 37, 21, "sequence")
+    else:
+        add_dynamic(b, rng, 37, 21, "sequence", ternary=True)
     machine = load_target(target)
     assert machine.matmul.kernel in FORMS
     program = select(b.finish(), machine)
     texts = [render_kernel(kernel, program.machine) for kernel in program.kernels()]
-    check(f"linear_{target}.c", "\n\n".join(texts) + "\n", request)
+    check(f"{layer}_{target}.c", "\n\n".join(texts) + "\n", request)
