@@ -54,9 +54,12 @@ def divisors(rng: np.random.Generator, n: int, kind: int) -> Array:
     return np.asarray(rng.choice(choice, n))
 
 
-def add_linear(b: Bench, rng: np.random.Generator, k: int, n: int, rows: int | str) -> None:
+def add_linear(
+    b: Bench, rng: np.random.Generator, k: int, n: int, rows: int | str, kind: int | None = None
+) -> None:
     x = b.input(np.uint8, ["batch", rows, k], 0, 255)
-    w, kind = weights(rng, k, n), int(rng.integers(4))
+    w = weights(rng, k, n)
+    kind = int(rng.integers(4)) if kind is None else kind
     bias = rng.integers(-20000, 600000, n)
     clip = [(0, 255), (3, 200)][int(rng.integers(2))]
     limits = [i32(c) for c in clip]
@@ -179,7 +182,7 @@ def test_orders_of_weights() -> None:
 def test_golden(target: str, layer: str, request: pytest.FixtureRequest) -> None:
     b, rng = Bench("golden"), np.random.default_rng(5)
     if layer == "linear":
-        add_linear(b, rng, 37, 21, "sequence")
+        add_linear(b, rng, 37, 21, "sequence", 1)
     else:
         add_dynamic(b, rng, 37, 21, "sequence", ternary=True)
     machine = load_target(target)

@@ -348,10 +348,10 @@ static void tile4x64_dk37(size_t left, size_t width, const uint8_t *x, const int
 
 #if defined(__ARM_NEON) && defined(__aarch64__)
 /* out[j] = clip((acc[j] + bias[j]) / divisor[j], lo, hi) for 16 columns or more. */
-static void linear_37x21_p_columns(size_t width, const int32_t *acc, const int32_t *bias, int shift,
-    int32_t lo, int32_t hi, uint8_t *out)
+static void linear_37x21_vs_columns(size_t width, const int32_t *acc, const int32_t *bias,
+    const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi, uint8_t *out)
 {
-    const int32x4_t down = vdupq_n_s32(-shift);
+    const int64x2_t down = vdupq_n_s64(-shift);
 
     for (size_t from = 0; from < width; from += 16) {
         /* The last 16 columns may be some of the ones before again. */
@@ -359,19 +359,35 @@ static void linear_37x21_p_columns(size_t width, const int32_t *acc, const int32
 
         const int32x4_t sum0 = vaddq_s32(vld1q_s32(acc + j), vld1q_s32(bias + j));
         const uint32x4_t v0 = vreinterpretq_u32_s32(vmaxq_s32(sum0, vdupq_n_s32(0)));
-        const uint32x4_t t0 = vshlq_u32(v0, down);
+        const uint32x4_t m0 = vld1q_u32(mul + j);
+        const uint64x2_t low0 = vmull_u32(vget_low_u32(v0), vget_low_u32(m0));
+        const uint64x2_t high0 = vmull_high_u32(v0, m0);
+        const uint32x4_t t0 = vuzp1q_u32(vreinterpretq_u32_u64(vshlq_u64(low0, down)),
+            vreinterpretq_u32_u64(vshlq_u64(high0, down)));
 
         const int32x4_t sum1 = vaddq_s32(vld1q_s32(acc + j + 4), vld1q_s32(bias + j + 4));
         const uint32x4_t v1 = vreinterpretq_u32_s32(vmaxq_s32(sum1, vdupq_n_s32(0)));
-        const uint32x4_t t1 = vshlq_u32(v1, down);
+        const uint32x4_t m1 = vld1q_u32(mul + j + 4);
+        const uint64x2_t low1 = vmull_u32(vget_low_u32(v1), vget_low_u32(m1));
+        const uint64x2_t high1 = vmull_high_u32(v1, m1);
+        const uint32x4_t t1 = vuzp1q_u32(vreinterpretq_u32_u64(vshlq_u64(low1, down)),
+            vreinterpretq_u32_u64(vshlq_u64(high1, down)));
 
         const int32x4_t sum2 = vaddq_s32(vld1q_s32(acc + j + 8), vld1q_s32(bias + j + 8));
         const uint32x4_t v2 = vreinterpretq_u32_s32(vmaxq_s32(sum2, vdupq_n_s32(0)));
-        const uint32x4_t t2 = vshlq_u32(v2, down);
+        const uint32x4_t m2 = vld1q_u32(mul + j + 8);
+        const uint64x2_t low2 = vmull_u32(vget_low_u32(v2), vget_low_u32(m2));
+        const uint64x2_t high2 = vmull_high_u32(v2, m2);
+        const uint32x4_t t2 = vuzp1q_u32(vreinterpretq_u32_u64(vshlq_u64(low2, down)),
+            vreinterpretq_u32_u64(vshlq_u64(high2, down)));
 
         const int32x4_t sum3 = vaddq_s32(vld1q_s32(acc + j + 12), vld1q_s32(bias + j + 12));
         const uint32x4_t v3 = vreinterpretq_u32_s32(vmaxq_s32(sum3, vdupq_n_s32(0)));
-        const uint32x4_t t3 = vshlq_u32(v3, down);
+        const uint32x4_t m3 = vld1q_u32(mul + j + 12);
+        const uint64x2_t low3 = vmull_u32(vget_low_u32(v3), vget_low_u32(m3));
+        const uint64x2_t high3 = vmull_high_u32(v3, m3);
+        const uint32x4_t t3 = vuzp1q_u32(vreinterpretq_u32_u64(vshlq_u64(low3, down)),
+            vreinterpretq_u32_u64(vshlq_u64(high3, down)));
 
         const uint16x8_t h0 = vqmovn_high_u32(vqmovn_u32(t0), t1);
         const uint16x8_t h1 = vqmovn_high_u32(vqmovn_u32(t2), t3);
@@ -385,8 +401,9 @@ static void linear_37x21_p_columns(size_t width, const int32_t *acc, const int32
 
 /* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi). The quotient is a product and a
    shift, exact for every sum that can occur. */
-static void linear_37x21_p(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
-    const int32_t *restrict bias, int shift, int32_t lo, int32_t hi, uint8_t *restrict y)
+static void linear_37x21_vs(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
+    const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
+    uint8_t *restrict y)
 {
     for (size_t n = 0; n < 21; n += 64) {
         const size_t width = 21 - n < 64 ? 21 - n : 64;
@@ -403,7 +420,8 @@ static void linear_37x21_p(size_t rows, const uint8_t *restrict x, const int8_t 
                 const size_t done = width < 16 ? 0 : width;
 
                 if (done != 0) {
-                    linear_37x21_p_columns(done, acc + r * 64, bias + n, shift, lo, hi, out);
+                    linear_37x21_vs_columns(done, acc + r * 64, bias + n, mul + n, shift, lo, hi,
+                        out);
                 }
 #else
                 const size_t done = 0;
@@ -413,7 +431,7 @@ static void linear_37x21_p(size_t rows, const uint8_t *restrict x, const int8_t 
                     int32_t t = acc[r * 64 + j] + bias[n + j];
 
                     t = t > 0 ? t : 0;
-                    t = t >> shift;
+                    t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);
                     t = t < lo ? lo : t > hi ? hi : t;
                     out[j] = (uint8_t)t;
                 }

@@ -78,8 +78,9 @@ static void tile4x32_pk37(size_t left, size_t width, const uint8_t *x, const int
 
 /* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi). The quotient is a product and a
    shift, exact for every sum that can occur. */
-static void linear_37x21_p(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
-    const int32_t *restrict bias, int shift, int32_t lo, int32_t hi, uint8_t *restrict y)
+static void linear_37x21_vs(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
+    const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
+    uint8_t *restrict y)
 {
     for (size_t n = 0; n < 21; n += 32) {
         const size_t width = 21 - n < 32 ? 21 - n : 32;
@@ -96,7 +97,7 @@ static void linear_37x21_p(size_t rows, const uint8_t *restrict x, const int8_t 
                     int32_t t = acc[r * 32 + j] + bias[n + j];
 
                     t = t > 0 ? t : 0;
-                    t = t >> shift;
+                    t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);
                     t = t < lo ? lo : t > hi ? hi : t;
                     out[j] = (uint8_t)t;
                 }

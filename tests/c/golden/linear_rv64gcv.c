@@ -86,9 +86,9 @@ static void tile3x64_vk37(size_t left, size_t width, const uint8_t *x, const int
 }
 
 #if defined(__riscv_v_intrinsic) && __riscv_v_elen >= 64
-/* out[j] = clip((acc[j] + bias[j]) / divisor[j], lo, hi) for 1 columns or more. */
-static void linear_37x21_p_columns(size_t width, const int32_t *acc, const int32_t *bias, int shift,
-    int32_t lo, int32_t hi, uint8_t *out)
+/* out[j] = clip((acc[j] + bias[j]) / divisor[j], lo, hi). */
+static void linear_37x21_vs_columns(size_t width, const int32_t *acc, const int32_t *bias,
+    const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi, uint8_t *out)
 {
     for (size_t j = 0, vl; j < width; j += vl) {
         vl = __riscv_vsetvl_e32m4(width - j);
@@ -96,7 +96,9 @@ static void linear_37x21_p_columns(size_t width, const int32_t *acc, const int32
             __riscv_vle32_v_i32m4(bias + j, vl), vl);
         const vuint32m4_t v = __riscv_vreinterpret_v_i32m4_u32m4(
             __riscv_vmax_vx_i32m4(sum, 0, vl));
-        vuint32m4_t t = __riscv_vsrl_vx_u32m4(v, (size_t)shift, vl);
+        const vuint64m8_t product = __riscv_vwmulu_vv_u64m8(v, __riscv_vle32_v_u32m4(mul + j, vl),
+            vl);
+        vuint32m4_t t = __riscv_vnsrl_wx_u32m4(product, (size_t)shift, vl);
 
         t = __riscv_vmaxu_vx_u32m4(__riscv_vminu_vx_u32m4(t, (uint32_t)hi, vl), (uint32_t)lo, vl);
         __riscv_vse8_v_u8m1(out + j,
@@ -107,8 +109,9 @@ static void linear_37x21_p_columns(size_t width, const int32_t *acc, const int32
 
 /* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi). The quotient is a product and a
    shift, exact for every sum that can occur. */
-static void linear_37x21_p(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
-    const int32_t *restrict bias, int shift, int32_t lo, int32_t hi, uint8_t *restrict y)
+static void linear_37x21_vs(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
+    const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
+    uint8_t *restrict y)
 {
     for (size_t n = 0; n < 21; n += 64) {
         const size_t width = 21 - n < 64 ? 21 - n : 64;
@@ -122,10 +125,11 @@ static void linear_37x21_p(size_t rows, const uint8_t *restrict x, const int8_t 
                 uint8_t *restrict out = y + (m + r) * 21 + n;
 
 #if defined(__riscv_v_intrinsic) && __riscv_v_elen >= 64
-                const size_t done = width < 1 ? 0 : width;
+                const size_t done = width;
 
                 if (done != 0) {
-                    linear_37x21_p_columns(done, acc + r * 64, bias + n, shift, lo, hi, out);
+                    linear_37x21_vs_columns(done, acc + r * 64, bias + n, mul + n, shift, lo, hi,
+                        out);
                 }
 #else
                 const size_t done = 0;
@@ -135,7 +139,7 @@ static void linear_37x21_p(size_t rows, const uint8_t *restrict x, const int8_t 
                     int32_t t = acc[r * 64 + j] + bias[n + j];
 
                     t = t > 0 ? t : 0;
-                    t = t >> shift;
+                    t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);
                     t = t < lo ? lo : t > hi ? hi : t;
                     out[j] = (uint8_t)t;
                 }
