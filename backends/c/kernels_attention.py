@@ -45,6 +45,9 @@ def attention(b: Builder, node: ir.Node) -> None:
         "divisor": divisor,
         "divisor_names": ", ".join(w.split()[-1] for w in divisor.split(", ")),
         "x": "(uint32_t)" + (x.removeprefix("(int32_t)") if grid.mul is not None else f"({x})"),
+        # For machine forms, which take several scores at a time.
+        "mul": grid.mul is not None,
+        "narrow": grid.narrow,
         "bias": bias_declaration,
         "scores": f"scores_{kind}{'_b' if bias_declaration else ''}",
         "softmax": f"softmax_{kind}{'_b' if bias_declaration else ''}",

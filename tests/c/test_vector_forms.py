@@ -20,9 +20,10 @@ from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import Matmul, load_target
 from intcc.emulation.model import EmulatedModel
+from intcc.ops import attention
 from intcc.ops import linear_dynamic as dynamic
 from intcc.runtime.reference import evaluate
-from tests.c.bench import Bench, differences
+from tests.c.bench import MAX_TOKENS, Bench, differences
 from tests.c.driver import run_driver
 from tests.c.test_golden import check
 from tests.ops.harness import i32
@@ -83,7 +84,21 @@ def add_dynamic(
     b.output(*b.op("LinearDynamic", [q, m, e, w, mul, shift, bias]))
 
 
-def shapes(seed: int, cases: int = 10, dynamic_rows: bool = True) -> Bench:
+def attend(b: Bench) -> None:
+    """Add attention with each division of its scores, wide and narrow heads."""
+    zero = i32(np.zeros((1, 1, 1, 1)))
+    for heads, dim, unit in ((1, 5, 1e-3), (2, 7, 0.5), (1, 32, 3e-4), (1, 70, 20.0)):
+        b.case(f"attention_{heads}x{dim}")
+        shape: list[int | str] = ["batch", "sequence", heads * dim]
+        ranges = ((0, 127), (1, 255), (1, 255))
+        q, k, v = (b.input(np.uint8, shape, lo, hi) for lo, hi in ranges)
+        constants = attention.parameters(unit, MAX_TOKENS, heads, dim, heads)
+        b.output(*b.op("Attention", [q, k, v, zero, *constants]))
+
+
+def shapes(
+    seed: int, cases: int = 10, *, dynamic_rows: bool = True, attention_too: bool = False
+) -> Bench:
     """Return layers of random shapes, the smallest and whole blocks among them."""
     rng = np.random.default_rng(seed)
     b = Bench(f"forms{seed}")
@@ -97,6 +112,8 @@ def shapes(seed: int, cases: int = 10, dynamic_rows: bool = True) -> Bench:
         add_wide(b, rng, k, n, rows)
         b.case(f"dynamic_{i}_{k}x{n}")
         add_dynamic(b, rng, k, n, rows, ternary=i % 2 == 1)
+    if attention_too:
+        attend(b)
     b.finish()
     return b
 
@@ -104,7 +121,7 @@ def shapes(seed: int, cases: int = 10, dynamic_rows: bool = True) -> Bench:
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_portable_bodies(target: str, seed: int, tmp_path: Path) -> None:
-    bench = shapes(seed, dynamic_rows=seed % 2 == 1)
+    bench = shapes(seed, dynamic_rows=seed % 2 == 1, attention_too=True)
     bench.emit(tmp_path, target=target)
     native = bench.native(tmp_path, UNDEFINED)
     assert differences(bench, native) == []
@@ -126,7 +143,7 @@ def test_no_access_out_of_bounds(target: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def layers() -> Bench:
-    return shapes(4, 8)
+    return shapes(4, 8, attention_too=True)
 
 
 #: The length of RISC-V vectors is the machine's choice and must change no bit.
@@ -177,16 +194,24 @@ def test_orders_of_weights() -> None:
             assert by_quad[n // 4 * 32 + k // 4 * 16 + n % 4 * 4 + k % 4] == w[n, k]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("layer", ["linear", "ternary"])
-def test_golden(target: str, layer: str, request: pytest.FixtureRequest) -> None:
+GOLDEN = [(layer, target) for layer in ("linear", "ternary") for target in TARGETS]
+
+
+@pytest.mark.parametrize(("layer", "target"), [*GOLDEN, ("attention", "rv64gcv")])
+def test_golden(layer: str, target: str, request: pytest.FixtureRequest) -> None:
     b, rng = Bench("golden"), np.random.default_rng(5)
-    if layer == "linear":
+    if layer == "attention":
+        attend(b)
+    elif layer == "linear":
         add_linear(b, rng, 37, 21, "sequence", 1)
     else:
         add_dynamic(b, rng, 37, 21, "sequence", ternary=True)
     machine = load_target(target)
     assert machine.matmul.kernel in FORMS
     program = select(b.finish(), machine)
-    texts = [render_kernel(kernel, program.machine) for kernel in program.kernels()]
-    check(f"{layer}_{target}.c", "\n\n".join(texts) + "\n", request)
+    # The widest instance of each template shows it best.
+    shown = {
+        (k.template, k.parameters.get("rows")): render_kernel(k, program.machine)
+        for k in program.kernels()
+    }
+    check(f"{layer}_{target}.c", "\n\n".join(shown.values()) + "\n", request)
