@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,6 +181,44 @@ def test_ternary_chunks(target: str, packing: str, tmp_path: Path) -> None:
     bench.finish()
     bench.emit(tmp_path, target=target, ternary=packing)
     assert differences(bench, bench.native(tmp_path, UNDEFINED)) == []
+
+
+#: Machines of the same family that lack an extension, and the other compiler.
+RELATIVES = [
+    ("aarch64", "aarch64-linux-gnu-gcc", "-march=armv8-a"),
+    ("aarch64", "aarch64-linux-gnu-gcc", "-march=armv8-a -mgeneral-regs-only"),
+    ("aarch64", "clang-19", "--target=aarch64-linux-gnu -march=armv8.2-a+dotprod"),
+    ("rv32imc", "clang-19", "--target=riscv32-none-elf -march=rv32imc -mabi=ilp32"),
+    ("rv64gcv", "clang-19", "--target=riscv64-none-elf -march=rv64gc_zve32x -mabi=lp64d"),
+    ("rv64gcv", "riscv64-unknown-elf-gcc", "-march=rv64gc -mabi=lp64d"),
+]
+STRICT = "-std=c99 -O2 -ffreestanding -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
+
+
+@pytest.mark.parametrize(("target", "compiler", "flags"), RELATIVES)
+def test_compiles_for_relatives(
+    layers: Bench, target: str, compiler: str, flags: str, tmp_path: Path
+) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    layers.emit(tmp_path, target=target)
+    command = [
+        compiler,
+        *flags.split(),
+        *STRICT.split(),
+        "-Wsign-conversion",
+        "-S",
+        "-o",
+        "model.s",
+    ]
+    done = subprocess.run(
+        [*command, "forms4.c"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    # What the machine lacks must not be in the code, what it has must be.
+    text = (tmp_path / "model.s").read_text(encoding="utf-8")
+    assert ("sdot" in text) == ("dotprod" in flags)
+    assert ("vwmacc" in text) == ("zve" in flags)
 
 
 def test_orders_of_weights() -> None:
