@@ -46,6 +46,9 @@ def attention(b: Builder, node: ir.Node) -> None:
         "divisor_names": ", ".join(w.split()[-1] for w in by.declaration.split(", ")),
         "x": "(uint32_t)"
         + (by.expression.removeprefix("(int32_t)") if by.mul else f"({by.expression})"),
+        # For machine forms, which take several scores at a time.
+        "mul": by.mul is not None,
+        "narrow": grid.narrow,
         "bias": bias_declaration,
         "scores": f"scores_{kind}{'_b' if bias_declaration else ''}",
         "softmax": f"softmax_{kind}{'_b' if bias_declaration else ''}",

@@ -118,6 +118,8 @@ class Target:
             and buffers in the arena are aligned to for speed.
         matmul: how products are computed.
         ternary: how layers whose weights are all -1, 0 or 1 are packed; see TERNARY.
+        ternary_pairs: unpack ternary weights two to a word: for machines without vectors whose
+            product of words is quick.
         gelu_table: use a table of 256 where one serves all channels.
         headers: of intrinsics by the macro of a compiler that has them.
         kernels: machine form of a kernel by the name of its template, which is the general form.
@@ -140,6 +142,7 @@ class Target:
     toolchain: Toolchain | None = None
     emulator: Emulator | None = None
     regions: tuple[Region, ...] = ()
+    ternary_pairs: bool = False
 
 
 def available() -> tuple[str, ...]:
@@ -179,6 +182,7 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
         alignment=data["alignment"],
         matmul=_record(Matmul, data["matmul"]),
         ternary=packing,
+        ternary_pairs=data["weights"].get("pairs", False),
         gelu_table=data["gelu"]["table"],
         headers=data.get("headers", {}),
         kernels=data.get("kernels", {}),

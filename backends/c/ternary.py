@@ -7,11 +7,15 @@
 A column of K weights is cut into chunks. The byte i of a chunk of B bytes holds the weights
 i, B + i, 2 * B + i ..., so that unpacking a chunk is the same operation on neighbouring bytes.
 A kernel unpacks a chunk of a few columns and uses it for a block of rows.
+
+A machine without vectors unpacks two columns into the halves of a word and multiplies both at
+once: |sum of x w| < 2**15 for x <= 255 and 128 terms, so that a chunk's two sums share a word too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +34,8 @@ Int8 = npt.NDArray[np.int8]
 ROWS = 16
 #: Columns that are unpacked together.
 _COLUMNS = 4
+#: Rows of a block of pairs, and the most terms of its sums: see the module's docstring.
+_PAIR_ROWS, _PAIR_CHUNK = 4, 128
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Packing:
         divisor: the digits' sum is stored as ceil(sum * 256 / divisor).
         chunk: weights of a full chunk, a multiple of the digits per byte.
         digits: the digits of the byte v in C.
+        pairs: the digits of two bytes at once, which lie in the halves of the word v.
     """
 
     code: str
@@ -49,6 +56,7 @@ class Packing:
     divisor: int
     chunk: int
     digits: tuple[str, ...]
+    pairs: tuple[str, ...]
 
     def chunk_of(self, k: int) -> int:
         """Return the weights in the largest chunk of a column of k."""
@@ -60,9 +68,15 @@ class Packing:
         return -(-k // len(self.factors))
 
 
+_PAIR = " & 0x30003u"
 PACKINGS = {
     "2bit": Packing(
-        "t2", (1, 4, 16, 64), 256, 1024, ("v & 3u", "v >> 2 & 3u", "v >> 4 & 3u", "v >> 6")
+        "t2",
+        (1, 4, 16, 64),
+        256,
+        1024,
+        ("v & 3u", "v >> 2 & 3u", "v >> 4 & 3u", "v >> 6"),
+        (f"v{_PAIR}", *(f"v >> {2 * j}{_PAIR}" for j in range(1, 4))),
     ),
     "trits": Packing(
         "t3",
@@ -70,6 +84,10 @@ PACKINGS = {
         243,
         960,
         ("v * 3u >> 8", *(f"(uint8_t)(v * {3**j}u) * 3u >> 8" for j in range(1, 5))),
+        (
+            f"v * 3u >> 8{_PAIR}",
+            *(f"(v * {3**j}u & 0xff00ffu) * 3u >> 8{_PAIR}" for j in range(1, 5)),
+        ),
     ),
 }
 
@@ -97,25 +115,62 @@ def packed_weight(b: Builder, weight: ir.Value | None, packing: Packing) -> View
     assert weight is not None
     w = b.constant(weight).T
     padded = np.pad(w, ((0, -w.shape[0] % _COLUMNS), (0, 0)))
-    return b.flash_view(pack(padded, packing), str(weight.name))
+    return b.flash_view(pack(padded, _fitted(b, packing)), str(weight.name))
+
+
+def _fitted(b: Builder, packing: Packing) -> Packing:
+    """Return a packing with the chunks of the target."""
+    if not b.target.ternary_pairs:
+        return packing
+    return replace(packing, chunk=_PAIR_CHUNK - _PAIR_CHUNK % len(packing.factors))
 
 
 def tile_of(b: Builder, k: int, rows: Extent, packing: Packing) -> Tile:
     """Return the tile of a product along k with packed weights."""
     height = min(ROWS, rows.coefficient) if rows.static else ROWS
-    columns, chunk = _COLUMNS, packing.chunk_of(k)
-    unpack = Kernel("kernels/unpack_ternary", f"unpack_{packing.code}", {"digits": packing.digits})
-    dot = Kernel("kernels/dot_panel", f"dot{columns}_{chunk}", {"columns": columns, "chunk": chunk})
+    packing = _fitted(b, packing)
+    chunk = packing.chunk_of(k)
     parameters = {
-        "unpack": unpack.name,
-        "dot": dot.name,
         "k": k,
-        "columns": columns,
+        "columns": _COLUMNS,
         "tile": b.target.matmul.tile,
         "chunk": chunk,
         "per_byte": len(packing.factors),
         "stride": packing.stride(k),
     }
     name = f"tile_{packing.code}_k{k}"
-    kernel = Kernel("kernels/tile_ternary", name, parameters, (unpack, dot), columns * chunk)
+    if b.target.ternary_pairs:
+        kernel = _pairs(name, parameters, packing, min(_PAIR_ROWS, height))
+    else:
+        kernel = _panel(name, parameters, packing)
     return Tile(kernel, height, packing.stride(k), 0)
+
+
+def _panel(name: str, parameters: dict[str, Any], packing: Packing) -> Kernel:
+    """Return the tile that unpacks to bytes."""
+    chunk = parameters["chunk"]
+    unpack = Kernel("kernels/unpack_ternary", f"unpack_{packing.code}", {"digits": packing.digits})
+    shape = {"columns": _COLUMNS, "chunk": chunk}
+    dot = Kernel("kernels/dot_panel", f"dot{_COLUMNS}_{chunk}", shape)
+    parameters |= {"unpack": unpack.name, "dot": dot.name}
+    stack = _COLUMNS * chunk
+    return Kernel("kernels/tile_ternary", name, parameters, (unpack, dot), stack)
+
+
+def _pairs(name: str, parameters: dict[str, Any], packing: Packing, rows: int) -> Kernel:
+    """Return the tile that unpacks two columns to a word, for blocks of some rows."""
+    columns, k = _COLUMNS, parameters["k"]
+    halves = Kernel("kernels/halves", "halves")
+    unpack = Kernel("kernels/unpack_pairs", f"unpack_{packing.code}", {"pairs": packing.pairs})
+    dots = [
+        Kernel(
+            "kernels/dot_pairs", f"pairs{r}x{columns}_k{k}", {**parameters, "rows": r}, (halves,)
+        )
+        for r in sorted({1, rows})
+    ]
+    parameters |= {
+        "unpack": unpack.name, "dot": dots[-1].name, "dot_row": dots[0].name, "rows": rows,
+    }  # fmt: skip
+    name += f"_r{rows}"
+    stack = 2 * columns * parameters["chunk"]
+    return Kernel("kernels/tile_ternary_pairs", name, parameters, (unpack, *dots), stack)
