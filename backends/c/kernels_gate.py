@@ -53,5 +53,33 @@ def softmax(b: Builder, node: ir.Node) -> None:
     """Emit the softmax of every row, Q15."""
     x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
     mul, shift = b.scalar(node.inputs[1]), b.scalar(node.inputs[2])
+    more: dict[str, int | None] = {}
+    name = "softmax"
+    if "ops/softmax" in b.target.kernels:
+        more = _upper_word(mul, shift)
+        name += "_{lift}_{left}_{right}".format_map(more)
     head, tail = [x.rows, x.columns], [mul, shift]
-    pointwise(b, "softmax", "softmax", x, y, head, tail, needs=(_EXPONENTIAL,))
+    pointwise(b, "softmax", name, x, y, head, tail, more, needs=(_EXPONENTIAL,))
+
+
+def _upper_word(mul: int, shift: int) -> dict[str, int | None]:
+    """Return how d * mul >> shift, rounded, is the upper word of a product of signed words.
+
+    With `lift`, `left` and `right` from here,
+
+        (d * mul + 2**(shift - 1)) >> shift
+            == ((d << left) * (mul << lift) + 2**(31 + right)) >> (32 + right)
+
+    where mul << lift stays below 2**31. Where `left` is not zero, the lifted mul is 2**30 or more,
+    and whatever saturates in d << left has an exponent past the largest that matters.
+
+    Args:
+        mul: 0 <= mul < 2**31.
+        shift: 1 <= shift <= 62.
+
+    Returns:
+        lift, left and right; left is None where d << left has no bits to stay in.
+    """
+    lift = max(0, min(32 - shift, 31 - mul.bit_length()))
+    left = max(0, 32 - shift - lift)
+    return {"lift": lift, "left": left if left <= 30 else None, "right": max(0, shift - 32)}

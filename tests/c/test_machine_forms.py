@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from intcc.backends.c.kernels_gate import _upper_word
 from intcc.backends.c.matmul import FORMS
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import load_target
 from intcc.runtime.reference import evaluate
-from tests.c.bench import Bench
+from tests.c.bench import Bench, differences
+from tests.c.cases import CASES
 from tests.c.driver import run_driver
 from tests.c.test_golden import check
 
@@ -100,6 +102,42 @@ def _golden(target: str) -> str:
 @EVERY
 def test_golden(target: str, request: pytest.FixtureRequest) -> None:
     check(f"form_{load_target(target).matmul.kernel}.c", _golden(target), request)
+
+
+def test_golden_softmax(request: pytest.FixtureRequest) -> None:
+    bench = Bench("golden")
+    CASES["softmax"](bench)
+    program = select(bench.finish(), load_target("cortex-m4"))
+    text = render_kernel(program.kernels()[-1], program.machine)
+    check("form_softmax.c", text + "\n", request)
+
+
+def test_softmax_on_the_host(tmp_path: Path) -> None:
+    bench = Bench("bench")
+    CASES["softmax"](bench)
+    bench.finish()
+    bench.emit(tmp_path, target="cortex-m4")
+    assert differences(bench, bench.native(tmp_path, UNDEFINED)) == []
+
+
+@pytest.mark.parametrize("shift", [1, 2, 3, 20, 29, 30, 31, 32, 33, 45, 50, 51, 62])
+@pytest.mark.parametrize("mul", [0, 1, 4, 12345, 2**30, 2**31 - 1])
+def test_exponent_as_an_upper_word(mul: int, shift: int) -> None:
+    """As softmax computes it on Cortex-M, where 17 and all beyond stand for the same."""
+    made = _upper_word(mul, shift)
+    lift, left, right = made["lift"], made["left"], made["right"]
+    if left is None:
+        assert shift == 1
+        return
+    assert lift is not None and right is not None and mul << lift < 2**31
+    for d in (0, 1, 2, 3, 100, 65537, 2**24 + 1, 2**30, 2**31 - 2):
+        kept = d << left if left < 3 else min(d, 2 ** (31 - left) - 1) << left
+        word = min(kept, 2**31 - 1) * (mul << lift) + 2 ** (31 + right)
+        exponent = word >> 32 + right
+        expected = d * mul + (1 << shift >> 1) >> shift
+        assert exponent == expected or min(exponent, expected) >= 17 << 12
+    # What is shifted out of the result in two pieces: the fraction, and the rest below 32.
+    assert word >> 32 < 2**31 and right <= 30
 
 
 @EVERY
