@@ -54,19 +54,22 @@ def run_driver(
     tokens: int,
     flags: Sequence[str],
     work: Path,
+    *,
+    compiler: Sequence[str] = ("gcc",),
+    runner: Sequence[str] = (),
 ) -> str:
-    """Return what is wrong, or nothing."""
+    """Return what is wrong, or nothing; another processor's program needs a runner."""
     sizes = {k: int(np.size(v)) for k, v in {**feeds, **expected}.items()}
     source = work / "driver.c"
     source.write_text(driver_source(name, native, sizes, tokens), encoding="utf-8")
     program = work / "driver"
     sources = [source, folder / f"{name}.c", folder / f"{name}_weights.c"]
-    command = ["gcc", "-std=c11", *flags, f"-I{folder}", *map(str, sources), "-o", str(program)]
+    command = [*compiler, "-std=c11", *flags, f"-I{folder}", *map(str, sources), "-o", str(program)]
     subprocess.run(command, check=True)
     given = b"".join(
         np.ascontiguousarray(feeds[a.spec.name], a.dtype).tobytes() for a in native._takes
     )
-    done = subprocess.run([str(program)], input=given, capture_output=True, check=False)
+    done = subprocess.run([*runner, str(program)], input=given, capture_output=True, check=False)
     if done.returncode != 0:
         return f"exit {done.returncode}: {done.stderr.decode(errors='replace')[:1500]}"
     wanted = b"".join(

@@ -142,6 +142,25 @@ def test_no_access_out_of_bounds(target: str, tmp_path: Path) -> None:
         assert wrong == ""
 
 
+def test_intrinsics_stay_in_bounds(tmp_path: Path) -> None:
+    """Sanitized programs for 64-bit Arm run under user emulation."""
+    for command in ("aarch64-linux-gnu-gcc", "qemu-aarch64"):
+        if shutil.which(command) is None:
+            pytest.skip(f"{command} is not installed")
+    bench = shapes(3, 6)
+    bench.emit(tmp_path, target="aarch64")
+    native = bench.native(tmp_path, ("-O0",))
+    feeds = bench.feeds(7, "random")
+    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    wrong = run_driver(
+        tmp_path, "forms3", native, feeds, evaluate(bench.model, feeds), 7, flags, tmp_path,
+        compiler=("aarch64-linux-gnu-gcc", "-march=armv8.2-a+dotprod"),
+        runner=("env", "ASAN_OPTIONS=detect_leaks=0",
+                "qemu-aarch64", "-cpu", "max", "-L", "/usr/aarch64-linux-gnu"),
+    )  # fmt: skip
+    assert wrong == ""
+
+
 @pytest.fixture(scope="module")
 def layers() -> Bench:
     return shapes(4, 8, attention_too=True)
