@@ -34,7 +34,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     mul, mul_argument = b.vector(b.constant(node.inputs[4]), "mul", f"{stem}.mul")
     shift = b.scalar(node.inputs[5])
     bias, bias_argument = b.vector(b.constant(node.inputs[6]), "bias", f"{stem}.bias")
-    packing = ternary.PACKINGS.get(b.target.ternary) if ternary.is_ternary(weight) else None
+    packing = ternary.packing_of(b.target) if ternary.is_ternary(weight) else None
     matmul = b.target.matmul
     form = FORMS[matmul.kernel]
     if packing:
@@ -53,7 +53,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         name = f"linear_dynamic_{inner}x{columns}_{mul.code}{bias.code}{suffix}"
         if packing:
             name += f"_{packing.code}"
-        if height != (ternary.ROWS if packing else matmul.rows):
+        if height != (ternary.rows_of(b.target) if packing else matmul.rows):
             name += f"_r{height}"
         parameters = {
             "k": inner,

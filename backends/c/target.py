@@ -111,6 +111,7 @@ class Target:
         alignment: bytes; what constant data and the arena are aligned to for speed.
         matmul: how products are computed.
         ternary: how layers whose weights are all -1, 0 or 1 are packed; see TERNARY.
+        ternary_stack: bytes of stack for unpacked ternary weights and their sums; 0: as is fastest.
         gelu_table: use a table of 256 where one serves all channels.
         headers: of intrinsics by the macro of a compiler that has them.
         kernels: machine form of a kernel by the name of its template, which is the general form.
@@ -131,6 +132,7 @@ class Target:
     toolchain: Toolchain | None = None
     emulator: Emulator | None = None
     regions: tuple[Region, ...] = ()
+    ternary_stack: int = 0
 
 
 def available() -> tuple[str, ...]:
@@ -176,6 +178,7 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
         toolchain=_record(Toolchain, toolchain) if toolchain else None,
         emulator=_record(Emulator, emulator) if emulator else None,
         regions=tuple(_record(Region, r) for r in data.get("regions", ())),
+        ternary_stack=data["weights"].get("stack", 0),
     )
 
 

@@ -11,7 +11,7 @@ A kernel unpacks a chunk of a few columns and uses it for a block of rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,23 @@ from intcc.backends.c.builder import Builder
 from intcc.backends.c.matmul import Tile
 from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
+from intcc.backends.c.target import Target
 
-__all__ = ["PACKINGS", "ROWS", "Packing", "is_ternary", "pack", "packed_weight", "tile_of"]
+__all__ = [
+    "PACKINGS",
+    "Packing",
+    "is_ternary",
+    "pack",
+    "packed_weight",
+    "packing_of",
+    "rows_of",
+    "tile_of",
+]
 
 Int8 = npt.NDArray[np.int8]
 
-#: Rows that share an unpacked chunk.
-ROWS = 16
+#: Rows that share an unpacked chunk, where the stack has room for their sums.
+_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,22 @@ PACKINGS = {
 }
 
 
+def packing_of(target: Target) -> Packing | None:
+    """Return the target's packing, with chunks that leave half of its stack to the sums."""
+    packing = PACKINGS.get(target.ternary)
+    if packing is None or not target.ternary_stack:
+        return packing
+    room = target.ternary_stack // 2 // target.matmul.columns
+    per_byte = len(packing.factors)
+    return replace(packing, chunk=min(packing.chunk, room // per_byte * per_byte))
+
+
+def rows_of(target: Target) -> int:
+    """Return how many rows share an unpacked chunk."""
+    room = target.ternary_stack // 2 // (4 * target.matmul.tile)
+    return min(_ROWS, room) if target.ternary_stack else _ROWS
+
+
 def is_ternary(weight: Int8) -> bool:
     """Tell whether all weights are -1, 0 or 1."""
     return bool(weight.min(initial=0) >= -1 and weight.max(initial=0) <= 1)
@@ -100,7 +126,8 @@ def packed_weight(b: Builder, weight: ir.Value | None, packing: Packing) -> View
 
 def tile_of(b: Builder, k: int, rows: Extent, packing: Packing) -> Tile:
     """Return the tile of a product along k with packed weights."""
-    height = min(ROWS, rows.coefficient) if rows.static else ROWS
+    most = rows_of(b.target)
+    height = min(most, rows.coefficient) if rows.static else most
     columns, chunk = b.target.matmul.columns, packing.chunk_of(k)
     unpack = Kernel("kernels/unpack_ternary", f"unpack_{packing.code}", {"digits": packing.digits})
     dot = Kernel("kernels/dot_panel", f"dot{columns}_{chunk}", {"columns": columns, "chunk": chunk})

@@ -67,8 +67,8 @@ class Objects:
 
     def disassembly(self) -> str:
         """Return instructions with their relocations, each on one line."""
-        command = [self.tools.binutil("objdump"), "-drw", "--no-show-raw-insn", *self.files]
-        return call(command)
+        objdump = self.tools.binutil("objdump")
+        return call([objdump, "-drw", "--no-show-raw-insn", *map(str, self.files)])
 
     def stack_usage(self) -> dict[str, tuple[int, bool]]:
         """Return (bytes, whether that is a bound) by function, from files of -fstack-usage."""
