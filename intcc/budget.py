@@ -1,8 +1,9 @@
 """Limits on the result of a compilation, so that a build fails when a model outgrows its device.
 
-    arena=256K,flash=2M,sqnr=30
+    arena=256K,flash=2M,stack=2K,sqnr=30
 
-K, M and G are 2**10, 2**20 and 2**30 bytes; sqnr is in dB.
+Flash and stack are those of the target's own objects where its compiler is at hand; otherwise the
+constant data, and an estimate. K, M and G are 2**10, 2**20 and 2**30 bytes; sqnr is in dB.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ SUFFIX = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 FIGURES = {
     "arena": ("Arena", True),
     "flash": ("Flash", True),
+    "stack": ("Stack", True),
     "sqnr": ("Output SQNR", False),
 }
 
@@ -39,12 +41,15 @@ class Budget:
 
     Attributes:
         arena: largest arena of the C code, in bytes.
-        flash: largest code-independent constant data of the C code, in bytes.
+        flash: largest constant data of the C code, and its machine code where a compiler is at
+            hand, in bytes.
+        stack: deepest path of calls, in bytes.
         sqnr: smallest signal-to-quantization-noise ratio of any output, in dB.
     """
 
     arena: int | None = None
     flash: int | None = None
+    stack: int | None = None
     sqnr: float | None = None
 
     @classmethod
@@ -62,7 +67,7 @@ class Budget:
                 raise SettingsError(
                     f"--budget '{part}'",
                     "is not a limit",
-                    "Write for example arena=256K,flash=2M,sqnr=30",
+                    "Write for example arena=256K,flash=2M,stack=2K,sqnr=30",
                 )
             value = float(match[1]) * SUFFIX[match[2].upper()]
             limits[name] = value if name == "sqnr" else int(value)
@@ -72,7 +77,7 @@ class Budget:
         """Compare the result with the limits.
 
         Args:
-            figures: "arena", "flash", "sqnr"; None or absent where it was not measured.
+            figures: "arena", "flash", "stack", "sqnr"; None or absent where it was not measured.
 
         Raises:
             BudgetError: a figure is past its limit, or a limit was given for one that the

@@ -110,10 +110,27 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     _save_npz(folder / "recorded.npz", [integer_feeds(graph.inputs, s) for s in recorded])
     progress.stage("report")
     report = collect(built, folder, c_report)
-    settings.budget.check(report["figures"])
+    settings.budget.check({**report["figures"], **_measured(folder / "c", settings)})
     _write_json(folder / "report.json", report)
     (folder / "report.html").write_text(render(report), encoding="utf-8")
     _write_json(folder / MANIFEST, _manifest(built, folder, settings))
+
+
+def _measured(folder: Path, settings: Settings) -> dict[str, float | None]:
+    """Return flash and stack of the target's objects where a limit asks for them.
+
+    They depend on the compiler that is installed, so no file of the artifact has them.
+    """
+    from intcc.backends.c.target import load_target
+    from intcc.objects import measure_if_possible
+
+    budget = settings.budget
+    if "c" not in settings.emit or (budget.flash is None and budget.stack is None):
+        return {}
+    footprint = measure_if_possible(folder, load_target(settings.target))
+    if footprint is None:
+        return {}
+    return {"flash": footprint.flash_bytes, "stack": footprint.stack_bytes}
 
 
 def source_digest(source: SourceModel) -> str:

@@ -41,7 +41,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         added = [argument]
     # m * mul fits 32 bits, and then one product of 32 by 32 bits does: what most machines have.
     short = LARGEST_MANTISSA * int(factor.max()) < 2**31
-    packing = ternary.PACKINGS.get(b.target.ternary) if ternary.is_ternary(weight) else None
+    packing = ternary.packing_of(b.target) if ternary.is_ternary(weight) else None
     matmul = b.target.matmul
     form = FORMS[matmul.kernel]
     if packing:
@@ -62,7 +62,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         name = f"linear_dynamic_k{inner}_{code}{suffix}"
         if packing:
             name += f"_{packing.code}"
-        if height != (ternary.ROWS if packing else matmul.rows):
+        if height != (ternary.rows_of(b.target) if packing else matmul.rows):
             name += f"_r{height}"
         parameters = {
             "k": inner,

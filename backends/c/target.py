@@ -120,6 +120,7 @@ class Target:
         ternary: how layers whose weights are all -1, 0 or 1 are packed; see TERNARY.
         ternary_pairs: unpack ternary weights two to a word: for machines without vectors whose
             product of words is quick.
+        ternary_stack: bytes of stack for unpacked ternary weights and their sums; 0: as is fastest.
         gelu_table: use a table of 256 where one serves all channels.
         headers: of intrinsics by the macro of a compiler that has them.
         kernels: machine form of a kernel by the name of its template, which is the general form.
@@ -143,6 +144,7 @@ class Target:
     emulator: Emulator | None = None
     regions: tuple[Region, ...] = ()
     ternary_pairs: bool = False
+    ternary_stack: int = 0
 
 
 def available() -> tuple[str, ...]:
@@ -190,6 +192,7 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
         toolchain=_record(Toolchain, toolchain) if toolchain else None,
         emulator=_record(Emulator, emulator) if emulator else None,
         regions=tuple(_record(Region, r) for r in data.get("regions", ())),
+        ternary_stack=data["weights"].get("stack", 0),
     )
 
 

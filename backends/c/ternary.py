@@ -25,13 +25,23 @@ from intcc.backends.c.builder import Builder
 from intcc.backends.c.matmul import Tile
 from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
+from intcc.backends.c.target import Target
 
-__all__ = ["PACKINGS", "ROWS", "Packing", "is_ternary", "pack", "packed_weight", "tile_of"]
+__all__ = [
+    "PACKINGS",
+    "Packing",
+    "is_ternary",
+    "pack",
+    "packed_weight",
+    "packing_of",
+    "rows_of",
+    "tile_of",
+]
 
 Int8 = npt.NDArray[np.int8]
 
-#: Rows that share an unpacked chunk.
-ROWS = 16
+#: Rows that share an unpacked chunk, where the stack has room for their sums.
+_ROWS = 16
 #: Columns that are unpacked together.
 _COLUMNS = 4
 #: Rows of a block of pairs, and the most terms of its sums: see the module's docstring.
@@ -92,6 +102,24 @@ PACKINGS = {
 }
 
 
+def packing_of(target: Target) -> Packing | None:
+    """Return the target's packing, with chunks that leave half of its stack to the sums."""
+    packing = PACKINGS.get(target.ternary)
+    if packing is None:
+        return None
+    chunk = min(packing.chunk, _PAIR_CHUNK) if target.ternary_pairs else packing.chunk
+    if target.ternary_stack:
+        each = 2 if target.ternary_pairs else 1
+        chunk = min(chunk, target.ternary_stack // 2 // (_COLUMNS * each))
+    return replace(packing, chunk=chunk - chunk % len(packing.factors))
+
+
+def rows_of(target: Target) -> int:
+    """Return how many rows share an unpacked chunk."""
+    room = target.ternary_stack // 2 // (4 * target.matmul.tile)
+    return min(_ROWS, room) if target.ternary_stack else _ROWS
+
+
 def is_ternary(weight: Int8) -> bool:
     """Tell whether all weights are -1, 0 or 1."""
     return bool(weight.min(initial=0) >= -1 and weight.max(initial=0) <= 1)
@@ -115,20 +143,13 @@ def packed_weight(b: Builder, weight: ir.Value | None, packing: Packing) -> View
     assert weight is not None
     w = b.constant(weight).T
     padded = np.pad(w, ((0, -w.shape[0] % _COLUMNS), (0, 0)))
-    return b.flash_view(pack(padded, _fitted(b, packing)), str(weight.name))
-
-
-def _fitted(b: Builder, packing: Packing) -> Packing:
-    """Return a packing with the chunks of the target."""
-    if not b.target.ternary_pairs:
-        return packing
-    return replace(packing, chunk=_PAIR_CHUNK - _PAIR_CHUNK % len(packing.factors))
+    return b.flash_view(pack(padded, packing), str(weight.name))
 
 
 def tile_of(b: Builder, k: int, rows: Extent, packing: Packing) -> Tile:
     """Return the tile of a product along k with packed weights."""
-    height = min(ROWS, rows.coefficient) if rows.static else ROWS
-    packing = _fitted(b, packing)
+    most = rows_of(b.target)
+    height = min(most, rows.coefficient) if rows.static else most
     chunk = packing.chunk_of(k)
     parameters = {
         "k": k,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from intcc.budget import format_bytes
 from intcc.commands.console import JsonFlag, Printer, QuietFlag
+
+if TYPE_CHECKING:
+    from intcc.objects import Footprint
+    from intcc.runtime.artifact import Artifact
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -81,7 +86,7 @@ def command(
     ] = True,
     observer: Annotated[str, typer.Option(help="Ranges by minmax, percentile or mse.")] = "minmax",
     budget: Annotated[
-        str, typer.Option(help="Limits to fail on: arena=256K,flash=2M,sqnr=30.")
+        str, typer.Option(help="Limits to fail on: arena=256K,flash=2M,stack=2K,sqnr=30.")
     ] = "",
     allow_pickle: Annotated[
         bool,
@@ -125,11 +130,13 @@ def command(
             force=force,
         )
     report = artifact.report()
+    measured = _measured(artifact) if "memory" in report else None
     summary = {
         "output": str(artifact.folder),
         "name": artifact.name,
         "task": artifact.task,
         "figures": report["figures"],
+        "measured": None if measured is None else asdict(measured),
         "files": report["files"],
         "notes": report["notes"],
     }
@@ -146,5 +153,19 @@ def command(
             f"arena {format_bytes(memory['arena_bytes'])}"
             + (f", cache {format_bytes(memory['state_bytes'])}" if memory["state_bytes"] else "")
         )
+        if measured is None:
+            printer.say(f"  stack       about {format_bytes(memory['stack_bytes'])}, estimated")
+        else:
+            printer.say(
+                f"  {target:<11} {format_bytes(measured.flash_bytes)} of code and constants, "
+                f"stack {format_bytes(measured.stack_bytes)}, measured"
+            )
     if report["figures"]["sqnr"] is not None:
         printer.say(f"  output      SQNR {report['figures']['sqnr']:.1f} dB on calibration samples")
+
+
+def _measured(artifact: Artifact) -> Footprint | None:
+    from intcc.backends.c.target import load_target
+    from intcc.objects import measure_if_possible
+
+    return measure_if_possible(artifact.c_folder, load_target(artifact.settings["target"]))

@@ -98,7 +98,8 @@ def _artifact(printer: Printer, report: Mapping[str, Any]) -> None:
         printer.say(
             "",
             f"C arena: {memory['arena_bytes']:,} bytes ({format_bytes(memory['arena_bytes'])}), "
-            f"lower bound {memory['arena_lower_bound']:,}; constants {memory['flash_bytes']:,}",
+            f"lower bound {memory['arena_lower_bound']:,}; constants {memory['flash_bytes']:,}; "
+            f"stack about {memory['stack_bytes']:,}",
         )
         largest = sorted(memory["map"], key=lambda e: (-e[2], e[1], e[0]))[:12]
         printer.table(

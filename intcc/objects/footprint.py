@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intcc.backends.c.target import Target
+from intcc.errors import MissingToolError
 from intcc.objects.build import build, model_sources
 from intcc.objects.callgraph import FLAGS, call_graph
 from intcc.toolchain import find_tools
 
-__all__ = ["Footprint", "measure"]
+__all__ = ["Footprint", "measure", "measure_if_possible"]
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,13 @@ def measure(folder: Path, target: Target) -> Footprint:
         objects = build(model_sources(folder), tools, Path(scratch), *FLAGS)
         stack, path = call_graph(objects).deepest()
         return Footprint(objects.sizes().flash, stack, tuple(path))
+
+
+def measure_if_possible(folder: Path, target: Target) -> Footprint | None:
+    """As `measure`; None where the target names no compiler of its own, or it is not installed."""
+    if target.toolchain is None:
+        return None
+    try:
+        return measure(folder, target)
+    except MissingToolError:
+        return None

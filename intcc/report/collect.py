@@ -66,6 +66,7 @@ def collect(built: Built, folder: Path, c_report: CReport | None) -> dict[str, A
             "arena_lower_bound": c_report.arena_lower_bound,
             "state_bytes": c_report.state_bytes,
             "flash_bytes": c_report.flash_bytes,
+            "stack_bytes": c_report.stack_bytes,
             "tokenizer_bytes": c_report.tokenizer_bytes,
             "map": [list(entry) for entry in c_report.memory_map],
         }
@@ -80,6 +81,7 @@ def _figures(
     return {
         "arena": None if c_report is None else c_report.arena_bytes,
         "flash": None if c_report is None else c_report.flash_bytes,
+        "stack": None if c_report is None else c_report.stack_bytes,
         "sqnr": min(sqnr) if sqnr else None,
     }
 
