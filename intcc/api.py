@@ -56,8 +56,8 @@ def load(folder: str | Path, backend: str = "onnx", **options: Any) -> CompiledM
 
     Args:
         folder: what `compile` wrote.
-        backend: "onnx", "c" (built with the system compiler, cached), "reference", or "qemu:TARGET":
-            the C on an emulated machine, see `intcc.emulation`.
+        backend: "onnx", "c" (built with the system compiler, cached), "reference", or
+            "qemu:TARGET": the C on an emulated machine, see `intcc.emulation`.
         options: threads=, level= for onnx; compiler=, flags= for c.
 
     Raises:
