@@ -56,12 +56,14 @@ def load(folder: str | Path, backend: str = "onnx", **options: Any) -> CompiledM
 
     Args:
         folder: what `compile` wrote.
-        backend: "onnx", "c" (built with the system compiler, cached) or "reference".
+        backend: "onnx", "c" (built with the system compiler, cached), "reference", or
+            "qemu:TARGET": the C on an emulated machine, see `intcc.emulation`.
         options: threads=, level= for onnx; compiler=, flags= for c.
 
     Raises:
         ArtifactError: not an artifact, or one without this backend.
-        ToolError: onnxruntime or a C compiler is missing.
+        SettingsError: no such backend or machine, or the machine is too small.
+        ToolError: onnxruntime, a compiler or an emulator is missing.
     """
     return CompiledModel(Artifact.open(folder), backend, **options)
 
