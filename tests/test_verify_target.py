@@ -329,8 +329,8 @@ def test_budget_of_the_stack() -> None:
 def test_bare_compilers_get_headers(tmp_path: Path) -> None:
     need("rv32imc")
     source = tmp_path / "a.c"
-    source.write_text("#include <stdint.h>\n#include <string.h>\n"
-                      "void f(int32_t *x);\nvoid f(int32_t *x) { memset(x, 0, 400); }\n")  # fmt: skip
+    head = "#include <stdint.h>\n#include <string.h>\nvoid f(int32_t *x);\n"
+    source.write_text(head + "void f(int32_t *x) { memset(x, 0, 400); }\n")
     made = build([source], find_tools(load_target("rv32imc")), tmp_path / "out", *FLAGS)
     assert made.needed() == ["memset"]
     assert model_sources(tmp_path) == [source]

@@ -95,7 +95,7 @@ def _row_words(stride: int, center: int) -> Kernel:
 
 
 FORMS: Mapping[str, Form] = {
-    "plain": Form("", "kernels/tile", 0, 1, packing.columns),
+    "plain": Form("", _BLOCKS, 0, 1, packing.columns, "kernels/block_columns"),
     "panel": Form("p", _BLOCKS, 0, 1, packing.panels, "kernels/block_panel"),
     "rvv": Form("v", _BLOCKS, 0, 1, packing.tiles, "kernels/block_rvv", span=64),
     "dotprod": Form(

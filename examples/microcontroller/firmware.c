@@ -4,6 +4,7 @@
 #include "model_sampler.h"
 #include "model_tokenizer.h"
 
+#include "mark.h"
 #include "run.h"
 
 #define TEXT_BYTES 64
@@ -43,6 +44,7 @@ int run(void)
     text[bytes] = '\0';
     say(text);
 
+    COUNT_BEGIN();
     model_reset(&state);
     model_decode_start(&decoder, NULL, 0);
     if (model_encode(text, bytes, 1, prompt, MODEL_MAX_CONTEXT, &count, scratch, sizeof scratch) != MODEL_TOKENIZER_OK
@@ -60,6 +62,7 @@ int run(void)
             return 3;
         }
     }
+    COUNT_END();
     say("\n");
     return 0;
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -12,8 +11,9 @@ from pathlib import Path
 from intcc.backends.c.target import Emulator, Target, Toolchain, available, load_target
 from intcc.emulation.counter import Counts, mark_lines, parse_counts, plugin
 from intcc.errors import SettingsError, ToolError
+from intcc.toolchain import find_program
 
-__all__ = ["FAULT", "GIVEN", "MADE", "PREFIX", "SHORT", "Outcome", "execute", "machine", "require"]
+__all__ = ["FAULT", "GIVEN", "MADE", "PREFIX", "SHORT", "Outcome", "execute", "machine", "tools"]
 
 #: How a machine is named on the command line: qemu:cortex-m4.
 PREFIX = "qemu:"
@@ -67,20 +67,6 @@ def tools(target: Target) -> tuple[Toolchain, Emulator]:
     return target.toolchain, target.emulator
 
 
-def require(command: str, packages: Sequence[str]) -> str:
-    """Return the path of a tool.
-
-    Raises:
-        ToolError: it is not installed.
-    """
-    path = shutil.which(command)
-    if path is None:
-        raise ToolError(
-            f"'{command}'", "was not found", f"On Debian: apt install {' '.join(packages)}"
-        )
-    return path
-
-
 def execute(target: Target, program: Path, given: bytes, patience: float = _PATIENCE) -> Outcome:
     """Run a program on a machine and count its instructions.
 
@@ -94,7 +80,7 @@ def execute(target: Target, program: Path, given: bytes, patience: float = _PATI
         ToolError: the emulator is missing, or the program ends otherwise than by returning.
     """
     emulator = tools(target)[1]
-    path = require(emulator.program, emulator.packages)
+    path = find_program(emulator.program, emulator.packages)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / GIVEN).write_bytes(given)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.backends.c.literals import c_type
-from intcc.emulation.counter import BEGIN, END, Counts
+from intcc.emulation.counter import Counts
 from intcc.emulation.machine import execute, machine
 from intcc.emulation.program import build_program
 from intcc.runtime.c_model import Argument, CModel
@@ -72,8 +72,6 @@ class EmulatedModel(CModel):
             "tokens": self.counts_tokens,
             "position": self.stateful,
             "most": self.max_tokens,
-            "begin": BEGIN,
-            "end": END,
         }
         self.program = build_program(
             self.target,

@@ -10,10 +10,11 @@ from typing import Any
 
 from intcc.backends.c.render import render
 from intcc.backends.c.target import Target
-from intcc.emulation.counter import SECTION
-from intcc.emulation.machine import FAULT, GIVEN, MADE, SHORT, require, tools
+from intcc.emulation.counter import BEGIN, END, SECTION
+from intcc.emulation.machine import FAULT, GIVEN, MADE, SHORT, tools
 from intcc.errors import IntccError, SettingsError
 from intcc.runtime.compiler import built
+from intcc.toolchain import find_program
 
 __all__ = ["STACK_BYTES", "build_program"]
 
@@ -45,9 +46,9 @@ def build_program(
         SettingsError: the program is too large for the machine.
     """
     toolchain, emulator = tools(target)
-    compiler = require(toolchain.compiler, toolchain.packages)
+    compiler = find_program(toolchain.compiler, toolchain.packages)
     for command in _linkers(toolchain.packages):
-        require(command, toolchain.packages)
+        find_program(command, toolchain.packages)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         own, others = _write(target, main, folder)
@@ -83,7 +84,7 @@ def _write(
     emulator = tools(target)[1]
     values = {
         "given": GIVEN, "made": MADE, "fault": FAULT, "short": SHORT, "paint": _PAINT,
-        "section": SECTION, "stack_bytes": STACK_BYTES,
+        "section": SECTION, "begin": BEGIN, "end": END, "stack_bytes": STACK_BYTES,
         "rom": emulator.rom, "rom_bytes": emulator.rom_bytes,
         "ram": emulator.ram, "ram_bytes": emulator.ram_bytes,
     }  # fmt: skip

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from intcc.backends.c.target import available, load_target
-from intcc.emulation.machine import PREFIX, machine, require
+from intcc.emulation.machine import PREFIX, machine
 from intcc.emulation.model import EmulatedModel
 from intcc.errors import ToolError
+from intcc.toolchain import find_program
 from tests.c.bench import Bench
 
 #: Every target that has an emulator.
@@ -23,8 +24,8 @@ def on_machine(name: str) -> str:
     target = machine(PREFIX + name)
     assert target.toolchain is not None and target.emulator is not None
     try:
-        require(target.toolchain.compiler, target.toolchain.packages)
-        require(target.emulator.program, target.emulator.packages)
+        find_program(target.toolchain.compiler, target.toolchain.packages)
+        find_program(target.emulator.program, target.emulator.packages)
     except ToolError as error:
         pytest.skip(str(error))
     return PREFIX + name

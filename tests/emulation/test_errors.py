@@ -52,7 +52,7 @@ def test_missing_tools_are_named(
     bench = encoder()
     bench.emit(tmp_path)
     with pytest.raises(
-        ToolError, match=rf"'{hidden}' was not found\. On Debian: apt install {packages}"
+        ToolError, match=rf"Tool '{hidden}' was not found\. On Debian: apt-get install {packages}"
     ):
         feeds = bench.feeds(1, "low") | {"attention_mask": np.ones((1, 1), np.int64)}
         EmulatedModel(tmp_path, bench.manifest(), on=on).run(feeds)

@@ -1,5 +1,5 @@
 /* acc[r][c] = x[r] . w[c]: a block of 1 x 4 sums that share their loads. */
-static void dot1x4_k20(const uint8_t *x0, const int8_t *w, int32_t *acc)
+static void dot1x4_k20(size_t width, const uint8_t *x, const int8_t *w, int32_t *acc)
 {
     const int8_t *w1 = w + 20;
     const int8_t *w2 = w + 40;
@@ -7,26 +7,26 @@ static void dot1x4_k20(const uint8_t *x0, const int8_t *w, int32_t *acc)
     int32_t s00 = 0, s01 = 0, s02 = 0, s03 = 0;
 
     for (size_t k = 0; k < 20; k++) {
-        s00 += x0[k] * w[k];
-        s01 += x0[k] * w1[k];
-        s02 += x0[k] * w2[k];
-        s03 += x0[k] * w3[k];
+        s00 += x[k] * w[k];
+        s01 += x[k] * w1[k];
+        s02 += x[k] * w2[k];
+        s03 += x[k] * w3[k];
     }
     acc[0] = s00;
     acc[1] = s01;
     acc[2] = s02;
     acc[3] = s03;
+    (void)width;
 }
 
-/* A 1 x 32 tile of sums. Rows past `left` repeat the first one and are not used; the weights are
-   padded to whole blocks. */
+/* A tile of `left` x `width` sums: row by row. */
 static void tile1x32_k20(size_t left, size_t width, const uint8_t *x, const int8_t *w, int32_t *acc)
 {
-
     for (size_t j = 0; j < width; j += 4) {
-        dot1x4_k20(x, w + j * 20, acc + j);
+        for (size_t r = 0; r < left; r++) {
+            dot1x4_k20(width - j, x + r * 20, w + j * 20, acc + r * 32 + j);
+        }
     }
-    (void)left;
 }
 
 /* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi). The quotient is a product and a

@@ -31,9 +31,11 @@ static void dynamic_quantize_c24(size_t rows, const int32_t *restrict x, uint8_t
 }
 
 /* acc[r][c] = x[r] . w[c]: a block of 4 x 4 sums that share their loads. */
-static void dot4x4_k24(const uint8_t *x0, const uint8_t *x1, const uint8_t *x2, const uint8_t *x3,
-    const int8_t *w, int32_t *acc)
+static void dot4x4_k24(size_t width, const uint8_t *x, const int8_t *w, int32_t *acc)
 {
+    const uint8_t *x1 = x + 24;
+    const uint8_t *x2 = x + 48;
+    const uint8_t *x3 = x + 72;
     const int8_t *w1 = w + 24;
     const int8_t *w2 = w + 48;
     const int8_t *w3 = w + 72;
@@ -43,10 +45,10 @@ static void dot4x4_k24(const uint8_t *x0, const uint8_t *x1, const uint8_t *x2, 
     int32_t s30 = 0, s31 = 0, s32 = 0, s33 = 0;
 
     for (size_t k = 0; k < 24; k++) {
-        s00 += x0[k] * w[k];
-        s01 += x0[k] * w1[k];
-        s02 += x0[k] * w2[k];
-        s03 += x0[k] * w3[k];
+        s00 += x[k] * w[k];
+        s01 += x[k] * w1[k];
+        s02 += x[k] * w2[k];
+        s03 += x[k] * w3[k];
         s10 += x1[k] * w[k];
         s11 += x1[k] * w1[k];
         s12 += x1[k] * w2[k];
@@ -76,18 +78,20 @@ static void dot4x4_k24(const uint8_t *x0, const uint8_t *x1, const uint8_t *x2, 
     acc[97] = s31;
     acc[98] = s32;
     acc[99] = s33;
+    (void)width;
 }
 
-/* A 4 x 32 tile of sums. Rows past `left` repeat the first one and are not used; the weights are
-   padded to whole blocks. */
+/* A tile of `left` x `width` sums: blocks of 4 rows while there are as many, else row by row. */
 static void tile4x32_k24(size_t left, size_t width, const uint8_t *x, const int8_t *w, int32_t *acc)
 {
-    const uint8_t *x1 = left > 1 ? x + 24 : x;
-    const uint8_t *x2 = left > 2 ? x + 48 : x;
-    const uint8_t *x3 = left > 3 ? x + 72 : x;
-
     for (size_t j = 0; j < width; j += 4) {
-        dot4x4_k24(x, x1, x2, x3, w + j * 24, acc + j);
+        if (left == 4) {
+            dot4x4_k24(width - j, x, w + j * 24, acc + j);
+            continue;
+        }
+        for (size_t r = 0; r < left; r++) {
+            dot1x4_k24(width - j, x + r * 24, w + j * 24, acc + r * 32 + j);
+        }
     }
 }
 
