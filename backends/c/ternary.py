@@ -171,4 +171,4 @@ def _pairs(name: str, parameters: dict[str, Any], packing: Packing, rows: int) -
         dot = Kernel("kernels/dot_pairs", f"pairs{rows}x{columns}_k{k}", shape, (halves,))
         parameters |= {"unpack": unpack.name, "dot": dot.name}
         needs, stack = [row, unpack, dot], 2 * columns * parameters["chunk"]
-    return Kernel("kernels/tile_pairs", f"{name}_r{rows}", parameters, tuple(needs), stack)
+    return Kernel("kernels/tile_ternary_pairs", f"{name}_r{rows}", parameters, tuple(needs), stack)
