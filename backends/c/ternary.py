@@ -181,17 +181,15 @@ def _panel(name: str, parameters: dict[str, Any], packing: Packing) -> Kernel:
 def _pairs(name: str, parameters: dict[str, Any], packing: Packing, rows: int) -> Kernel:
     """Return the tile that unpacks two columns to a word, for blocks of some rows."""
     columns, k = _COLUMNS, parameters["k"]
-    halves = Kernel("kernels/halves", "halves")
-    unpack = Kernel("kernels/unpack_pairs", f"unpack_{packing.code}", {"pairs": packing.pairs})
-    dots = [
-        Kernel(
-            "kernels/dot_pairs", f"pairs{r}x{columns}_k{k}", {**parameters, "rows": r}, (halves,)
-        )
-        for r in sorted({1, rows})
-    ]
-    parameters |= {
-        "unpack": unpack.name, "dot": dots[-1].name, "dot_row": dots[0].name, "rows": rows,
-    }  # fmt: skip
-    name += f"_r{rows}"
-    stack = 2 * columns * parameters["chunk"]
-    return Kernel("kernels/tile_ternary_pairs", name, parameters, (unpack, *dots), stack)
+    shape = {"k": k, "columns": columns, "stride": parameters["stride"], "pairs": packing.pairs}
+    row = Kernel("kernels/row_pairs", f"row_{packing.code}x{columns}_k{k}", shape)
+    parameters |= {"row": row.name, "rows": rows}
+    needs, stack = [row], 0
+    if rows > 1:
+        halves = Kernel("kernels/halves", "halves")
+        unpack = Kernel("kernels/unpack_pairs", f"unpack_{packing.code}", {"pairs": packing.pairs})
+        shape = {"k": k, "columns": columns, "rows": rows, "tile": parameters["tile"]}
+        dot = Kernel("kernels/dot_pairs", f"pairs{rows}x{columns}_k{k}", shape, (halves,))
+        parameters |= {"unpack": unpack.name, "dot": dot.name}
+        needs, stack = [row, unpack, dot], 2 * columns * parameters["chunk"]
+    return Kernel("kernels/tile_ternary_pairs", f"{name}_r{rows}", parameters, tuple(needs), stack)

@@ -23,8 +23,10 @@ def driver_source(name: str, native: NativeModel, sizes: Mapping[str, int], toke
     takes = [(a.dtype.name + "_t", sizes[a.spec.name]) for a in native._takes]
     gives = [(a.dtype.name + "_t", sizes[a.spec.name]) for a in native._gives]
     lines = [
+        "#define _POSIX_C_SOURCE 200112L",
         "#include <stdint.h>", "#include <stdio.h>", "#include <stdlib.h>", f'#include "{name}.h"',
-        "int main(void)", "{", f"    void *arena = aligned_alloc(64, {native.arena_bytes});",
+        "int main(void)", "{", "    void *arena;",
+        f"    if (posix_memalign(&arena, 64, {native.arena_bytes}) != 0) return 91;",
     ]  # fmt: skip
     for i, (c_type, count) in enumerate(takes):
         lines += [

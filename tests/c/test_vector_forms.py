@@ -194,8 +194,8 @@ def test_machine(layers: Bench, target: str, bits: int, tmp_path: Path) -> None:
 def test_ternary_chunks(target: str, packing: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     bench = Bench("ternary")
-    for k, rows in ((300, "sequence"), (128, 1), (257, 3), (129, 5)):
-        bench.case(f"ternary_{k}")
+    for k, rows in ((300, "sequence"), (300, 1), (128, 1), (257, 3), (257, 1), (129, 5)):
+        bench.case(f"ternary_{k}_{rows}")
         add_dynamic(bench, rng, k, 7, rows, ternary=True)
     bench.finish()
     bench.emit(tmp_path, target=target, ternary=packing)

@@ -30,6 +30,42 @@ static void dynamic_quantize_c37(size_t rows, const int32_t *restrict x, uint8_t
     }
 }
 
+/* acc[c] += x . w[c] over `count` <= 128 elements of one row, straight from packed bytes. Digits
+   are the weights and 1, and so each sum is more by the sum of x; at most 128 * 255 * 2 < 2^16, two
+   fit a word. */
+static void row_t2x4_k37(size_t count, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t bytes = (count + 3) / 4;
+    uint32_t more = 0, s0 = 0, s1 = 0;
+
+    for (size_t i = 0; i < bytes; i++) {
+        uint32_t t;
+        const uint32_t v0 = (uint8_t)w[i] | (uint32_t)(uint8_t)w[10 + i] << 16;
+        const uint32_t v1 = (uint8_t)w[20 + i] | (uint32_t)(uint8_t)w[30 + i] << 16;
+
+        t = x[i];
+        more += t;
+        s0 += t * (v0 & 0x30003u);
+        s1 += t * (v1 & 0x30003u);
+        t = bytes + i < count ? x[bytes + i] : 0;
+        more += t;
+        s0 += t * (v0 >> 2 & 0x30003u);
+        s1 += t * (v1 >> 2 & 0x30003u);
+        t = 2 * bytes + i < count ? x[2 * bytes + i] : 0;
+        more += t;
+        s0 += t * (v0 >> 4 & 0x30003u);
+        s1 += t * (v1 >> 4 & 0x30003u);
+        t = 3 * bytes + i < count ? x[3 * bytes + i] : 0;
+        more += t;
+        s0 += t * (v0 >> 6 & 0x30003u);
+        s1 += t * (v1 >> 6 & 0x30003u);
+    }
+    acc[0] += (int32_t)(s0 & 0xffffu) - (int32_t)more;
+    acc[1] += (int32_t)(s0 >> 16) - (int32_t)more;
+    acc[2] += (int32_t)(s1 & 0xffffu) - (int32_t)more;
+    acc[3] += (int32_t)(s1 >> 16) - (int32_t)more;
+}
+
 /* panel[j][i][0] = digit j of p[i], and 2^16 times that of q[i], both less 1; 4 digits of `bytes`
    bytes. */
 static void unpack_t2(size_t bytes, const int8_t *restrict p, const int8_t *restrict q,
@@ -54,22 +90,6 @@ static inline int32_t low_half(uint32_t v)
 static inline int32_t high_half(uint32_t v)
 {
     return low_half((v + 0x8000u) >> 16);
-}
-
-/* acc[r][c] += x[r] . w[c] over `count` <= 128 elements of 1 row. A word of w holds two columns,
-   and so does its sum of products, as |x . w| <= 128 * 255 < 2^15. */
-static void pairs1x4_k37(size_t count, const uint8_t *x, const uint32_t *w, int32_t *acc)
-{
-    uint32_t s00 = 0, s01 = 0;
-
-    for (const uint8_t *end = x + count; x != end; x++, w += 2) {
-        s00 += (uint32_t)x[0] * w[0];
-        s01 += (uint32_t)x[0] * w[1];
-    }
-    acc[0] += low_half(s00);
-    acc[1] += high_half(s00);
-    acc[2] += low_half(s01);
-    acc[3] += high_half(s01);
 }
 
 /* acc[r][c] += x[r] . w[c] over `count` <= 128 elements of 4 rows. A word of w holds two columns,
@@ -110,9 +130,8 @@ static void pairs4x4_k37(size_t count, const uint8_t *x, const uint32_t *w, int3
 }
 
 /* A tile of `left` x `width` sums with 4 weights to a byte. Chunks of 4 columns are unpacked, two
-   columns to a word, and serve all rows; the weights are padded to whole blocks. */
-static void tile_t2_k37_r4(size_t left, size_t width, const uint8_t *x, const int8_t *w,
-    int32_t *acc)
+   columns to a word, for blocks of 4 rows; the weights are padded to whole blocks. */static void
+   tile_t2_k37_r4(size_t left, size_t width, const uint8_t *x, const int8_t *w, int32_t *acc)
 {
     for (size_t j = 0; j < width; j += 4) {
         for (size_t r = 0; r < left; r++) {
@@ -123,17 +142,21 @@ static void tile_t2_k37_r4(size_t left, size_t width, const uint8_t *x, const in
         for (size_t k = 0; k < 37; k += 40) {
             const size_t count = 37 - k < 40 ? 37 - k : 40;
             const int8_t *packed = w + j * 10 + k / 4;
-            uint32_t panel[80];
             size_t r = 0;
 
-            for (size_t c = 0; c < 4; c += 2) {
-                unpack_t2((count + 3) / 4, packed + c * 10, packed + (c + 1) * 10, panel + c / 2);
-            }
-            for (; r + 4 <= left; r += 4) {
-                pairs4x4_k37(count, x + r * 37 + k, panel, acc + r * 32 + j);
+            if (left >= 4) {
+                const size_t bytes = (count + 3) / 4;
+                uint32_t panel[80];
+
+                for (size_t c = 0; c < 4; c += 2) {
+                    unpack_t2(bytes, packed + c * 10, packed + (c + 1) * 10, panel + c / 2);
+                }
+                for (; r + 4 <= left; r += 4) {
+                    pairs4x4_k37(count, x + r * 37 + k, panel, acc + r * 32 + j);
+                }
             }
             for (; r < left; r++) {
-                pairs1x4_k37(count, x + r * 37 + k, panel, acc + r * 32 + j);
+                row_t2x4_k37(count, x + r * 37 + k, packed, acc + r * 32 + j);
             }
         }
     }
