@@ -8,6 +8,7 @@ import onnx_ir as ir
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.divide import division
 from intcc.backends.c.kernels_linear import quotient
+from intcc.backends.c.pairs import PAIR, pair_for
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import Extent
 
@@ -49,6 +50,7 @@ def attention(b: Builder, node: ir.Node) -> None:
         # For machine forms, which take several scores at a time.
         "mul": by.mul is not None,
         "narrow": grid.narrow,
+        "pair": PAIR.name,
         "bias": bias_declaration,
         "scores": f"scores_{kind}{'_b' if bias_declaration else ''}",
         "softmax": f"softmax_{kind}{'_b' if bias_declaration else ''}",
@@ -56,7 +58,8 @@ def attention(b: Builder, node: ir.Node) -> None:
     }
     stack = 4 * rows * (padded + 1) + 2 * dim
     name = f"attention_{kind}{'_biased' if bias_declaration else ''}"
-    kernel = Kernel("ops/attention", name, parameters, by.needs, stack)
+    needs = (*by.needs, *pair_for(b, "ops/attention", PAIR))
+    kernel = Kernel("ops/attention", name, parameters, needs, stack)
     y = b.result(node.outputs[0])
     most = q.rows.at(max(b.program.max_tokens, 1))
     lanes = -(-most // _LANES) * _LANES

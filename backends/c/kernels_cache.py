@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.kernels_gate import HYPERBOLIC, POWER
+from intcc.backends.c.pairs import PAIR_OF_BYTES, pair_for
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import TOKENS, Extent
 from intcc.backends.c.state import Cache, is_cache, make_cache
@@ -72,7 +73,13 @@ def _attention(
     query = Kernel(
         "kernels/cached_query",
         f"cached_query_{keys.dim}",
-        {"dim": keys.dim, "bits": QUERY_BITS, "dot": f"cached_dot_{keys.dim}"},
+        {
+            "dim": keys.dim,
+            "bits": QUERY_BITS,
+            "dot": f"cached_dot_{keys.dim}",
+            "pair": PAIR_OF_BYTES.name,
+        },
+        pair_for(b, "kernels/cached_query", PAIR_OF_BYTES),
     )
     mean = Kernel(
         "kernels/cached_mean",
@@ -83,8 +90,9 @@ def _attention(
             "largest": LARGEST,
             "bits": WEIGHT_BITS,
             "block": _BLOCK,
+            "pair": PAIR_OF_BYTES.name,
         },
-        (POWER,),
+        (POWER, *pair_for(b, "kernels/cached_mean", PAIR_OF_BYTES)),
         8 * values.dim,
     )
     parameters = {

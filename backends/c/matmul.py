@@ -102,11 +102,11 @@ FORMS: Mapping[str, Form] = {
         "d", _BLOCKS, 128, 4, packing.quads, "kernels/block_dotprod", span=16, needs=(_REST,)
     ),
     "halves": Form(
-        "h", "kernels/tile_halves", 0, 8, packing.biased_panels,
+        "h", "kernels/tile_row_halves", 0, 8, packing.biased_panels,
         needs=(_row_words(1, 0),), rows=2, chunk=128, scratch=512,
     ),
     "pairs": Form(
-        "w", "kernels/tile_pairs", 128, 8, packing.columns,
+        "w", "kernels/tile_row_pairs", 128, 8, packing.columns,
         needs=(_row_words(2, 128),), rows=4, chunk=64, scratch=512,
     ),
     "mve": Form("m", "kernels/tile_mve", 0, 1, packing.biased, rows=2),

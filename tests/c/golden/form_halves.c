@@ -91,20 +91,25 @@ static void dot2x2_hk65(const uint32_t *x, const uint32_t *end, const int8_t *w,
     acc[33] = (int32_t)(h1 + (more ? (uint32_t)acc[33] : 0));
 }
 
-/* acc[c] = x . w[c] for two columns and one row. */
-static void dot1x2_hk65(const uint8_t *x, const int8_t *w, int32_t *acc)
+/* acc[c] = x . w[c] for two columns and one row, whose elements have this sum. */
+static void dot1x2_hk65(const uint8_t *x, const int8_t *w, int32_t sum, int32_t *acc)
 {
-    int32_t s0 = 0, s1 = 0, sum = 0;
+    int32_t s0 = -128 * sum, s1 = s0;
 
-    for (size_t k = 0; k < 65; k++, w += 2) {
-        const int32_t v = x[k];
-
-        s0 += v * (uint8_t)w[0];
-        s1 += v * (uint8_t)w[1];
-        sum += v;
+    for (const uint8_t *end = x + 64; x != end; x += 4, w += 8) {
+        s0 += x[0] * (uint8_t)w[0];
+        s1 += x[0] * (uint8_t)w[1];
+        s0 += x[1] * (uint8_t)w[2];
+        s1 += x[1] * (uint8_t)w[3];
+        s0 += x[2] * (uint8_t)w[4];
+        s1 += x[2] * (uint8_t)w[5];
+        s0 += x[3] * (uint8_t)w[6];
+        s1 += x[3] * (uint8_t)w[7];
     }
-    acc[0] = s0 - 128 * sum;
-    acc[1] = s1 - 128 * sum;
+    s0 += x[0] * (uint8_t)w[0];
+    s1 += x[0] * (uint8_t)w[1];
+    acc[0] = s0;
+    acc[1] = s1;
 }
 
 /* A 2 x 32 tile of sums; the weights are padded to whole blocks. */
@@ -114,8 +119,13 @@ static void tile2x32_hk65(size_t left, size_t width, const uint8_t *x, const int
     uint32_t words[128];
 
     if (left == 1) {
+        int32_t sum = 0;
+
+        for (size_t k = 0; k < 65; k++) {
+            sum += x[k];
+        }
         for (size_t j = 0; j < width; j += 2) {
-            dot1x2_hk65(x, w + j * 72, acc + j);
+            dot1x2_hk65(x, w + j * 72, sum, acc + j);
         }
         return;
     }

@@ -19,7 +19,15 @@ static inline uint32_t signed_even(uint32_t v)
 /* Bytes 1 and 3, sign-extended to 16 bits each. */
 static inline uint32_t signed_odd(uint32_t v)
 {
-    return signed_even(v >> 8 | v << 24);
+#if defined(__ARM_FEATURE_SIMD32)
+    /* Written out, as compilers turn the bytes in an instruction of its own. */
+    uint32_t odd;
+
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(v));
+    return odd;
+#else
+    return signed_even(v >> 8);
+#endif
 }
 
 /* s + both products of 16-bit numbers. */
