@@ -1,6 +1,7 @@
 # make demo    compile a real sentence encoder and a tiny language model to integers, show them
 # make test    all tests
 # make check   format, lint, types, the quick tests: under 30 s
+# make prove   no input breaks the emitted matmul, rescale and softmax (needs frama-c-base)
 # make bench   speed and accuracy of the demo models; writes docs/benchmarks.md
 #
 # Every target makes its own environment in $(VENV) on first use.
@@ -16,7 +17,7 @@ WORKERS ?= auto
 QUICK    = tests/test_tiny.py tests/test_layout.py tests/test_imports.py tests/test_file_sizes.py \
            tests/test_dyadic.py
 
-.PHONY: demo test check bench format golden clean
+.PHONY: demo test check prove bench format golden clean
 
 demo: $(READY)
 	$(BIN)/python examples/sentence_similarity.py --output $(OUT)
@@ -30,6 +31,9 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(QUICK)
+
+prove: $(READY)
+	$(BIN)/python -m tests.prove.eva
 
 bench: $(READY)
 	$(BIN)/python examples/sentence_similarity.py --output $(OUT) --write README.md

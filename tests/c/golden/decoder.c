@@ -63,7 +63,7 @@ enum {
 #define CACHE_U16(at) ((uint16_t *)(void *)(held + (at)))
 #define CACHE_U8(at) ((uint8_t *)(void *)(held + (at)))
 
-static int below(const int32_t *ids, size_t count, int32_t limit)
+static int all_below(const int32_t *ids, size_t count, int32_t limit)
 {
     for (size_t i = 0; i < count; i++) {
         if (ids[i] < 0 || ids[i] >= limit) {
@@ -92,7 +92,7 @@ int decoder_run(void *arena, void *cache, const int32_t *input_ids, size_t token
     if (position > DECODER_MAX_CONTEXT || n > DECODER_MAX_CONTEXT - position) {
         return DECODER_CONTEXT;
     }
-    if (!below(input_ids, n, 50)) {
+    if (!all_below(input_ids, n, 50)) {
         return DECODER_RANGE;
     }
 
@@ -202,7 +202,7 @@ int decoder_prefill(decoder_state *state, const int32_t *tokens, size_t count, i
     if (state->position > DECODER_MAX_CONTEXT || count > DECODER_MAX_CONTEXT - state->position) {
         return DECODER_CONTEXT;
     }
-    if (!below(tokens, count, 50)) {
+    if (!all_below(tokens, count, 50)) {
         return DECODER_RANGE;
     }
     while (status == DECODER_OK && count > 0) {

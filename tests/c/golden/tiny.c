@@ -44,7 +44,7 @@ enum {
 #define I32(at) ((int32_t *)(void *)(base + (at)))
 #define U8(at) ((uint8_t *)(void *)(base + (at)))
 
-static int below(const int32_t *ids, size_t count, int32_t limit)
+static int all_below(const int32_t *ids, size_t count, int32_t limit)
 {
     for (size_t i = 0; i < count; i++) {
         if (ids[i] < 0 || ids[i] >= limit) {
@@ -68,7 +68,7 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     if (n < 1 || n > TINY_MAX_TOKENS) {
         return TINY_TOKENS;
     }
-    if (!below(input_ids, n, 50)) {
+    if (!all_below(input_ids, n, 50)) {
         return TINY_RANGE;
     }
 
