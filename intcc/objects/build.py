@@ -70,6 +70,18 @@ class Objects:
         objdump = self.tools.binutil("objdump")
         return call([objdump, "-drw", "--no-show-raw-insn", *map(str, self.files)])
 
+    def aliases(self) -> list[set[str]]:
+        """Return the functions that compilers found equal and keep once, under several names."""
+        places: dict[tuple[str, str, str], set[str]] = {}
+        file = ""
+        text = call([self.tools.binutil("objdump"), "-t", *map(str, self.files)])
+        for line in text.splitlines():
+            file = line if "file format" in line else file
+            words = line.split()
+            if len(words) >= 6 and words[2] == "F":
+                places.setdefault((file, words[3], words[0]), set()).add(words[-1])
+        return [names for names in places.values() if len(names) > 1]
+
     def stack_usage(self) -> dict[str, tuple[int, bool]]:
         """Return (bytes, whether that is a bound) by function, from files of -fstack-usage."""
         found: dict[str, tuple[int, bool]] = {}

@@ -140,6 +140,10 @@ def call_graph(objects: Objects) -> CallGraph:
         graph.frames[name], graph.calls[name] = frame[0], set()
         if not frame[1]:
             graph.unbounded.append(name)
+    for names in objects.aliases():
+        for name in names & set(graph.frames):
+            for other in names - set(graph.frames):
+                graph.frames[other], graph.calls[other] = 0, {name}
     paired = False
     for i in code:
         graph.calls[i.function].update(_callees(i, graph))

@@ -6,11 +6,13 @@ Weights, biases, multipliers and shifts are those that the compiler reads; input
     Linear              t = acc + bias in int32;  max(t, 0) * mul below its width; quotient in int32
     LinearWide          acc * mul and acc * mul + bias in int32
     LinearDynamic       acc - center in int32;  |sum| * m * |mul| + half below 2**63, for every
-                        m up to 2**15 and every exponent k up to 16 that a row may have
+                        m up to 2**15 and every exponent k up to 16 that a row may have;
+                        m * |mul| in int32 where C multiplies so
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ Array = npt.NDArray[Any]
 BYTE = 255
 #: Bits of a magnitude of int32; a row's exponent is what lies above ROW_BITS of them.
 WIDE_BITS = 31
+#: What undoes the center of bytes, as a factor and a parameter.
+_CENTER = re.compile(r"sum = acc\[[^]]*\] - (?:(\d+) \* )?(\w+)")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class _Product:
 
     def __init__(self, emitted: Emitted, call: ProductCall) -> None:
         self.emitted, self.call = emitted, call
+        self.ones = np.ones(call.columns, object)
         parts, zeros = emitted.sums(call)
         self.positive = np.maximum(parts, 0).sum(0)
         self.negative = np.minimum(parts, 0).sum(0)
@@ -57,8 +62,8 @@ class _Product:
         """Return a parameter's constants as Python integers, one a column."""
         data = self.emitted.constant(self.call.arguments[name]).astype(object)
         if len(data) == 1:
-            return np.full(self.call.kernel.columns, data[0], object)
-        return np.asarray(data[: self.call.kernel.columns])
+            return np.full(self.call.columns, data[0], object)
+        return np.asarray(data[: self.call.columns])
 
     def require(self, magnitude: Array, limit: int, what: str) -> None:
         """Fail unless every magnitude is below a limit."""
@@ -79,9 +84,10 @@ def _linear(p: _Product) -> None:
     bias, names = p.vector("bias"), p.call.arguments
     p.require_int32(p.low + bias, p.high + bias, "sum and bias")
     top = np.maximum(p.high + bias, 0).astype(object)
-    shift = p.vector("shift")
+    high = "high_word((uint32_t)t" in p.call.kernel.body  # the upper 32 bits of 64
+    shift = (p.vector("shift") if "shift" in names else 0) + (32 if high else 0) * p.ones
     if "mul" in names:
-        wide = "(uint64_t)(uint32_t)t" in p.call.kernel.body
+        wide = high or "(uint64_t)(uint32_t)t" in p.call.kernel.body
         top = top * p.vector("mul")
         p.require(top, 2**64 if wide else 2**32, "the product of the quotient")
         p.require(shift, 64 if wide else 32, "the shift")
@@ -100,13 +106,19 @@ def _linear_wide(p: _Product) -> None:
 
 
 def _linear_dynamic(p: _Product) -> None:
-    center = p.vector("center") if "center" in p.call.arguments else 0
+    center: Array = np.zeros(p.call.columns, object)
+    subtracted = _CENTER.search(p.call.kernel.body)
+    if subtracted:
+        center = p.vector(subtracted[2]) * int(subtracted[1] or 1)
+    p.require(np.abs(center), 2**31, "the center")
     low, high = p.low - center, p.high - center
     p.require_int32(low, high, "the centered sum")
     shift = int(p.vector("shift")[0])
     most_down = WIDE_BITS - ROW_BITS
     if not most_down < shift <= 62:
         raise FailedError(f"{p.call.kernel.name}: shift {shift} is outside {most_down + 1} to 62")
+    if "(scale * " in p.call.kernel.body:
+        p.require(2**ROW_BITS * np.abs(p.vector("mul")), 2**31, "the scale of a row")
     largest = np.maximum(np.abs(low), np.abs(high)).astype(object)
     product = largest * 2**ROW_BITS * np.abs(p.vector("mul")) + 2 ** (shift - 1)
     p.require(product, 2**63, "the scaled sum")
@@ -132,5 +144,5 @@ def prove(folder: Path, name: str) -> Proved:
     for call in calls:
         proof = next(p for start, p in _PROOFS if call.kernel.name.startswith(start))
         proof(_Product(emitted, call))
-        columns += call.kernel.columns
+        columns += call.columns
     return Proved(len(calls), columns)

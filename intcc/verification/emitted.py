@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _FUNCTION = re.compile(r"^static void (linear\w*)\(([^)]*)\)\n\{\n(.*?)^\}", re.M | re.S)
 _TILE = re.compile(r"(\w+)\(left, width, \w+ \+ \w+ \* (\d+), w \+ n \* (\d+), acc\);", re.DOTALL)
-_COLUMNS = re.compile(r"for \(size_t n = 0; n < (\d+); n \+= (\d+)\)")
+_COLUMNS = re.compile(r"for \(size_t n = 0; n < (\w+); n \+= (\d+)\)")
 _ROWS = re.compile(r"int32_t acc\[(\d+)\];")
 _CALL = re.compile(r"^ {4}(linear\w*)\((.*?)\);", re.M | re.S)
 _CONSTANT = re.compile(r"^extern const (\w+)_t (\w+)((?:\[\d+\])+);", re.M)
@@ -41,7 +41,7 @@ class ProductKernel:
         tile: function that computes the sums.
         body: text of the function.
         inner: length of a sum.
-        columns: number of sums in a row.
+        columns: number of sums in a row, or the parameter that tells it.
         step: columns of a tile.
         height: rows of a tile.
         stride: bytes of a column of packed weights.
@@ -52,7 +52,7 @@ class ProductKernel:
     tile: str
     body: str
     inner: int
-    columns: int
+    columns: str
     step: int
     height: int
     stride: int
@@ -64,6 +64,12 @@ class ProductCall:
 
     kernel: ProductKernel
     arguments: Mapping[str, str]
+
+    @property
+    def columns(self) -> int:
+        """Number of sums in a row."""
+        name = self.kernel.columns
+        return int(self.arguments.get(name, name))
 
 
 class Emitted:
@@ -78,6 +84,7 @@ class Emitted:
         """
         self.folder, self.name = folder, name
         self._kernels = self._text(f"{name}_kernels.h")
+        self._model = self._text(f"{name}.c")
         self._types = {
             match[2]: np.dtype(match[1])
             for match in _CONSTANT.finditer(self._text(f"{name}_weights.h"))
@@ -92,34 +99,42 @@ class Emitted:
 
     @cached_property
     def kernels(self) -> dict[str, ProductKernel]:
-        """The kernels by name.
+        """The kernels that the model calls, by name.
 
         Raises:
-            FailedError: one has a form that is not known here.
+            FailedError: one is not there, or has a form that is not known here.
         """
+        functions = {name: (head, body) for name, head, body in _FUNCTION.findall(self._kernels)}
         found = {}
-        for name, parameters, body in _FUNCTION.findall(self._kernels):
+        for name, _ in _CALL.findall(self._model):
+            if name not in functions:
+                raise FailedError(f"call of {name}, which is not among the kernels")
+            parameters, body = functions[name]
             tile, columns, acc = (p.search(body) for p in (_TILE, _COLUMNS, _ROWS))
             if tile is None or columns is None or acc is None:
                 raise FailedError(f"kernel {name} has a form that this check cannot read")
-            names = tuple(re.findall(r"\w+$", p.strip())[0] for p in parameters.split(","))
             step = int(columns[2])
             found[name] = ProductKernel(
-                name, names, tile[1], body, int(tile[2]), int(columns[1]), step,
-                int(acc[1]) // step, int(tile[3]),
-            )  # fmt: skip
+                name=name,
+                parameters=tuple(re.findall(r"\w+$", p.strip())[0] for p in parameters.split(",")),
+                tile=tile[1],
+                body=body,
+                inner=int(tile[2]),
+                columns=columns[1],
+                step=step,
+                height=int(acc[1]) // step,
+                stride=int(tile[3]),
+            )
         return found
 
     def calls(self) -> list[ProductCall]:
         """Return every call of a kernel, in order.
 
         Raises:
-            FailedError: a call of a function that is not in the kernels' file.
+            FailedError: a call does not fit its kernel.
         """
         found = []
-        for name, text in _CALL.findall(self._text(f"{self.name}.c")):
-            if name not in self.kernels:
-                raise FailedError(f"call of {name}, which is not among the kernels")
+        for name, text in _CALL.findall(self._model):
             kernel = self.kernels[name]
             arguments = [" ".join(a.split()) for a in _split(text)]
             if len(arguments) != len(kernel.parameters):
@@ -172,13 +187,13 @@ class Emitted:
         kernel, packed = call.kernel, self.constant(call.arguments["w"])
         tile = getattr(self._library, f"public_{kernel.tile}")
         size, byte = ctypes.c_size_t, ctypes.c_void_p
-        made = np.zeros((kernel.inner + 1, kernel.columns), np.int64)
+        made = np.zeros((kernel.inner + 1, call.columns), np.int64)
         acc = np.zeros((kernel.height, kernel.step), np.int32)
         # The last row of inputs is zero everywhere.
         inputs = np.vstack([np.eye(kernel.inner, dtype=np.uint8),
                             np.zeros((1, kernel.inner), np.uint8)])  # fmt: skip
-        for n in range(0, kernel.columns, kernel.step):
-            width = min(kernel.step, kernel.columns - n)
+        for n in range(0, call.columns, kernel.step):
+            width = min(kernel.step, call.columns - n)
             w = np.ascontiguousarray(packed[n * kernel.stride :])
             for k in range(0, kernel.inner + 1, kernel.height):
                 left = min(kernel.height, kernel.inner + 1 - k)

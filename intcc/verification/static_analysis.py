@@ -30,6 +30,8 @@ DEVIATIONS: Mapping[str, str] = {
     "2.2": "Offsets of zero are written out, so that every call of a kind reads alike.",
     "2.4": "Enumerations without a variable of their type group named constants.",
     "2.5": "Macros of the public header are for callers.",
+    "2.7": "Kernels of one family have the same parameters, whether a specialisation reads them "
+    "or not.",
     "5.9": "Each source file has its own small helpers; equal names mean equal text.",
     "7.2": "Constants that fit a signed type carry no suffix.",
     "8.7": "Functions of the public interface are called from outside.",
