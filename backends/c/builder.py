@@ -55,10 +55,20 @@ def storage_dtype(value: ir.Value) -> np.dtype[Any]:
     return np.dtype(np.int32) if dtype == np.int64 else np.dtype(dtype)
 
 
+#: Elements of an array that may be stored in bytes.
+_LONG = 512
+
+
 def narrowest(array: Array) -> np.dtype[Any]:
-    """Return int16 where it holds all elements, else int32; few types make few kernels."""
-    fits = array.min(initial=0) >= -(2**15) and array.max(initial=0) < 2**15
-    return np.dtype(np.int16 if fits else np.int32)
+    """Return int16 where it holds all elements, else int32; int8 only pays in long arrays.
+
+    Few types make few kernels.
+    """
+    for kind in (np.int8, np.int16) if array.size >= _LONG else (np.int16,):
+        limits = np.iinfo(kind)
+        if limits.min <= array.min(initial=0) and array.max(initial=0) <= limits.max:
+            return np.dtype(kind)
+    return np.dtype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -88,10 +98,10 @@ class Vector:
 
     @property
     def code(self) -> str:
-        """One letter for the kernel's name: s, or h for arrays of 16 bits, v for others."""
+        """One letter for the kernel's name: s, or for arrays b and h of 8 and 16 bits, else v."""
         if not self.per_channel:
             return "s"
-        return "h" if self.c_type == "int16_t" else "v"
+        return {"int8_t": "b", "int16_t": "h"}.get(self.c_type, "v")
 
 
 class Builder:

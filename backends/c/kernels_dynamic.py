@@ -35,10 +35,10 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     factor, offsets = b.constant(node.inputs[4]), b.constant(node.inputs[6])
     mul, mul_argument = b.vector(factor, "mul", f"{stem}.mul")
     shift = b.scalar(node.inputs[5])
-    bias, added = None, []
+    bias, bias_arguments = None, []
     if offsets.any():
         bias, argument = b.vector(offsets, "bias", f"{stem}.bias")
-        added = [argument]
+        bias_arguments = [argument]
     # m * mul fits 32 bits, and then one product of 32 by 32 bits does: what most machines have.
     short = LARGEST_MANTISSA * int(factor.max()) < 2**31
     packing = ternary.packing_of(b.target) if ternary.is_ternary(weight) else None
@@ -57,7 +57,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         sums, argument = b.vector(totals, "sums", f"{stem}.sums")
         center = [argument]
 
-    def kernel(suffix: str, declaration: str, addend: str) -> Kernel:
+    def kernel(suffix: str) -> Kernel:
         code = "".join(v.code for v in (sums, mul, bias) if v) + ("n" if short else "")
         name = f"linear_dynamic_k{inner}_{code}{suffix}"
         if packing:
@@ -75,24 +75,22 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "mul": mul,
             "bias": bias,
             "short": short,
-            "residual": declaration,
-            "result": f"clip_wide(v + {addend}[at + j])" if addend else "v",
-            "in_place": addend == "y",
-            "remark": " + residual[r][n]" if declaration else "",
+            "residual": bool(suffix),
         }
         stack = 4 * height * matmul.tile + tile.kernel.stack
         return Kernel("ops/linear_dynamic", name, parameters, (tile.kernel,), stack)
 
     head: list[Argument] = [
-        q.rows, columns, q, m, k, packed, *center, mul_argument, shift, *added,
+        q.rows, columns, q, m, k, packed, *center, mul_argument, shift, *bias_arguments,
     ]  # fmt: skip
     note, macs = f"[{q.rows}, {inner}] x [{inner}, {columns}]", q.rows * (inner * columns)
     if residual is None:
-        b.call(kernel("", "", ""), [*head, y], [y], note=note, macs=macs)
+        b.call(kernel(""), [*head, y], [y], note=note, macs=macs)
         return
-    apart = kernel("_add", "const int32_t *restrict residual, ", "residual")
-    onto = InPlace(residual, kernel("_onto", "", "y"), (*head, y))
-    b.call(apart, [*head, residual, y], [y], note=note, macs=macs, in_place=[onto])
+    # One function for both: it reads an element of the residual before it writes the same one of y.
+    added = kernel("_add")
+    onto = InPlace(residual, added, (*head, y, y))
+    b.call(added, [*head, residual, y], [y], note=note, macs=macs, in_place=[onto])
 
 
 def linear_dynamic(b: Builder, node: ir.Node) -> None:

@@ -75,7 +75,6 @@ def rotary(b: Builder, node: ir.Node) -> None:
     if cos.rows != rows or sin.rows != rows:
         raise unsupported(node, "has no table row of its own for each position")
     more = {
-        "heads": heads,
         "dim": dim,
         "half": half,
         "rest": 2 * half < dim,
@@ -83,8 +82,8 @@ def rotary(b: Builder, node: ir.Node) -> None:
         "table": cos.storage.c_type,
     }
     assert cos.storage.dtype == sin.storage.dtype
-    name = f"rotary_{heads}x{dim}_r{2 * half}_{cos.storage.dtype.name}"
-    pointwise(b, "rotary", name, x, y, [rows], [cos, sin], more)
+    name = f"rotary_{dim}_r{2 * half}_{cos.storage.dtype.name}"
+    pointwise(b, "rotary", name, x, y, [rows, heads], [cos, sin], more)
 
 
 def mean_pool(b: Builder, node: ir.Node) -> None:

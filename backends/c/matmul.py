@@ -111,7 +111,7 @@ FORMS: Mapping[str, Form] = {
     ),
     "mve": Form("m", "kernels/tile_mve", 0, 1, packing.biased, rows=2),
     "smlad": Form(
-        "s", "kernels/tile_smlad", 128, 8, packing.columns,
+        "s", "kernels/tile_smlad", 128, 4, packing.columns,
         needs=(Kernel("kernels/dsp", "word_at"),), rows=4, chunk=64, scratch=512,
     ),
 }  # fmt: skip

@@ -100,7 +100,7 @@ static void tile4x32_k24(size_t left, size_t width, const uint8_t *x, const int8
 static void linear_dynamic_k24_hvh_add(size_t rows, size_t columns, const uint8_t *restrict q,
     const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
     const int16_t *restrict sums, const int32_t *restrict mul, int shift,
-    const int16_t *restrict bias, const int32_t *restrict residual, int32_t *restrict y)
+    const int16_t *restrict bias, const int32_t *residual, int32_t *y)
 {
     for (size_t n = 0; n < columns; n += 32) {
         const size_t width = columns - n < 32 ? columns - n : 32;

@@ -1,14 +1,14 @@
-/* Rotates the pairs (j, j + 6) of each of 2 heads of 21 by the angles of row r, saturated to
+/* Rotates the pairs (j, j + 6) of each of `heads` heads of 21 by the angles of row r, saturated to
    536870911; the tables are in Q14. */
-static void rotary_2x21_r12_int16_inplace(size_t rows, const int16_t *restrict cosine,
+static void rotary_21_r12_int16_inplace(size_t rows, size_t heads, const int16_t *restrict cosine,
     const int16_t *restrict sine, int32_t *restrict y)
 {
     for (size_t r = 0; r < rows; r++) {
         const int16_t *restrict c = cosine + r * 6;
         const int16_t *restrict s = sine + r * 6;
 
-        for (size_t h = 0; h < 2; h++) {
-            const size_t at = (r * 2 + h) * 21;
+        for (size_t h = 0; h < heads; h++) {
+            const size_t at = (r * heads + h) * 21;
 
             for (size_t j = 0; j < 6; j++) {
                 const int64_t first = y[at + j];

@@ -94,17 +94,17 @@ static void rotary_rows_r14(size_t rows, size_t position, uint32_t start, uint32
     }
 }
 
-/* Rotates the pairs (j, j + 7) of each of 2 heads of 15 by the angles of row r, saturated to
+/* Rotates the pairs (j, j + 7) of each of `heads` heads of 15 by the angles of row r, saturated to
    536870911; the tables are in Q14. */
-static void rotary_2x15_r14_int32(size_t rows, const int32_t *restrict x,
+static void rotary_15_r14_int32(size_t rows, size_t heads, const int32_t *restrict x,
     const int32_t *restrict cosine, const int32_t *restrict sine, int32_t *restrict y)
 {
     for (size_t r = 0; r < rows; r++) {
         const int32_t *restrict c = cosine + r * 7;
         const int32_t *restrict s = sine + r * 7;
 
-        for (size_t h = 0; h < 2; h++) {
-            const size_t at = (r * 2 + h) * 15;
+        for (size_t h = 0; h < heads; h++) {
+            const size_t at = (r * heads + h) * 15;
 
             for (size_t j = 0; j < 7; j++) {
                 const int64_t first = x[at + j];

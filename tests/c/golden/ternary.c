@@ -91,8 +91,7 @@ static void tile_t2_k2051(size_t left, size_t width, const uint8_t *x, const int
    once and saturated. sums[n] is the sum of w[n]. */
 static void linear_dynamic_k61_hs_add_t2(size_t rows, size_t columns, const uint8_t *restrict q,
     const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
-    const int16_t *restrict sums, int32_t mul, int shift, const int32_t *restrict residual,
-    int32_t *restrict y)
+    const int16_t *restrict sums, int32_t mul, int shift, const int32_t *residual, int32_t *y)
 {
     for (size_t n = 0; n < columns; n += 32) {
         const size_t width = columns - n < 32 ? columns - n : 32;
