@@ -8,9 +8,7 @@ from intcc.backends.c.program import Kernel
 __all__ = ["PAIR", "PAIR_OF_BYTES", "pair_for"]
 
 #: acc[i] = x . y_i with y of 16 bits.
-PAIR = Kernel(
-    "kernels/pair", "dot_pair", {"element": "int16_t", "load": "vldrh.u16", "bytes": 16}
-)
+PAIR = Kernel("kernels/pair", "dot_pair", {"element": "int16_t", "load": "vldrh.u16", "bytes": 16})
 #: The same with y of 8 bits.
 PAIR_OF_BYTES = Kernel(
     "kernels/pair", "dot_pair_of_bytes", {"element": "int8_t", "load": "vldrb.s16", "bytes": 8}
