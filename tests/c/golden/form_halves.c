@@ -1,17 +1,18 @@
-/* y[1 * k] = x0[k] + ((x1[k]) << 16) for `count` elements, then zeros up to `padded`. Returns the
-   sum of the words. */
+/* y[1 * k] = x0[k] + ((x1[k]) << 16) for `count` elements, 1 or more, then zeros up to `padded`.
+   Returns the sum of the words. */
 static uint32_t row_words(size_t count, size_t padded, const uint8_t *x0, const uint8_t *x1,
     uint32_t *restrict y)
 {
     uint32_t sum = 0;
+    size_t k = 0;
 
-    for (size_t k = 0; k < count; k++) {
+    do {
         const uint32_t word = x0[k] | (uint32_t)x1[k] << 16;
 
         y[k] = word;
         sum += word;
-    }
-    for (size_t k = count; k < padded; k++) {
+    } while (++k < count);
+    for (; k < padded; k++) {
         y[k] = 0;
     }
     return sum;
@@ -20,9 +21,14 @@ static uint32_t row_words(size_t count, size_t padded, const uint8_t *x0, const 
 /* Two columns of sums of the two rows in x; the weights are w + 128, [k][2]. A product has two
    16-bit halves, as x <= 255 and w + 128 <= 255. s adds the products modulo 2^32 and h their upper
    halves, which tells the lower ones: s - (h << 16). */
-static void dot2x2_hk65(const uint32_t *x, const uint32_t *end, const int8_t *w, uint32_t sums,
-    int32_t *acc, int more)
+#if defined(__ARM_ARCH_6M__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+/* Inlined, it could leave too few registers to the assembler. */
+__attribute__((noinline))
+#endif
+static void dot2x2_hk65(size_t count, uint32_t *x, const int8_t *w, uint32_t sums, int32_t *acc,
+    int more)
 {
+    const uint32_t *end = x + count;
     uint32_t s0 = 0, h0 = 0, s1 = 0, h1 = 0;
 
 #if defined(__ARM_ARCH_6M__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
@@ -135,7 +141,7 @@ static void tile2x32_hk65(size_t left, size_t width, const uint8_t *x, const int
         const uint32_t sums = row_words(count, padded, x + k, x + 65 + k, words);
 
         for (size_t j = 0; j < width; j += 2) {
-            dot2x2_hk65(words, words + padded, w + j * 72 + 2 * k, sums, acc + j, k > 0);
+            dot2x2_hk65(padded, words, w + j * 72 + 2 * k, sums, acc + j, k > 0);
         }
     }
 }

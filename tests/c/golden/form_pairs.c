@@ -1,17 +1,18 @@
-/* y[2 * k] = x0[k] - 128 + ((x1[k] - 128) << 16) for `count` elements, then zeros up to `padded`.
-   Returns the sum of the words as they were before the subtraction. */
+/* y[2 * k] = x0[k] - 128 + ((x1[k] - 128) << 16) for `count` elements, 1 or more, then zeros up to
+   `padded`. Returns the sum of the words as they were before the subtraction. */
 static uint32_t row_words(size_t count, size_t padded, const uint8_t *x0, const uint8_t *x1,
     uint32_t *restrict y)
 {
     uint32_t sum = 0;
+    size_t k = 0;
 
-    for (size_t k = 0; k < count; k++) {
+    do {
         const uint32_t word = x0[k] | (uint32_t)x1[k] << 16;
 
         y[2 * k] = word - 0x00800080u;
         sum += word;
-    }
-    for (size_t k = count; k < padded; k++) {
+    } while (++k < count);
+    for (; k < padded; k++) {
         y[2 * k] = 0;
     }
     return sum;
@@ -21,6 +22,10 @@ static uint32_t row_words(size_t count, size_t padded, const uint8_t *x0, const 
    products with x - 128 lies in [-32512, 32768], so both halves of a pair, moved up by 0x7f00, are
    unsigned 16-bit numbers. s adds the pairs modulo 2^32 and h their upper halves, which tells the
    lower ones: s - (h << 16). */
+#if defined(__thumb2__) && defined(__OPTIMIZE__)
+/* Inlined, it could leave too few registers to the assembler. */
+__attribute__((noinline))
+#endif
 static void dot4x4_wk65(const uint32_t *x, const uint32_t *end, const int8_t *w, int32_t *acc,
     int more)
 {

@@ -60,12 +60,17 @@ static void widen_dot4x4_sk65(size_t count, size_t padded, const uint8_t *x, uin
 }
 
 /* A column of sums of the four rows in x, whose pairs of 16-bit numbers lie [pair][row]. */
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__OPTIMIZE__)
+/* Inlined, it could leave too few registers to the assembler. */
+__attribute__((noinline))
+#endif
 static void dot4x4_sk65(const uint32_t *x, const uint32_t *end, const int8_t *w, int32_t *acc,
     int more)
 {
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 
-#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__OPTIMIZE__)
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && defined(__OPTIMIZE__) && \
+    !defined(__ARM_BIG_ENDIAN)
     uint32_t v, even;
 
     __asm__ volatile("1:\n"

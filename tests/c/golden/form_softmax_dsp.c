@@ -1,5 +1,8 @@
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_IDIV) && defined(__OPTIMIZE__)
+/* Inlined, these could leave too few registers to the assembler. */
+
 /* The larger of `top` and of the `count` numbers in x, a multiple of 4, which are copied to y. */
+__attribute__((noinline))
 static int32_t softmax_18_12_0_top(size_t count, const int32_t *x, int32_t *y, int32_t top)
 {
     const int32_t *end = x + count;
@@ -21,6 +24,7 @@ static int32_t softmax_18_12_0_top(size_t count, const int32_t *x, int32_t *y, i
    is d * mul / 2^20, as the upper word of a product, d = top - y at most 2^31 - 1 after a shift to
    the left. The carry holds the half that a shift to the right pushes out; it is clear at the start
    of each element, as neither sums nor the comparison of pointers set it. */
+__attribute__((noinline))
 static uint32_t softmax_18_12_0_exponentials(size_t count, int32_t top, uint32_t mul, int32_t *y)
 {
     const int32_t *end = y + count;
@@ -79,6 +83,7 @@ static uint32_t softmax_18_12_0_exponentials(size_t count, int32_t top, uint32_t
 }
 
 /* y = (y * 2^15 + half) / sum for `count` numbers, a multiple of 4. */
+__attribute__((noinline))
 static void softmax_18_12_0_divide(size_t count, uint32_t half, uint32_t sum, int32_t *y)
 {
     const int32_t *end = y + count;
