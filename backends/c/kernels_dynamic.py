@@ -22,9 +22,8 @@ def dynamic_quantize(b: Builder, node: ir.Node) -> None:
     q, m, k = (b.result(v) for v in node.outputs)
     if not x.columns.static:
         raise unsupported(node, "has rows of variable length")
-    parameters = {"columns": str(x.columns), "row_bits": norm.ROW_BITS}
-    kernel = Kernel("ops/dynamic_quantize", f"dynamic_quantize_c{x.columns}", parameters)
-    b.call(kernel, [x.rows, x, q, m, k], [q, m, k], note=f"[{x.rows}, {x.columns}]")
+    kernel = Kernel("ops/dynamic_quantize", "dynamic_quantize", {"row_bits": norm.ROW_BITS})
+    b.call(kernel, [x.rows, x.columns, x, q, m, k], [q, m, k], note=f"[{x.rows}, {x.columns}]")
 
 
 def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:

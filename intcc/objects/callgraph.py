@@ -130,20 +130,22 @@ def call_graph(objects: Objects) -> CallGraph:
         ToolError: objdump is missing, or a function has no stack usage.
     """
     usage, graph = objects.stack_usage(), CallGraph()
+    groups = {name: sorted(names) for names in objects.aliases() for name in names}
     code = parse(objects.disassembly())
     for name in dict.fromkeys(i.function for i in code):
-        # Clones are called name.constprop.0 by the linker, and name.constprop in the report.
-        frame = usage.get(name) or usage.get(re.sub(r"\.\d+$", "", name))
+        # Clones are called name.constprop.0 by the linker, and name.constprop in the report; a
+        # function with several names is in the report under one of them.
+        titles = [t for n in groups.get(name, [name]) for t in (n, re.sub(r"\.\d+$", "", n))]
+        frame = next((usage[title] for title in titles if title in usage), None)
         frame = frame or ((0, True) if name.endswith(".cold") else None)
         if frame is None:
             raise ToolError(f"Function '{name}'", "is not in the compiler's stack report")
         graph.frames[name], graph.calls[name] = frame[0], set()
         if not frame[1]:
             graph.unbounded.append(name)
-    for names in objects.aliases():
-        for name in names & set(graph.frames):
-            for other in names - set(graph.frames):
-                graph.frames[other], graph.calls[other] = 0, {name}
+    for name in list(graph.frames):
+        for other in set(groups.get(name, ())) - set(graph.frames):
+            graph.frames[other], graph.calls[other] = 0, {name}
     paired = False
     for i in code:
         graph.calls[i.function].update(_callees(i, graph))

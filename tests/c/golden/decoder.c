@@ -110,7 +110,7 @@ int decoder_run(void *arena, void *cache, const int32_t *input_ids, size_t token
     copy_rows_int32(n, 20, I32(at_embed_embedding3) + 20, 40, I32(at_layer0_attention_split6),
         20);
     /* DynamicQuantize: [n * 2, 10] */
-    dynamic_quantize_c10(n * 2, I32(at_layer0_attention_split5),
+    dynamic_quantize(n * 2, 10, I32(at_layer0_attention_split5),
         U8(at_layer0_attention_dynamicquantize14), I32(at_layer0_attention_dynamicquantize15),
         I32(at_layer0_attention_dynamicquantize16));
     /* CacheKeys: [n, 2 x 10] to [30, 2 x 10] */
@@ -119,7 +119,7 @@ int decoder_run(void *arena, void *cache, const int32_t *input_ids, size_t token
         CACHE_I8(in_layer0_key_codes), CACHE_U16(in_layer0_key_mantissa),
         CACHE_U8(in_layer0_key_exponent));
     /* DynamicQuantize: [n * 2, 10] */
-    dynamic_quantize_c10(n * 2, I32(at_layer0_attention_split6),
+    dynamic_quantize(n * 2, 10, I32(at_layer0_attention_split6),
         U8(at_layer0_attention_dynamicquantize22), I32(at_layer0_attention_dynamicquantize23),
         I32(at_layer0_attention_dynamicquantize24));
     /* CacheValues: [n, 2 x 10] to [30, 2 x 10] */
@@ -146,7 +146,7 @@ int decoder_run(void *arena, void *cache, const int32_t *input_ids, size_t token
     copy_rows_int32(n, 20, I32(at_embed_embedding3) + 20, 40, I32(at_layer1_attention_split6),
         20);
     /* DynamicQuantize: [n * 2, 10] */
-    dynamic_quantize_c10(n * 2, I32(at_layer1_attention_split5),
+    dynamic_quantize(n * 2, 10, I32(at_layer1_attention_split5),
         U8(at_layer1_attention_dynamicquantize14), I32(at_layer1_attention_dynamicquantize15),
         I32(at_layer1_attention_dynamicquantize16));
     /* CacheKeys: [n, 2 x 10] to [30, 2 x 10] */
@@ -155,7 +155,7 @@ int decoder_run(void *arena, void *cache, const int32_t *input_ids, size_t token
         CACHE_I8(in_layer1_key_codes), CACHE_U16(in_layer1_key_mantissa),
         CACHE_U8(in_layer1_key_exponent));
     /* DynamicQuantize: [n * 2, 10] */
-    dynamic_quantize_c10(n * 2, I32(at_layer1_attention_split6),
+    dynamic_quantize(n * 2, 10, I32(at_layer1_attention_split6),
         U8(at_layer1_attention_dynamicquantize22), I32(at_layer1_attention_dynamicquantize23),
         I32(at_layer1_attention_dynamicquantize24));
     /* CacheValues: [n, 2 x 10] to [30, 2 x 10] */

@@ -1,14 +1,14 @@
 /* q[r] = 128 + round(127 * x[r] / largest), the largest magnitude of the row being about m[r] *
    2^k[r]. */
-static void dynamic_quantize_c7(size_t rows, const int32_t *restrict x, uint8_t *restrict q,
-    int32_t *restrict m, int32_t *restrict k)
+static void dynamic_quantize(size_t rows, size_t columns, const int32_t *restrict x,
+    uint8_t *restrict q, int32_t *restrict m, int32_t *restrict k)
 {
     for (size_t r = 0; r < rows; r++) {
-        const int32_t *restrict in = x + r * 7;
-        uint8_t *restrict out = q + r * 7;
+        const int32_t *restrict in = x + r * columns;
+        uint8_t *restrict out = q + r * columns;
         int32_t largest = 0;
 
-        for (size_t j = 0; j < 7; j++) {
+        for (size_t j = 0; j < columns; j++) {
             const int32_t magnitude = in[j] < 0 ? -in[j] : in[j];
 
             largest = magnitude > largest ? magnitude : largest;
@@ -22,7 +22,7 @@ static void dynamic_quantize_c7(size_t rows, const int32_t *restrict x, uint8_t 
         k[r] = down;
         const int32_t factor = (532676608 + m[r] / 2) / m[r]; /* 127 * 2^22 / m */
 
-        for (size_t j = 0; j < 7; j++) {
+        for (size_t j = 0; j < columns; j++) {
             const int32_t v = asr32(in[j] + half, down);
 
             out[j] = (uint8_t)(128 + asr32(v * factor + 2097152, 22));
