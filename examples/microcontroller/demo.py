@@ -14,13 +14,15 @@ from tokenizers import Tokenizer
 
 import intcc
 from examples.tiny_llama.demo import MODEL, SHOWN, compile_model
-from intcc.emulation.machine import PREFIX, execute, machine
+from intcc.emulation.machine import execute, machine
 from intcc.emulation.program import build_program
-from intcc.errors import IntccError
+from intcc.errors import EqualityError, IntccError
 from intcc.runtime.artifact import Artifact
 from intcc.toolchain import find_tools
 
 FIRMWARE = Path(__file__).resolve().parent / "firmware.c"
+#: Tokens of a prompt taken in at a time, and MOST_TOKENS of the firmware.
+CHUNK, MOST = 4, 8
 
 
 def build(artifact: Artifact, on: str) -> Path:
@@ -39,30 +41,56 @@ def sizes(program: Path, on: str) -> tuple[int, int]:
     return text + data, data + bss
 
 
-def main() -> None:
-    """Compile for the machine, build the firmware, run it on a few prompts, compare."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--on", default="qemu:cortex-m4", help="machine, qemu:TARGET")
-    options = parser.parse_args()
-    target = str(options.on).removeprefix(PREFIX)
+def run(on: str) -> tuple[int, int, int]:
+    """Compile for a machine, build the firmware, run it on a few prompts, compare.
+
+    Returns:
+        Bytes of flash, of RAM, and the instructions of the first prompt.
+
+    Raises:
+        IntccError: a tool is missing, or the machine's text is not this machine's.
+    """
+    target, counts = machine(on), []
     with tempfile.TemporaryDirectory() as folder:
+        artifact = compile_model(
+            Path(folder) / "model", target=target.name, chunk=CHUNK, rope="phase"
+        )
+        program = build(artifact, on)
+        model = intcc.load(artifact.folder, "c")
+        tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+        for prompt in SHOWN:
+            given = bytes([len(prompt)]) + prompt.encode()
+            outcome = execute(target, program, given)
+            ids = tokenizer.encode(prompt).ids
+            made = model.generate(ids, MOST)[len(ids) :]
+            if outcome.said != prompt + tokenizer.decode(made, skip_special_tokens=True) + "\n":
+                raise EqualityError(f"The text of {on}", f"is {outcome.said!r}", "Report it to us")
+            counts.append(outcome.counts.total)
+            print(f"{outcome.said.rstrip()}    ({counts[-1]:,} instructions)")
+        return *sizes(program, on), counts[0]
+
+
+def main() -> None:
+    """Run the firmware on the machines that were named; print what it takes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--on", nargs="+", default=["qemu:cortex-m4"], help="qemu:TARGET")
+    parser.add_argument("--write", type=Path, help="document whose table is replaced")
+    options = parser.parse_args()
+    rows = []
+    for on in options.on:
         try:
-            machine(options.on)
-            artifact = compile_model(Path(folder) / "model", target=target, chunk=4, rope="phase")
-            program = build(artifact, options.on)
-            model = intcc.load(artifact.folder, "c")
-            tokenizer = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
-            for prompt in SHOWN:
-                said = execute(machine(options.on), program, bytes([len(prompt)]) + prompt.encode())
-                ids = tokenizer.encode(prompt).ids
-                made = model.generate(ids, 8)[len(ids) :]
-                if said.said != prompt + tokenizer.decode(made, skip_special_tokens=True) + "\n":
-                    raise SystemExit(f"error: {options.on} and this machine differ: {said.said!r}")
-                print(f"{said.said.rstrip()}    ({said.counts.total:,} instructions)")
-            flash, ram = sizes(program, options.on)
+            flash, ram, instructions = run(on)
         except IntccError as error:
             raise SystemExit(f"error: {error}") from error
-    print(f"\n{options.on}: {flash:,} bytes of flash, {ram:,} bytes of RAM and the stack")
+        print(f"{on}: {flash:,} bytes of flash, {ram:,} bytes of RAM and the stack\n")
+        rows.append(f"| {on} | {flash:,} | {ram:,} | {instructions:,} |")
+    if options.write:
+        head = ["| machine | flash | RAM without the stack | instructions |", "|---|---|---|---|"]
+        old = options.write.read_text(encoding="utf-8")
+        before, _, rest = old.partition("<!-- firmware -->")
+        table = "\n".join(["<!-- firmware -->", *head, *rows, "<!-- /firmware -->"])
+        text = before + table + rest.partition("<!-- /firmware -->")[2]
+        options.write.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
