@@ -18,6 +18,9 @@ __all__ = ["attention"]
 _LANES = 16
 #: 16-bit products that may be added before they are widened.
 _GROUP = 4
+#: The form for x86: rows of its blocks, and what the columns of values are padded to.
+_X86, _X86_ROWS, _X86_COLUMNS = "ops/attention_x86", 8, 16
+_WORDS = Kernel("kernels/dot_words", "words")
 
 
 def attention(b: Builder, node: ir.Node) -> None:
@@ -27,7 +30,10 @@ def attention(b: Builder, node: ir.Node) -> None:
         raise unsupported(node, "has other keys than queries")
     heads, dim = (int(n) for n in b.constant(node.inputs[4])[2:4])
     half, cap, up, down, c0, c1, c2, rounding, shift = (b.scalar(x) for x in node.inputs[6:15])
-    rows, padded = b.target.matmul.rows, -(-dim // 4) * 4
+    x86 = b.target.kernels.get("ops/attention") == _X86
+    rows = _X86_ROWS if x86 else b.target.matmul.rows
+    padded = -(-dim // 4) * 4
+    columns = -(-dim // _X86_COLUMNS) * _X86_COLUMNS if x86 else padded
     bias_declaration, bias_arguments = _bias(b, node)
     kind = f"{heads}x{dim}_s{shift}"
     grid = division(np.asarray(down), np.asarray(cap * up))
@@ -38,6 +44,7 @@ def attention(b: Builder, node: ir.Node) -> None:
         "dim": dim,
         "width": heads * dim,
         "padded": padded,
+        "columns": columns,
         "rows": rows,
         "lanes": _LANES,
         "groups": [list(range(d, min(d + _GROUP, dim))) for d in range(0, dim, _GROUP)],
@@ -56,23 +63,24 @@ def attention(b: Builder, node: ir.Node) -> None:
         "softmax": f"softmax_{kind}{'_b' if bias_declaration else ''}",
         "context": f"context_{kind}{'_b' if bias_declaration else ''}",
     }
-    stack = 4 * rows * (padded + 1) + 2 * dim
+    stack = rows * (4 * (columns + 1) + (padded if x86 else 0)) + 2 * dim
     name = f"attention_{kind}{'_biased' if bias_declaration else ''}"
-    needs = (*by.needs, *pair_for(b, "ops/attention", PAIR))
+    needs = (*by.needs, *pair_for(b, "ops/attention", PAIR), *((_WORDS,) if x86 else ()))
     kernel = Kernel("ops/attention", name, parameters, needs, stack)
     y = b.result(node.outputs[0])
     most = q.rows.at(max(b.program.max_tokens, 1))
     lanes = -(-most // _LANES) * _LANES
-    keys, values, score, e = (
+    arrays = [
+        ("keys", "int8" if x86 else "int16", padded * lanes),
+        ("values", "int16", columns * lanes),
+        *([("start", "int32", lanes)] if x86 else []),
+        ("score", "int32", (rows if x86 else 1) * lanes),
+        ("e", "int16", rows * lanes),
+    ]
+    scratch = [
         b.storage(f"{node.outputs[0].name}.{what}", dtype, Extent(count), scratch=True)
-        for what, dtype, count in (
-            ("keys", "int16", padded * lanes),
-            ("values", "int16", padded * lanes),
-            ("score", "int32", lanes),
-            ("e", "int16", rows * lanes),
-        )
-    )
-    scratch = [View(s, (s.extent,)) for s in (keys, values, score, e)]
+        for what, dtype, count in arrays
+    ]
     arguments: list[Argument] = [
         q.rows,
         q,
@@ -86,7 +94,7 @@ def attention(b: Builder, node: ir.Node) -> None:
         f"{c0}u",
         f"{c1}u",
         f"{c2}u",
-        *scratch,
+        *(View(s, (s.extent,)) for s in scratch),
         y,
     ]
     b.call(
@@ -95,7 +103,7 @@ def attention(b: Builder, node: ir.Node) -> None:
         [y],
         note=f"[{q.rows}, {heads} x {dim}]",
         macs=q.rows * q.rows * (2 * heads * dim),
-        scratch=[keys, values, score, e],
+        scratch=scratch,
     )
 
 
