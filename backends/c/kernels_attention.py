@@ -60,6 +60,7 @@ def attention(b: Builder, node: ir.Node) -> None:
         "pair": PAIR.name,
         "bias": bias_declaration,
         "scores": f"scores_{kind}{'_b' if bias_declaration else ''}",
+        "copy": f"copy_{kind}{'_b' if bias_declaration else ''}",
         "softmax": f"softmax_{kind}{'_b' if bias_declaration else ''}",
         "context": f"context_{kind}{'_b' if bias_declaration else ''}",
     }
