@@ -91,7 +91,7 @@ class Tile:
 
 
 _BLOCKS = "kernels/tile_blocks"
-_WORDS = Kernel("kernels/words_x86", "words")
+_VECTOR = Kernel("kernels/vector_x86", "vector")
 _REST = Kernel("kernels/dotprod_rest", "dotprod_rest")
 
 
@@ -122,11 +122,11 @@ FORMS: Mapping[str, Form] = {
     ),
     "x86": Form(
         "x", "kernels/tile_x86", 0, 4, packing.quad_tiles, "kernels/block_x86",
-        needs=(_WORDS,), dot="words_dot", pairs="x86_pairs",
+        needs=(_VECTOR,), dot="vector_dot", pairs="x86_pairs",
     ),
     "x86_pairs": Form(
         "y", "kernels/tile_x86", 0, 4, packing.quad_tiles, "kernels/block_x86",
-        needs=(_WORDS,), dot="words_dot_pairs",
+        needs=(_VECTOR,), dot="vector_dot_pairs",
     ),
 }  # fmt: skip
 
