@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Division", "division"]
+__all__ = ["Division", "division", "scaling"]
 
 Array = npt.NDArray[Any]
 _LARGEST = 2**31 - 1
@@ -78,3 +78,26 @@ def division(divisor: Array, limit: Array) -> Division:
         shifts[fresh], muls[fresh] = shift, mul[fresh]
     assert (muls > 0).all(), "31-bit dividends have a 32-bit multiplier"
     return Division(muls.astype(np.uint32), shifts.astype(np.uint8))
+
+
+def scaling(up: int, down: int, limit: int) -> tuple[int, int] | None:
+    """Return mul and a power of two with x * up // down == x * mul // power for 0 <= x <= limit.
+
+    Products stay below 2**31. With error = mul * down - up * power, x * mul / power exceeds
+    x * up / down by x * error / (power * down): below 1 / down, what is left of a whole number,
+    where limit * error < power.
+
+    Args:
+        up: factor, >= 0.
+        down: divisor, >= 1.
+        limit: largest x.
+
+    Returns:
+        None where no such numbers are exact.
+    """
+    for shift in range(31):
+        power = 1 << shift
+        mul = -(-up * power // down)
+        if limit * mul <= _LARGEST and limit * (mul * down - up * power) < power:
+            return mul, power
+    return None

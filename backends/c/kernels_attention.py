@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, unsupported
-from intcc.backends.c.divide import division
+from intcc.backends.c.divide import division, scaling
 from intcc.backends.c.kernels_linear import quotient
+from intcc.backends.c.matmul import VECTOR
 from intcc.backends.c.pairs import PAIR, pair_for
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import Extent
+from intcc.ops.attention import numerators
 
 __all__ = ["attention"]
 
@@ -18,9 +22,11 @@ __all__ = ["attention"]
 _LANES = 16
 #: 16-bit products that may be added before they are widened.
 _GROUP = 4
-#: The form for x86: rows of its blocks, and what the columns of values are padded to.
-_X86, _X86_ROWS, _X86_COLUMNS = "ops/attention_x86", 8, 16
-_WORDS = Kernel("kernels/dot_words", "words")
+#: The form for x86: rows of its blocks, and what keys and the columns of values are padded to.
+_X86, _X86_ROWS, _X86_LANES, _X86_COLUMNS = "ops/attention_x86", 8, 32, 16
+_HALVES = Kernel("kernels/vector_halves", "vector_halves", needs=(VECTOR,))
+#: Sums of numerators from here on have reciprocals that are shifted by 32 or more.
+_LONG = 2897
 
 
 def attention(b: Builder, node: ir.Node) -> None:
@@ -31,9 +37,11 @@ def attention(b: Builder, node: ir.Node) -> None:
     heads, dim = (int(n) for n in b.constant(node.inputs[4])[2:4])
     half, cap, up, down, c0, c1, c2, rounding, shift = (b.scalar(x) for x in node.inputs[6:15])
     x86 = b.target.kernels.get("ops/attention") == _X86
-    rows = _X86_ROWS if x86 else b.target.matmul.rows
+    rows, lanes = (_X86_ROWS, _X86_LANES) if x86 else (b.target.matmul.rows, _LANES)
     padded = -(-dim // 4) * 4
     columns = -(-dim // _X86_COLUMNS) * _X86_COLUMNS if x86 else padded
+    largest = int(numerators(np.array([0]), up, down, (c0, c1, c2), rounding, shift)[0])
+    up, down = scaling(up, down, cap) or (up, down)
     bias_declaration, bias_arguments = _bias(b, node)
     kind = f"{heads}x{dim}_s{shift}"
     grid = division(np.asarray(down), np.asarray(cap * up))
@@ -46,7 +54,7 @@ def attention(b: Builder, node: ir.Node) -> None:
         "padded": padded,
         "columns": columns,
         "rows": rows,
-        "lanes": _LANES,
+        "lanes": lanes,
         "groups": [list(range(d, min(d + _GROUP, dim))) for d in range(0, dim, _GROUP)],
         "shift": shift,
         "rounding": rounding,
@@ -60,17 +68,19 @@ def attention(b: Builder, node: ir.Node) -> None:
         "pair": PAIR.name,
         "bias": bias_declaration,
         "scores": f"scores_{kind}{'_b' if bias_declaration else ''}",
-        "copy": f"copy_{kind}{'_b' if bias_declaration else ''}",
         "softmax": f"softmax_{kind}{'_b' if bias_declaration else ''}",
         "context": f"context_{kind}{'_b' if bias_declaration else ''}",
+        "starts": f"starts_{kind}{'_b' if bias_declaration else ''}",
+        "long": largest >= _LONG,
     }
+    blocks = _blocks(parameters) if x86 else ()
     stack = rows * (4 * (columns + 1) + (padded if x86 else 0)) + 2 * dim
     name = f"attention_{kind}{'_biased' if bias_declaration else ''}"
-    needs = (*by.needs, *pair_for(b, "ops/attention", PAIR), *((_WORDS,) if x86 else ()))
+    needs = (*by.needs, *pair_for(b, "ops/attention", PAIR), *blocks)
     kernel = Kernel("ops/attention", name, parameters, needs, stack)
     y = b.result(node.outputs[0])
     most = q.rows.at(max(b.program.max_tokens, 1))
-    lanes = -(-most // _LANES) * _LANES
+    lanes = -(-most // lanes) * lanes
     arrays = [
         ("keys", "int8" if x86 else "int16", padded * lanes),
         ("values", "int16", columns * lanes),
@@ -105,6 +115,26 @@ def attention(b: Builder, node: ir.Node) -> None:
         note=f"[{q.rows}, {heads} x {dim}]",
         macs=q.rows * q.rows * (2 * heads * dim),
         scratch=scratch,
+    )
+
+
+def _blocks(parameters: dict[str, Any]) -> tuple[Kernel, ...]:
+    """Return the products of eight rows with keys and with values, and name them."""
+    rows, columns = parameters["rows"], parameters["columns"]
+    shared = {"rows": rows, "start": True, "wide": True}
+    scores = {"dot": "vector_dot_pairs", "each": 4, "x_type": "uint8_t", "w_type": "int8_t"}
+    context = {"dot": "vector_dot_halves", "each": 2, "x_type": "int16_t", "w_type": "int16_t"}
+    wide = columns % 32 == 0
+    parameters["scores"] = f"scores_of_{rows}"
+    parameters["context"] = f"contexts_of_{rows}" + ("_wide" if wide else "")
+    return (
+        Kernel("kernels/block_words", parameters["scores"], shared | scores, (_HALVES,)),
+        Kernel(
+            "kernels/block_words",
+            parameters["context"],
+            shared | context | {"start": False, "wide": wide},
+            (_HALVES,),
+        ),
     )
 
 

@@ -27,7 +27,7 @@ from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
 from intcc.backends.c.target import Matmul
 
-__all__ = ["FORMS", "Form", "Tile", "form_of", "packed_weight", "tile_of"]
+__all__ = ["FORMS", "VECTOR", "Form", "Tile", "form_of", "packed_weight", "tile_of"]
 
 Int8 = npt.NDArray[np.int8]
 
@@ -91,7 +91,8 @@ class Tile:
 
 
 _BLOCKS = "kernels/tile_blocks"
-_VECTOR = Kernel("kernels/vector_x86", "vector")
+#: Vectors on x86.
+VECTOR = Kernel("kernels/vector_x86", "vector")
 _REST = Kernel("kernels/dotprod_rest", "dotprod_rest")
 
 
@@ -122,11 +123,11 @@ FORMS: Mapping[str, Form] = {
     ),
     "x86": Form(
         "x", "kernels/tile_x86", 0, 4, packing.quad_tiles, "kernels/block_x86",
-        needs=(_VECTOR,), dot="vector_dot", pairs="x86_pairs",
+        needs=(VECTOR,), dot="vector_dot", pairs="x86_pairs",
     ),
     "x86_pairs": Form(
         "y", "kernels/tile_x86", 0, 4, packing.quad_tiles, "kernels/block_x86",
-        needs=(_VECTOR,), dot="vector_dot_pairs",
+        needs=(VECTOR,), dot="vector_dot_pairs",
     ),
 }  # fmt: skip
 

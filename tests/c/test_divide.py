@@ -50,3 +50,20 @@ def test_far_apart_divisors_shift_by_channel() -> None:
     assert isinstance(d.shift, np.ndarray)
     t = np.full(3, 2**31 - 1)
     assert (quotient(t, d) == t // divisor).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scaling_is_exact_up_to_its_limit(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    found = 0
+    for _ in range(200):
+        up, down = int(rng.integers(1, 60)), int(rng.integers(1, 3000))
+        limit = int(rng.integers(1, 2 ** rng.integers(1, 20)))
+        made = scaling(up, down, limit)
+        if made is None:
+            continue
+        mul, power = made
+        x = np.arange(limit + 1)
+        assert (x * up // down == x * mul // power).all() and limit * mul < 2**31
+        found += 1
+    assert 100 < found < 200

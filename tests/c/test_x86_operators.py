@@ -1,0 +1,132 @@
+"""Every operator and every cache as C for x86 hosts: intrinsics of each level, and without any.
+
+The targets for x86 differ in flags alone, which choose the instructions; see `VECTOR` in the C.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from intcc.backends.c.render import render_kernel
+from intcc.backends.c.select import select
+from intcc.backends.c.target import load_target
+from intcc.runtime.reference import evaluate
+from tests.c import test_cache
+from tests.c.bench import Bench, differences
+from tests.c.cases import CASES, full_bench
+from tests.c.cases_cache import CACHE_CASES, cache_bench
+from tests.c.driver import run_driver
+from tests.c.test_golden import check
+from tests.c.test_vector_forms import attend
+
+TARGET = "x86-64-v4"
+#: What a processor must have, by target.
+LEVELS = {
+    "x86-64-v3": {"avx2", "bmi2", "fma"},
+    "x86-64-avxvnni": {"avx2", "avx_vnni"},
+    "x86-64-v4": {"avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512vbmi"},
+}
+UNDEFINED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
+
+
+def flags_of(target: str) -> tuple[str, ...]:
+    """Return a target's compiler flags; skip where this processor lacks what they name."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    has = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    if not has >= LEVELS[target]:
+        pytest.skip(f"this processor is no {target}")
+    toolchain = load_target(target).toolchain
+    assert toolchain is not None
+    return toolchain.flags
+
+
+EVERY = pytest.mark.parametrize(
+    ("compiler", "target"),
+    [("gcc", None), *(("gcc", target) for target in LEVELS), ("clang-19", TARGET)],
+)
+
+
+def build_flags(compiler: str, target: str | None) -> tuple[str, ...]:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    # Without a target there are no intrinsics.
+    return ("-O1", *UNDEFINED) if target is None else flags_of(target)
+
+
+@pytest.fixture(scope="module")
+def operators(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, Path]:
+    bench, path = full_bench(), tmp_path_factory.mktemp("operators")
+    bench.emit(path, target=TARGET)
+    return bench, path
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, Path]:
+    bench, path = cache_bench(test_cache.CONTEXT), tmp_path_factory.mktemp("caches")
+    bench.emit(path, target=TARGET)
+    return bench, path
+
+
+@EVERY
+def test_operators(operators: tuple[Bench, Path], compiler: str, target: str | None) -> None:
+    bench, folder = operators
+    flags = (*build_flags(compiler, target), "-Wsign-conversion")
+    native = bench.native(folder, flags, compiler=compiler)
+    assert differences(bench, native) == []
+    assert native.selftest() == 0
+
+
+@EVERY
+def test_caches(caches: tuple[Bench, Path], compiler: str, target: str | None) -> None:
+    bench, folder = caches
+    flags = (*build_flags(compiler, target), "-Wsign-conversion")
+    native = bench.native(folder, flags, compiler=compiler)
+    for kind in ("random", "small", "low", "high", "mix"):
+        assert test_cache.differences(bench, native, kind) == []
+
+
+@pytest.mark.parametrize("tokens", [1, 17, 41])
+@pytest.mark.parametrize("target", ["x86-64-v3", "x86-64-v4"])
+def test_no_access_out_of_bounds(
+    operators: tuple[Bench, Path], target: str, tokens: int, tmp_path: Path
+) -> None:
+    bench, folder = operators
+    feeds = bench.feeds(tokens, "random")
+    flags = (*flags_of(target), "-O1", "-g", "-fsanitize=address", *UNDEFINED)
+    native = bench.native(folder, ("-O0",))
+    expected = evaluate(bench.model, feeds)
+    assert not run_driver(folder, "bench", native, feeds, expected, tokens, flags, tmp_path)
+
+
+@pytest.mark.parametrize("heads", [0, 1])
+@pytest.mark.parametrize("target", [None, "x86-64-v3", "x86-64-v4"])
+def test_attention(target: str | None, heads: int, tmp_path: Path) -> None:
+    """All numbers of keys around the blocks, each division of scores."""
+    bench = Bench("heads", max_tokens=70)
+    attend(bench)
+    bench.finish()
+    bench.emit(tmp_path, target=TARGET)
+    native = bench.native(tmp_path, build_flags("gcc", target))
+    for tokens in range(1 + heads * 35, 36 + heads * 35):
+        feeds = bench.feeds(tokens, "random")
+        got = native.run(feeds)
+        for name, expected in evaluate(bench.model, feeds).items():
+            assert (got[name] == expected).all(), f"{tokens} tokens: {name}"
+
+
+def test_golden(request: pytest.FixtureRequest) -> None:
+    machine = load_target(TARGET)
+    for build in {**CASES, **CACHE_CASES}.values():
+        bench = Bench("golden")
+        build(bench)
+        program = select(bench.finish(), machine)
+        shown = {
+            machine.kernels[k.template]: render_kernel(k, program.machine)
+            for k in program.kernels()
+            if k.template in machine.kernels and "linear" not in k.template
+        }
+        for template, text in shown.items():
+            check(f"form_{Path(template).name}.c", text + "\n", request)
