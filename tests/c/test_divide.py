@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from intcc.backends.c.divide import Division, division
+from intcc.backends.c.divide import Division, division, scaling
 
 
 def quotient(t: np.ndarray, d: Division) -> np.ndarray:
