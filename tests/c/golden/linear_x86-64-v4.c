@@ -1,8 +1,5 @@
 #if defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VNNI__)
 #define VECTOR 16
-/* Rows of a block whose sums fit the registers. */
-#define VECTOR_DOT_ROWS 6
-#define VECTOR_DOT_PAIRS_ROWS 6
 
 typedef __m512i vector;
 
@@ -109,6 +106,10 @@ static inline vector vector_scaled(vector a, vector b, int bits)
     return _mm512_mask_blend_epi32(0x5555, _mm512_slli_epi64(odd, 32), even);
 }
 
+/* Rows of a block whose sums fit the registers. */
+#define VECTOR_DOT_ROWS 6
+#define VECTOR_DOT_PAIRS_ROWS 6
+
 /* acc + a sum of four products of bytes for each. The empty statement keeps gcc from copying the
    sums of a loop from register to register, for which there are too few. */
 static inline vector vector_dot(vector acc, vector x, vector w)
@@ -163,13 +164,6 @@ static inline octets octets_from(const uint8_t *table, octets v)
 }
 #elif defined(__AVX2__)
 #define VECTOR 8
-/* Rows of a block whose sums fit the registers; those of pairs need fewer others. */
-#if defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))
-#define VECTOR_DOT_ROWS 6
-#else
-#define VECTOR_DOT_ROWS 3
-#endif
-#define VECTOR_DOT_PAIRS_ROWS 6
 
 typedef __m256i vector;
 
@@ -284,6 +278,14 @@ static inline vector vector_scaled(vector a, vector b, int bits)
     odd = vector_shifted(_mm256_add_epi64(odd, half), bits);
     return _mm256_blend_epi32(_mm256_slli_epi64(odd, 32), even, 0x55);
 }
+
+/* Rows of a block whose sums fit the registers; those of pairs need fewer others. */
+#if defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))
+#define VECTOR_DOT_ROWS 6
+#else
+#define VECTOR_DOT_ROWS 3
+#endif
+#define VECTOR_DOT_PAIRS_ROWS 6
 
 /* acc + a sum of four products of bytes for each. Without an instruction for it, even and odd bytes
    are widened. The empty statement keeps gcc from copying the sums of a loop from register to
