@@ -10,7 +10,7 @@ import onnx_ir as ir
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.divide import division, scaling
 from intcc.backends.c.kernels_linear import quotient
-from intcc.backends.c.matmul import VECTOR
+from intcc.backends.c.matmul import HALVES
 from intcc.backends.c.pairs import PAIR, pair_for
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import Extent
@@ -24,7 +24,6 @@ _LANES = 16
 _GROUP = 4
 #: The form for x86: rows of its blocks, and what keys and the columns of values are padded to.
 _X86, _X86_ROWS, _X86_LANES, _X86_COLUMNS = "ops/attention_x86", 8, 32, 16
-_HALVES = Kernel("kernels/vector_halves", "vector_halves", needs=(VECTOR,))
 #: Sums of numerators from here on have reciprocals that are shifted by 32 or more.
 _LONG = 2897
 
@@ -128,12 +127,12 @@ def _blocks(parameters: dict[str, Any]) -> tuple[Kernel, ...]:
     parameters["scores"] = f"scores_of_{rows}"
     parameters["context"] = f"contexts_of_{rows}" + ("_wide" if wide else "")
     return (
-        Kernel("kernels/block_words", parameters["scores"], shared | scores, (_HALVES,)),
+        Kernel("kernels/block_words", parameters["scores"], shared | scores, (HALVES,)),
         Kernel(
             "kernels/block_words",
             parameters["context"],
             shared | context | {"start": False, "wide": wide},
-            (_HALVES,),
+            (HALVES,),
         ),
     )
 

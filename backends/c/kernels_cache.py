@@ -6,10 +6,12 @@ function, and kernels touch only the tokens that a query sees.
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.kernels_gate import HYPERBOLIC, POWER
+from intcc.backends.c.matmul import HALVES
 from intcc.backends.c.pairs import PAIR_OF_BYTES, pair_for
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import TOKENS, Extent
@@ -20,6 +22,23 @@ __all__ = ["cache_keys", "cache_values", "cached_attention", "cached_attention_c
 
 #: Keys whose weighted values fit int32: 127 * (2**14 - 1) * 1024 < 2**31.
 _BLOCK = 1024
+#: Keys that lie side by side on x86.
+_SIDE_BY_SIDE = 32
+
+
+def _x86(b: Builder) -> bool:
+    return b.target.kernels.get("ops/cached_attention", "").endswith("_x86")
+
+
+def _context(b: Builder) -> int:
+    """Return the tokens that a cache has room for."""
+    context = b.program.context
+    return -(-context // _SIDE_BY_SIDE) * _SIDE_BY_SIDE if _x86(b) else context
+
+
+def _padded(b: Builder, dim: int) -> int:
+    """Return the bytes that a key takes."""
+    return -(-dim // 4) * 4 if _x86(b) else dim
 
 
 def _name(past: ir.Value) -> str:
@@ -34,12 +53,14 @@ def _append(b: Builder, node: ir.Node, template: str) -> None:
     if past is None or not past.is_graph_input() or not is_cache(past) or past in b.caches:
         raise unsupported(node, "appends to what is no cache of its own")
     heads, dim = (d.coefficient for d in codes.dims[2:])
-    cache = make_cache(b.program, _name(past), b.layer, heads, dim)
+    context, keys = _context(b), template == "cache_keys"
+    padded = _padded(b, dim) if keys else dim
+    dtype = np.uint8 if keys and _x86(b) else np.int8
+    cache = make_cache(b.program, _name(past), b.layer, heads, dim, context, padded, dtype)
     for value in (*node.inputs[3:], *node.outputs):
         assert value is not None
         b.caches[value] = cache
-    context = b.program.context
-    parameters = {"heads": heads, "dim": dim, "context": context}
+    parameters = {"heads": heads, "dim": dim, "padded": padded, "context": context}
     kernel = Kernel(f"ops/{template}", f"{template}_{heads}x{dim}", parameters)
     arguments: list[Argument] = [codes.dims[1], "position", codes, m, k, *cache.views]
     note = f"[{codes.dims[1]}, {heads} x {dim}] to [{context}, {heads} x {dim}]"
@@ -68,18 +89,21 @@ def _attention(
     q, keys, values = b.view(node.inputs[0]), *(_cache(b, node, node.inputs[i]) for i in (1, 4))
     heads, groups = q.dims[2].coefficient, q.dims[2].coefficient // keys.heads
     mul, pre, shift, window = (b.scalar(v) for v in node.inputs[10:14])
-    context = b.program.context
+    context, x86 = _context(b), _x86(b)
+    halves = (HALVES,) if x86 else ()
     sizes = f"{keys.dim}" if keys.dim == values.dim else f"{keys.dim}_{values.dim}"
     query = Kernel(
         "kernels/cached_query",
         f"cached_query_{keys.dim}",
         {
             "dim": keys.dim,
+            "padded": _padded(b, keys.dim),
             "bits": QUERY_BITS,
             "dot": f"cached_dot_{keys.dim}",
             "pair": PAIR_OF_BYTES.name,
         },
-        pair_for(b, "kernels/cached_query", PAIR_OF_BYTES),
+        (*halves, *pair_for(b, "kernels/cached_query", PAIR_OF_BYTES)),
+        2 * _padded(b, keys.dim) if x86 else 0,
     )
     mean = Kernel(
         "kernels/cached_mean",
@@ -90,15 +114,17 @@ def _attention(
             "largest": LARGEST,
             "bits": WEIGHT_BITS,
             "block": _BLOCK,
+            "sums": f"cached_sums_{values.dim}",
             "pair": PAIR_OF_BYTES.name,
         },
-        (POWER, *pair_for(b, "kernels/cached_mean", PAIR_OF_BYTES)),
+        (POWER, *halves, *pair_for(b, "kernels/cached_mean", PAIR_OF_BYTES)),
         8 * values.dim,
     )
     parameters = {
         "heads": heads,
         "groups": groups,
         "dim": keys.dim,
+        "padded": _padded(b, keys.dim),
         "value_dim": values.dim,
         "context": context,
         "query": query.name,
@@ -109,18 +135,22 @@ def _attention(
         f"{template}_{heads}x{sizes}",
         parameters,
         (query, mean, *needs),
-        2 * keys.dim + 8 * values.dim,
+        2 * keys.dim + 8 * values.dim + query.stack,
     )
     y = b.result(node.outputs[0])
     stem = str(node.outputs[0].name)
-    score = b.storage(f"{stem}.score", "int64", Extent(context), scratch=True)
-    weight = b.storage(f"{stem}.weight", "int16", Extent(context), scratch=True)
+    arrays = [("score", "int64"), ("weight", "int16")]
+    if x86:
+        arrays += [("dots", "int32"), ("key_scale", "int64"), ("value_scale", "uint32")]
+    scratch = [
+        b.storage(f"{stem}.{what}", dtype, Extent(context), scratch=True) for what, dtype in arrays
+    ]
     n = q.dims[1]
     # Queries may be the last rows of a call's tokens.
     first = "position" if n == Extent(1, 1) else f"position + {TOKENS} - {n}"
     arguments: list[Argument] = [
         n, first, q, *keys.views, *values.views, f"{mul}u", pre, shift, window, *more,
-        View(score, (score.extent,)), View(weight, (weight.extent,)), y,
+        *(View(s, (s.extent,)) for s in scratch), y,
     ]  # fmt: skip
     b.call(
         kernel,
@@ -128,7 +158,7 @@ def _attention(
         [y],
         note=f"[{n}, {heads} x {sizes}] over {keys.heads} key heads",
         macs=n * (context * heads * (keys.dim + values.dim)),
-        scratch=[score, weight],
+        scratch=scratch,
     )
 
 

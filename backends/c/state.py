@@ -33,7 +33,7 @@ class Cache:
     Attributes:
         heads: key heads.
         dim: width of a head.
-        codes: all tokens, laid out as above.
+        codes: all tokens, laid out as above, or as a machine form likes them.
         mantissa: one per head and token.
         exponent: one per head and token.
     """
@@ -85,13 +85,33 @@ def is_position(value: ir.Value | None) -> bool:
     return [str(getattr(d, "value", d)) for d in cut] == [PAST]
 
 
-def make_cache(program: Program, name: str, layer: str, heads: int, dim: int) -> Cache:
-    """Add the arrays of one cache to the state."""
+def make_cache(
+    program: Program,
+    name: str,
+    layer: str,
+    heads: int,
+    dim: int,
+    tokens: int,
+    width: int,
+    codes: type,
+) -> Cache:
+    """Add the arrays of one cache to the state.
+
+    Args:
+        program: whose state it is.
+        name: of the arrays.
+        layer: for the size tables.
+        heads: key heads.
+        dim: width of a head.
+        tokens: for which there is room: the context, or more.
+        width: codes of a token and head: dim, or more.
+        codes: their type.
+    """
     views = []
     for stem, dtype, extents in (
-        ("codes", np.int8, (heads, program.context, dim)),
-        ("mantissa", np.uint16, (heads, program.context)),
-        ("exponent", np.uint8, (heads, program.context)),
+        ("codes", codes, (heads, tokens, width)),
+        ("mantissa", np.uint16, (heads, tokens)),
+        ("exponent", np.uint8, (heads, tokens)),
     ):
         dims = tuple(map(Extent, extents))
         extent = Extent(int(np.prod(extents)))

@@ -1,0 +1,19 @@
+/* Append the keys of n tokens, 3 x 5, to a cache [3][64 / 32][8 / 4][32][4] behind `position`
+   earlier ones, each with its scale mantissa * 2^exponent. */
+static void cache_keys_3x5(size_t n, size_t position, const uint8_t *restrict q,
+    const int32_t *restrict m, const int32_t *restrict k, uint8_t *restrict codes,
+    uint16_t *restrict mantissa, uint8_t *restrict exponent)
+{
+    for (size_t h = 0; h < 3; h++) {
+        for (size_t i = 0; i < n; i++) {
+            const size_t from = i * 3 + h, at = position + i, to = h * 64 + at;
+            uint8_t *restrict key = codes + (to - at % 32) * 8 + at % 32 * 4;
+
+            for (size_t d = 0; d < 8; d++) {
+                key[d / 4 * 128 + d % 4] = d < 5 ? q[from * 5 + d] : 128;
+            }
+            mantissa[to] = (uint16_t)m[from];
+            exponent[to] = (uint8_t)k[from];
+        }
+    }
+}
