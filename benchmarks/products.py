@@ -142,7 +142,8 @@ def main() -> None:
         note = (
             f"\n{common.machine()}, one core that others use too; ours with its rescale, "
             f"MatMulInteger without; {options.rounds} rounds in turn: the best times, the best "
-            "peak over the best time, and the median of the ratios; `python benchmarks/products.py`.\n"
+            "peak over the best time, and the median of the ratios; "
+            "`python benchmarks/products.py`.\n"
         )
         common.replace_section(options.write, "products", table + note)
 
