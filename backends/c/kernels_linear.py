@@ -123,6 +123,8 @@ def _linear(
     stem = str(node.outputs[0].name)
     d = division(np.broadcast_to(divisor, (n,)), top)
     by = quotient(b, d, stem, "n + j")
+    words = int(np.min(d.shift)) >= 32
+    code += "" if words or d.mul is None or d.narrow else "d"
     form = form_of(b, weight)
     tile = tile_of(b, k, rows, form)
     matmul, height = b.target.matmul, tile.rows
@@ -142,6 +144,7 @@ def _linear(
             "mul": by.mul,
             "shift": by.shift,
             "narrow": d.narrow,
+            "words": words,
             "high": by.high,
             "finish": finish,
             "extra": extra,

@@ -1,4 +1,4 @@
-#if defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VNNI__)
+#if defined(__GNUC__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VNNI__)
 #define VECTOR 16
 
 typedef __m512i vector;
@@ -86,7 +86,8 @@ static inline vector vector_high(vector a, vector b)
     const vector even = _mm512_mul_epu32(a, b);
     const vector odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
 
-    return _mm512_mask_blend_epi32(0x5555, odd, _mm512_srli_epi64(even, 32));
+    return _mm512_castps_si512(
+        _mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd), 0x5555, _mm512_castsi512_ps(even)));
 }
 
 /* (a * b + 2^(bits - 1)) / 2^bits, rounded down and held in [-2^30, 2^30]. */
@@ -162,7 +163,7 @@ static inline octets octets_from(const uint8_t *table, octets v)
     return _mm512_loadu_si512(each);
 #endif
 }
-#elif defined(__AVX2__)
+#elif defined(__GNUC__) && defined(__AVX2__)
 #define VECTOR 8
 
 typedef __m256i vector;
@@ -357,6 +358,9 @@ static inline octets octets_from(const uint8_t *table, octets v)
 #endif
 
 #ifdef VECTOR
+/* Of sums in memory: no vector crosses a line of the cache. */
+#define VECTOR_PLACE __attribute__((aligned(64)))
+
 /* The one to three bytes that a row ends with; what is past them meets weights of zero. */
 static inline vector vector_rest(const uint8_t *x, size_t count)
 {
@@ -373,6 +377,8 @@ static inline vector vector_clip(vector v, int32_t lo, int32_t hi)
 {
     return vector_max(vector_min(v, vector_all(hi)), vector_all(lo));
 }
+#else
+#define VECTOR_PLACE
 #endif
 
 /* acc[r][j] = x[r] . w[j] for 1 row of k elements and a panel of up to 64 columns, which lies [k /
@@ -1656,13 +1662,13 @@ static void linear_37x21_vs_rows(size_t rows, size_t width, const int32_t *restr
         for (size_t r = 0; r < rows; r++) {
             const int32_t *s = acc + r * 64 + j;
             const vector v0 = vector_max(vector_add(vector_load(s), b0), zero);
-            const vector t0 = vector_down(vector_high(vector_add(v0, v0), m0), shift - 31);
+            const vector t0 = vector_down(vector_high(v0, m0), shift - 32);
             const vector v1 = vector_max(vector_add(vector_load(s + 1 * VECTOR), b1), zero);
-            const vector t1 = vector_down(vector_high(vector_add(v1, v1), m1), shift - 31);
+            const vector t1 = vector_down(vector_high(v1, m1), shift - 32);
             const vector v2 = vector_max(vector_add(vector_load(s + 2 * VECTOR), b2), zero);
-            const vector t2 = vector_down(vector_high(vector_add(v2, v2), m2), shift - 31);
+            const vector t2 = vector_down(vector_high(v2, m2), shift - 32);
             const vector v3 = vector_max(vector_add(vector_load(s + 3 * VECTOR), b3), zero);
-            const vector t3 = vector_down(vector_high(vector_add(v3, v3), m3), shift - 31);
+            const vector t3 = vector_down(vector_high(v3, m3), shift - 32);
 
             octets_store(out + r * 21 + j, octets_of(t0, t1, t2, t3, lo, hi));
         }
@@ -1681,7 +1687,7 @@ static void linear_37x21_vs(size_t rows, const uint8_t *restrict x, const int8_t
 
         for (size_t m = 0; m < rows; m += 6) {
             const size_t left = rows - m < 6 ? rows - m : 6;
-            int32_t acc[384];
+            int32_t acc[384] VECTOR_PLACE;
 
             tile6x64_xk37(left, width, x + m * 37, w + n * 40, acc);
 #ifdef VECTOR

@@ -98,7 +98,7 @@ static void linear_dynamic_k37_hvv_t2(size_t rows, size_t columns, const uint8_t
 
         for (size_t i = 0; i < rows; i += 16) {
             const size_t left = rows - i < 16 ? rows - i : 16;
-            int32_t acc[1024];
+            int32_t acc[1024] VECTOR_PLACE;
 
             tile_t2_k37(left, width, q + i * 37, w + n * 10, acc);
             for (size_t r = 0; r < left; r++) {
