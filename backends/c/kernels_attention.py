@@ -10,10 +10,10 @@ import onnx_ir as ir
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.divide import division, scaling
 from intcc.backends.c.kernels_linear import quotient
-from intcc.backends.c.matmul import HALVES
 from intcc.backends.c.pairs import PAIR, pair_for
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import Extent
+from intcc.backends.c.words import words
 from intcc.ops.attention import numerators
 
 __all__ = ["attention"]
@@ -120,21 +120,10 @@ def attention(b: Builder, node: ir.Node) -> None:
 def _blocks(parameters: dict[str, Any]) -> tuple[Kernel, ...]:
     """Return the products of eight rows with keys and with values, and name them."""
     rows, columns = parameters["rows"], parameters["columns"]
-    shared = {"rows": rows, "start": True, "wide": True}
-    scores = {"dot": "vector_dot_pairs", "each": 4, "x_type": "uint8_t", "w_type": "int8_t"}
-    context = {"dot": "vector_dot_halves", "each": 2, "x_type": "int16_t", "w_type": "int16_t"}
-    wide = columns % 32 == 0
-    parameters["scores"] = f"scores_of_{rows}"
-    parameters["context"] = f"contexts_of_{rows}" + ("_wide" if wide else "")
-    return (
-        Kernel("kernels/block_words", parameters["scores"], shared | scores, (HALVES,)),
-        Kernel(
-            "kernels/block_words",
-            parameters["context"],
-            shared | context | {"start": False, "wide": wide},
-            (HALVES,),
-        ),
-    )
+    scores = words(f"scores_of_{rows}", rows, 32, start=True)
+    context = words(f"contexts_of_{rows}", rows, columns, halves=True)
+    parameters["scores"], parameters["context"] = scores.name, context.name
+    return scores, context
 
 
 def _bias(b: Builder, node: ir.Node) -> tuple[str, list[Argument]]:

@@ -11,19 +11,19 @@ import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.kernels_gate import HYPERBOLIC, POWER
-from intcc.backends.c.matmul import HALVES
 from intcc.backends.c.pairs import PAIR_OF_BYTES, pair_for
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import TOKENS, Extent
 from intcc.backends.c.state import Cache, is_cache, make_cache
+from intcc.backends.c.words import HALVES, words
 from intcc.ops.cached import LARGEST, QUERY_BITS, WEIGHT_BITS
 
 __all__ = ["cache_keys", "cache_values", "cached_attention", "cached_attention_capped"]
 
 #: Keys whose weighted values fit int32: 127 * (2**14 - 1) * 1024 < 2**31.
 _BLOCK = 1024
-#: Keys that lie side by side on x86.
-_SIDE_BY_SIDE = 32
+#: On x86, keys that lie side by side, and what the widths of keys and values are multiples of.
+_SIDE_BY_SIDE, _KEY_UNIT, _VALUE_UNIT = 32, 4, 16
 
 
 def _x86(b: Builder) -> bool:
@@ -36,9 +36,9 @@ def _context(b: Builder) -> int:
     return -(-context // _SIDE_BY_SIDE) * _SIDE_BY_SIDE if _x86(b) else context
 
 
-def _padded(b: Builder, dim: int) -> int:
-    """Return the bytes that a key takes."""
-    return -(-dim // 4) * 4 if _x86(b) else dim
+def _padded(b: Builder, dim: int, unit: int) -> int:
+    """Return the bytes that a key or a value takes."""
+    return -(-dim // unit) * unit if _x86(b) else dim
 
 
 def _name(past: ir.Value) -> str:
@@ -54,7 +54,7 @@ def _append(b: Builder, node: ir.Node, template: str) -> None:
         raise unsupported(node, "appends to what is no cache of its own")
     heads, dim = (d.coefficient for d in codes.dims[2:])
     context, keys = _context(b), template == "cache_keys"
-    padded = _padded(b, dim) if keys else dim
+    padded = _padded(b, dim, _KEY_UNIT if keys else _VALUE_UNIT)
     dtype = np.uint8 if keys and _x86(b) else np.int8
     cache = make_cache(b.program, _name(past), b.layer, heads, dim, context, padded, dtype)
     for value in (*node.inputs[3:], *node.outputs):
@@ -91,19 +91,21 @@ def _attention(
     mul, pre, shift, window = (b.scalar(v) for v in node.inputs[10:14])
     context, x86 = _context(b), _x86(b)
     halves = (HALVES,) if x86 else ()
+    value_padded = _padded(b, values.dim, _VALUE_UNIT)
+    sums = words("cached_sums", 2, value_padded)
     sizes = f"{keys.dim}" if keys.dim == values.dim else f"{keys.dim}_{values.dim}"
     query = Kernel(
         "kernels/cached_query",
         f"cached_query_{keys.dim}",
         {
             "dim": keys.dim,
-            "padded": _padded(b, keys.dim),
+            "padded": _padded(b, keys.dim, _KEY_UNIT),
             "bits": QUERY_BITS,
             "dot": f"cached_dot_{keys.dim}",
             "pair": PAIR_OF_BYTES.name,
         },
         (*halves, *pair_for(b, "kernels/cached_query", PAIR_OF_BYTES)),
-        2 * _padded(b, keys.dim) if x86 else 0,
+        2 * _padded(b, keys.dim, _KEY_UNIT) if x86 else 0,
     )
     mean = Kernel(
         "kernels/cached_mean",
@@ -114,18 +116,20 @@ def _attention(
             "largest": LARGEST,
             "bits": WEIGHT_BITS,
             "block": _BLOCK,
-            "sums": f"cached_sums_{values.dim}",
+            "padded": value_padded,
+            "sums": sums.name,
             "pair": PAIR_OF_BYTES.name,
         },
-        (POWER, *halves, *pair_for(b, "kernels/cached_mean", PAIR_OF_BYTES)),
-        8 * values.dim,
+        (POWER, *((sums,) if x86 else ()), *pair_for(b, "kernels/cached_mean", PAIR_OF_BYTES)),
+        8 * value_padded,
     )
     parameters = {
         "heads": heads,
         "groups": groups,
         "dim": keys.dim,
-        "padded": _padded(b, keys.dim),
+        "padded": _padded(b, keys.dim, _KEY_UNIT),
         "value_dim": values.dim,
+        "value_padded": value_padded,
         "context": context,
         "query": query.name,
         "mean": mean.name,
@@ -135,15 +139,18 @@ def _attention(
         f"{template}_{heads}x{sizes}",
         parameters,
         (query, mean, *needs),
-        2 * keys.dim + 8 * values.dim + query.stack,
+        2 * keys.dim + mean.stack + query.stack,
     )
     y = b.result(node.outputs[0])
     stem = str(node.outputs[0].name)
-    arrays = [("score", "int64"), ("weight", "int16")]
+    arrays = [("score", "int64", context), ("weight", "int16", context)]
     if x86:
-        arrays += [("dots", "int32"), ("key_scale", "int64"), ("value_scale", "uint32")]
+        # Weights in halves of seven bits.
+        arrays[1:] = [("weight", "uint8", 2 * context), ("dots", "int32", context),
+                      ("key_scale", "int64", context), ("value_scale", "uint32", context)]  # fmt: skip
     scratch = [
-        b.storage(f"{stem}.{what}", dtype, Extent(context), scratch=True) for what, dtype in arrays
+        b.storage(f"{stem}.{what}", dtype, Extent(count), scratch=True)
+        for what, dtype, count in arrays
     ]
     n = q.dims[1]
     # Queries may be the last rows of a call's tokens.

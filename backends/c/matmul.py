@@ -27,7 +27,7 @@ from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
 from intcc.backends.c.target import Matmul
 
-__all__ = ["FORMS", "HALVES", "VECTOR", "Form", "Tile", "form_of", "packed_weight", "tile_of"]
+__all__ = ["FORMS", "VECTOR", "Form", "Tile", "form_of", "packed_weight", "tile_of"]
 
 Int8 = npt.NDArray[np.int8]
 
@@ -93,8 +93,6 @@ class Tile:
 _BLOCKS = "kernels/tile_blocks"
 #: Vectors on x86.
 VECTOR = Kernel("kernels/vector_x86", "vector")
-#: And of pairs of 16-bit numbers.
-HALVES = Kernel("kernels/vector_halves", "vector_halves", needs=(VECTOR,))
 _REST = Kernel("kernels/dotprod_rest", "dotprod_rest")
 
 

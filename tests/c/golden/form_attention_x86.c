@@ -147,7 +147,7 @@ static void attention_2x20_s18_ss_biased(size_t n, const uint8_t *restrict q,
                     block[r * 20 + d] = q[(m + r) * 40 + h * 20 + d];
                 }
             }
-            scores_of_8(5, lanes, block, 20, keys, start, score);
+            scores_of_8_2_2(5, lanes, block, 20, keys, start, score);
             for (size_t r = 0; r < left; r++) {
                 for (size_t j = 0; j < n; j++) {
                     score[r * lanes + j] += bias[h * bias_head + (m + r) * bias_row + j];
@@ -155,7 +155,7 @@ static void attention_2x20_s18_ss_biased(size_t n, const uint8_t *restrict q,
                 sum[r] = softmax_2x20_s18_ss_b(lanes, score + r * lanes, half, cap, up, mul, shift,
                     c0, c1, c2, e + r * lanes);
             }
-            contexts_of_8_wide(pairs, 32, e, lanes, values, acc);
+            contexts_of_8_2_2(pairs, 32, e, lanes, values, acc);
             for (size_t r = 0; r < left; r++) {
                 const uint64_t s = (uint64_t)sum[r];
                 const int down = bit_length(s * s * 256 - 1);

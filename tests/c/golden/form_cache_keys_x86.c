@@ -9,9 +9,12 @@ static void cache_keys_3x5(size_t n, size_t position, const uint8_t *restrict q,
             const size_t from = i * 3 + h, at = position + i, to = h * 64 + at;
             uint8_t *restrict key = codes + (to - at % 32) * 8 + at % 32 * 4;
 
-            for (size_t d = 0; d < 8; d++) {
-                key[d / 4 * 128 + d % 4] = d < 5 ? q[from * 5 + d] : 128;
+            for (size_t d = 0; d < 4; d += 4, key += 128) {
+                for (size_t c = 0; c < 4; c++) {
+                    key[c] = q[from * 5 + d + c];
+                }
             }
+            key[0] = q[from * 5 + 4];
             mantissa[to] = (uint16_t)m[from];
             exponent[to] = (uint8_t)k[from];
         }

@@ -24,7 +24,7 @@ static void cached_attention_capped_4x33_16(size_t n, size_t position, const int
     const uint8_t *restrict keys, const uint16_t *restrict km, const uint8_t *restrict kk,
     const int8_t *restrict values, const uint16_t *restrict vm, const uint8_t *restrict vk,
     uint32_t mul, int pre, int shift, size_t window, uint32_t tanh_mul, int tanh_shift,
-    int64_t gain, int gain_shift, int64_t *restrict x, int16_t *restrict w, int32_t *restrict dots,
+    int64_t gain, int gain_shift, int64_t *restrict x, uint8_t *restrict w, int32_t *restrict dots,
     int64_t *restrict key_scale, uint32_t *restrict value_scale, int32_t *restrict o)
 {
     const uint64_t half = UINT64_C(1) << (pre - 1);
@@ -53,7 +53,7 @@ static void cached_attention_capped_4x33_16(size_t n, size_t position, const int
                 top = cached_attention_capped_4x33_16_cap(seen, shift - e, tanh_mul, tanh_shift,
                     gain, x);
                 cached_mean_16(before, seen, top, gain_shift,
-                    values + head * 16 + from, value_scale + first, x, w, o + row * 16);
+                    values + (head + from) * 16, value_scale + first, x, w, o + row * 16);
             }
         }
     }

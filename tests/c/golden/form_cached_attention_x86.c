@@ -4,7 +4,7 @@
 static void cached_attention_3x64(size_t n, size_t position, const int32_t *restrict q,
     const uint8_t *restrict keys, const uint16_t *restrict km, const uint8_t *restrict kk,
     const int8_t *restrict values, const uint16_t *restrict vm, const uint8_t *restrict vk,
-    uint32_t mul, int pre, int shift, size_t window, int64_t *restrict x, int16_t *restrict w,
+    uint32_t mul, int pre, int shift, size_t window, int64_t *restrict x, uint8_t *restrict w,
     int32_t *restrict dots, int64_t *restrict key_scale, uint32_t *restrict value_scale,
     int32_t *restrict o)
 {
@@ -32,7 +32,7 @@ static void cached_attention_3x64(size_t n, size_t position, const int32_t *rest
                     key_scale + first, dots, x);
 
                 cached_mean_64(before, seen, top, shift - e,
-                    values + head * 64 + from, value_scale + first, x, w, o + row * 64);
+                    values + (head + from) * 64, value_scale + first, x, w, o + row * 64);
             }
         }
     }
