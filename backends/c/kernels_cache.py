@@ -146,8 +146,8 @@ def _attention(
     arrays = [("score", "int64", context), ("weight", "int16", context)]
     if x86:
         # Weights in halves of seven bits.
-        arrays[1:] = [("weight", "uint8", 2 * context), ("dots", "int32", context),
-                      ("key_scale", "int64", context), ("value_scale", "uint32", context)]  # fmt: skip
+        arrays[1:] = [("weight", "uint8", 2 * context), ("dots", "int32", context)]
+        arrays += [("key_scale", "int64", context), ("value_scale", "uint32", context)]
     scratch = [
         b.storage(f"{stem}.{what}", dtype, Extent(count), scratch=True)
         for what, dtype, count in arrays

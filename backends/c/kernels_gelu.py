@@ -1,10 +1,15 @@
-"""Kernel rules for GELU: a table where one serves all channels, else the polynomial itself."""
+"""Kernel rules for GELU: a table where one serves all channels, else the polynomial itself.
+
+Where bytes are compared by the vector, the polynomial becomes the few steps that it takes.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, unsupported
@@ -12,7 +17,9 @@ from intcc.backends.c.divide import division
 from intcc.backends.c.program import Argument, Kernel
 from intcc.ops import OPERATORS
 
-__all__ = ["Epilogue", "epilogue", "gelu"]
+__all__ = ["Epilogue", "epilogue", "gelu", "steps", "tile_epilogue"]
+
+Array = npt.NDArray[Any]
 
 _POINT = Kernel("kernels/gelu_point", "gelu_point")
 
@@ -27,6 +34,8 @@ class Epilogue:
         expression: the result of t.
         arguments: for the parameters.
         needs: kernels called.
+        after: name of a kernel that applies it to the rows of a tile in their place, else empty;
+            `arguments` and then the tile follow its rows and width.
     """
 
     code: str
@@ -34,6 +43,62 @@ class Epilogue:
     expression: str
     arguments: list[Argument]
     needs: tuple[Kernel, ...]
+    after: str = ""
+
+
+#: Most steps that are worth their comparisons.
+_STEPS = 8
+
+
+def steps(knee: Array, divisor: Array) -> Array | None:
+    """Return the parts of b = 0 ... knee in which delta reaches 1, 2 and so on, per channel.
+
+    Args:
+        knee: [channels], at most 127.
+        divisor: [channels].
+
+    Returns:
+        uint8 [2 * levels][channels]: where a part starts and what its last b exceeds that by. An
+        empty part starts at 255, which no b reaches. None where a delta has too many levels.
+    """
+    b = np.arange(128)[:, None]
+    a = np.maximum(knee - b, 0)
+    delta = np.where(b <= knee, (a * b**3 + divisor // 2) // divisor, 0)
+    if delta.max() > _STEPS:
+        return None
+    rows = []
+    for level in range(1, int(delta.max()) + 1):
+        inside = delta >= level
+        count, first = inside.sum(0), inside.argmax(0)
+        last = first + np.maximum(count, 1) - 1
+        assert (inside[last, np.arange(len(last))] | (count == 0)).all(), "delta has one peak"
+        rows += [np.where(count > 0, first, 255), last - first]
+    return np.asarray(rows, np.uint8).reshape(len(rows), len(knee))
+
+
+def tile_epilogue(b: Builder, node: ir.Node, index: str) -> Epilogue:
+    """Return the form of a Gelu node behind a product, whose tiles may be taken whole."""
+    stem = str(node.outputs[0].name)
+    knee, divisor, offset = (b.constant(v) for v in node.inputs[1:4])
+    channels = max(c.size for c in (knee, divisor, offset))
+    if not b.target.gelu_steps or channels == 1:
+        return epilogue(b, node, index)
+    each = [np.broadcast_to(c.reshape(-1), (channels,)).astype(np.int64) for c in (knee, divisor)]
+    made = steps(*each)
+    if made is None or not made.size:
+        return epilogue(b, node, index)
+    name = f"gelu_steps_{channels}_{len(made) // 2}"
+    kernel = Kernel("kernels/gelu_steps", name, {"columns": channels, "levels": len(made) // 2})
+    offsets = np.broadcast_to(offset.reshape(-1), (channels,)).astype(np.uint8)
+    arrays = {"knee": each[0].astype(np.uint8), "offset": offsets, "steps": made.reshape(-1)}
+    return Epilogue(
+        f"_{name}",
+        "".join(f"const uint8_t *restrict {what}, " for what in arrays),
+        "(uint8_t)t",
+        [b.flash_view(array, f"{stem}.{what}", hot=True) for what, array in arrays.items()],
+        (kernel,),
+        name,
+    )
 
 
 def epilogue(b: Builder, node: ir.Node, index: str) -> Epilogue:

@@ -115,7 +115,7 @@ def _product(b: Builder, node: ir.Node) -> tuple[View, int, int, Extent]:
 
 def _linear(
     b: Builder, node: ir.Node, y: View, finish: str, code: str, remark: str, extra: str,
-    extra_arguments: list[Argument], needs: tuple[Kernel, ...],
+    extra_arguments: list[Argument], needs: tuple[Kernel, ...], after: str = "",
 ) -> None:  # fmt: skip
     x, k, n, rows = _product(b, node)
     weight, bias, divisor = (b.constant(v) for v in node.inputs[1:4])
@@ -147,6 +147,7 @@ def _linear(
             "words": words,
             "high": by.high,
             "finish": finish,
+            "after": after,
             "extra": extra,
             "remark": remark,
         },
@@ -170,11 +171,22 @@ def linear(b: Builder, node: ir.Node) -> None:
 
 def linear_gelu(b: Builder, node: ir.Node, gelu: ir.Node) -> None:
     """Linear and the Gelu after it."""
-    from intcc.backends.c.kernels_gelu import epilogue
+    from intcc.backends.c.kernels_gelu import tile_epilogue
 
     y = b.result(gelu.outputs[0])
-    e = epilogue(b, gelu, "n + j")
-    _linear(b, node, y, e.expression, e.code, ", then GELU", e.declarations, e.arguments, e.needs)
+    e = tile_epilogue(b, gelu, "n + j")
+    _linear(
+        b,
+        node,
+        y,
+        e.expression,
+        e.code,
+        ", then GELU",
+        e.declarations,
+        e.arguments,
+        e.needs,
+        e.after,
+    )
 
 
 def _centering(b: Builder, w: Array, mul: Array, bias: Array) -> Form:

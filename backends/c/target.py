@@ -122,6 +122,7 @@ class Target:
             product of words is quick.
         ternary_stack: bytes of stack for unpacked ternary weights and their sums; 0: as is fastest.
         gelu_table: use a table of 256 where one serves all channels.
+        gelu_steps: compare bytes with the steps of the polynomial where none does.
         headers: of intrinsics by the macro of a compiler that has them.
         kernels: machine form of a kernel by the name of its template, which is the general form.
         word: bits of a register.
@@ -145,6 +146,7 @@ class Target:
     regions: tuple[Region, ...] = ()
     ternary_pairs: bool = False
     ternary_stack: int = 0
+    gelu_steps: bool = False
 
 
 def available() -> tuple[str, ...]:
@@ -186,6 +188,7 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
         ternary=packing,
         ternary_pairs=data["weights"].get("pairs", False),
         gelu_table=data["gelu"]["table"],
+        gelu_steps=data["gelu"].get("steps", False),
         headers=data.get("headers", {}),
         kernels=data.get("kernels", {}),
         word=data.get("word", 64),

@@ -8,11 +8,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from intcc.backends.c.kernels_gelu import steps
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import load_target
+from intcc.ops import gelu
 from intcc.runtime.reference import evaluate
 from tests.c import test_cache
 from tests.c.bench import Bench, differences
@@ -29,6 +32,8 @@ LEVELS = {
     "x86-64-avxvnni": {"avx2", "avx_vnni"},
     "x86-64-v4": {"avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512vbmi"},
 }
+#: Kernels that only these targets call.
+ALONE = {"kernels/gelu_steps", "kernels/block_words"}
 UNDEFINED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
 
 
@@ -88,8 +93,7 @@ def test_caches(caches: tuple[Bench, Path], compiler: str, target: str | None) -
         assert test_cache.differences(bench, native, kind) == []
 
 
-@pytest.mark.parametrize("tokens", [1, 17, 41])
-@pytest.mark.parametrize("target", ["x86-64-v3", "x86-64-v4"])
+@pytest.mark.parametrize(("target", "tokens"), [("x86-64-v3", 17), ("x86-64-v4", 41)])
 def test_no_access_out_of_bounds(
     operators: tuple[Bench, Path], target: str, tokens: int, tmp_path: Path
 ) -> None:
@@ -117,6 +121,21 @@ def test_attention(target: str | None, heads: int, tmp_path: Path) -> None:
             assert (got[name] == expected).all(), f"{tokens} tokens: {name}"
 
 
+@pytest.mark.parametrize("variant", ["none", "tanh"])
+def test_steps_of_gelu(variant: str) -> None:
+    """Bytes compared with steps are the polynomial, for each zero point and every byte."""
+    knee = np.arange(1, 128)
+    size = gelu.fit(variant)[0] / knee
+    divisor = gelu.parameters(size, variant)
+    made = steps(knee, divisor)
+    assert made is not None and len(made) == 2 * 7
+    b = np.arange(128, dtype=np.uint8)[:, None]
+    delta = sum(((b - first <= more).astype(int) for first, more in made.reshape(-1, 2, 127)), 0)
+    a = knee - b.astype(np.int64)
+    expected = (a * b.astype(np.int64) ** 3 + divisor // 2) // divisor
+    assert (delta == expected)[b <= knee].all()
+
+
 def test_golden(request: pytest.FixtureRequest) -> None:
     machine = load_target(TARGET)
     for build in {**CASES, **CACHE_CASES}.values():
@@ -124,9 +143,9 @@ def test_golden(request: pytest.FixtureRequest) -> None:
         build(bench)
         program = select(bench.finish(), machine)
         shown = {
-            machine.kernels[k.template]: render_kernel(k, program.machine)
+            machine.kernels.get(k.template, k.template): render_kernel(k, program.machine)
             for k in program.kernels()
-            if k.template in machine.kernels and "linear" not in k.template
+            if (k.template in machine.kernels or k.template in ALONE) and "linear" not in k.template
         }
         for template, text in shown.items():
             check(f"form_{Path(template).name}.c", text + "\n", request)
