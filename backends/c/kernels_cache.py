@@ -25,6 +25,9 @@ _BLOCK = 1024
 #: On x86, keys that lie side by side, and what the widths of keys and values are multiples of.
 _SIDE_BY_SIDE, _KEY_UNIT, _VALUE_UNIT = 32, 4, 16
 
+#: Bytes of keys from which on they may lie outside the caches, for the weights in between.
+_FAR = 2**16
+
 
 def _x86(b: Builder) -> bool:
     return b.target.kernels.get("ops/cached_attention", "").endswith("_x86")
@@ -130,6 +133,7 @@ def _attention(
         "padded": _padded(b, keys.dim, _KEY_UNIT),
         "value_dim": values.dim,
         "value_padded": value_padded,
+        "far": keys.codes.extent.at(1) >= _FAR,
         "context": context,
         "query": query.name,
         "mean": mean.name,

@@ -32,7 +32,6 @@ static void cached_attention_capped_4x33_16(size_t n, size_t position, const int
 
     for (size_t g = 0; g < 1; g++) {
         const size_t head = g * 64;
-
         for (size_t j = lowest; j < position + n; j++) {
             key_scale[j] = (int64_t)((((uint64_t)km[head + j] << kk[head + j]) * mul
                 + half) >> pre);

@@ -13,7 +13,6 @@ static void cached_attention_3x64(size_t n, size_t position, const int32_t *rest
 
     for (size_t g = 0; g < 1; g++) {
         const size_t head = g * 64;
-
         for (size_t j = lowest; j < position + n; j++) {
             key_scale[j] = (int64_t)((((uint64_t)km[head + j] << kk[head + j]) * mul
                 + half) >> pre);
