@@ -15,12 +15,12 @@ from intcc.backends.c.kernels_gelu import steps
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import load_target
-from intcc.ops import gelu
+from intcc.ops import cached_attention, gelu
 from intcc.runtime.reference import evaluate
 from tests.c import test_cache
 from tests.c.bench import Bench, differences
 from tests.c.cases import CASES, full_bench
-from tests.c.cases_cache import CACHE_CASES, cache_bench
+from tests.c.cases_cache import CACHE_CASES, cache_bench, cached
 from tests.c.driver import run_driver
 from tests.c.test_golden import check
 from tests.c.test_vector_forms import attend
@@ -90,6 +90,25 @@ def test_caches(caches: tuple[Bench, Path], compiler: str, target: str | None) -
     flags = (*build_flags(compiler, target), "-Wsign-conversion")
     native = bench.native(folder, flags, compiler=compiler)
     for kind in ("random", "small", "low", "high", "mix"):
+        assert test_cache.differences(bench, native, kind) == []
+
+
+@pytest.mark.parametrize("target", [None, "x86-64-v3", "x86-64-v4"])
+def test_widths_and_lengths_of_caches(target: str | None, tmp_path: Path) -> None:
+    """Widths that words do not divide, and caches so long that they are asked for ahead."""
+    bench = Bench("caches")
+    bench.model.metadata_props["intcc.max_positions"] = "2050"
+    for index, form in enumerate(((2, 1, 7, 5, 2050), (1, 1, 3, 33, 20), (2, 2, 64, 64, 50))):
+        bench.case(f"cache{index}")
+        heads, kv_heads, dim, value_dim, _ = form
+        q = bench.input(np.int32, ["batch", "sequence", heads, dim], -(2**24), 2**24)
+        all_six = cached(bench, index, kv_heads, dim, value_dim)
+        constants = cached_attention.parameters(2.0**-12, 2.0**-12, 2.0**-20, *form)
+        bench.output(*bench.op("CachedAttention", [q, *all_six, *constants]))
+    bench.finish()
+    bench.emit(tmp_path, target=TARGET)
+    native = bench.native(tmp_path, build_flags("gcc", target))
+    for kind in ("random", "mix"):
         assert test_cache.differences(bench, native, kind) == []
 
 
