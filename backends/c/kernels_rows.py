@@ -43,6 +43,9 @@ def _normalize(b: Builder, node: ir.Node, template: str, what: str, gain_at: int
         "factor": _FACTOR.name,
         "row_bits": norm.ROW_BITS,
         "what": what,
+        # Added in 32 bits before they are in 64: squares of 15 bits, inputs of 29 and a sign.
+        "squares": 2 if b.target.word == 64 and columns % 2 == 0 else 1,
+        "terms": 4 if b.target.word == 64 and columns % 4 == 0 else 1,
     }
     tail: list[Argument] = [eps, gain, shift, table]
     pointwise(

@@ -22,8 +22,8 @@ static void layer_norm_c100(size_t rows, const int32_t *restrict x, int64_t eps,
         int64_t total = 50 + INT64_C(107374182400);
         int32_t low = in[0], high = in[0];
 
-        for (size_t j = 0; j < 100; j++) {
-            total += in[j];
+        for (size_t j = 0; j < 25; j++) {
+            total += in[j] + in[j + 25] + in[j + 50] + in[j + 75];
         }
         for (size_t j = 0; j < 100; j++) {
             low = in[j] < low ? in[j] : low;
@@ -36,10 +36,11 @@ static void layer_norm_c100(size_t rows, const int32_t *restrict x, int64_t eps,
         const int32_t half = (1 << down) >> 1;
         int64_t sum = (eps + ((INT64_C(1) << (2 * down)) >> 1)) >> (2 * down);
 
-        for (size_t j = 0; j < 100; j++) {
+        for (size_t j = 0; j < 50; j++) {
             const int32_t v = asr32(in[j] - mean + half, down);
+            const int32_t u = asr32(in[j + 50] - mean + half, down);
 
-            sum += v * v;
+            sum += (uint32_t)(v * v) + (uint32_t)(u * u);
         }
         const int32_t factor = row_factor(sum > 1 ? sum : 1, gain, table);
         const int32_t round = 1 << (shift - 1);

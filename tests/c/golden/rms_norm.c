@@ -31,10 +31,11 @@ static void rms_norm_c100(size_t rows, const int32_t *restrict x, int64_t eps, i
         const int32_t half = (1 << down) >> 1;
         int64_t sum = (eps + ((INT64_C(1) << (2 * down)) >> 1)) >> (2 * down);
 
-        for (size_t j = 0; j < 100; j++) {
+        for (size_t j = 0; j < 50; j++) {
             const int32_t v = asr32(in[j] + half, down);
+            const int32_t u = asr32(in[j + 50] + half, down);
 
-            sum += v * v;
+            sum += (uint32_t)(v * v) + (uint32_t)(u * u);
         }
         const int32_t factor = row_factor(sum > 1 ? sum : 1, gain, table);
         const int32_t round = 1 << (shift - 1);
