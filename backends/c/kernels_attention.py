@@ -40,6 +40,7 @@ def attention(b: Builder, node: ir.Node) -> None:
     padded = -(-dim // 4) * 4
     columns = -(-dim // _X86_COLUMNS) * _X86_COLUMNS if x86 else padded
     largest = int(numerators(np.array([0]), up, down, (c0, c1, c2), rounding, shift)[0])
+    assert max(cap * up // down, c2) < 2**15, "a step of the grid is h8 nats"
     up, down = scaling(up, down, cap) or (up, down)
     bias_declaration, bias_arguments = _bias(b, node)
     kind = f"{heads}x{dim}_s{shift}"

@@ -1,63 +1,68 @@
 /* Numerators e = e^(score - largest), below 2^14: x in steps of the cubic's grid, a cubic modulo
-   2^32 for the eighth root, three squarings. Returns their sum, which is never zero. Of 32 keys
-   those 16 apart lie side by side. */
-static int32_t softmax_2x20_s18_ss_b(size_t lanes, const int32_t *restrict score, int32_t half,
-    int32_t cap, int32_t up, uint32_t mul, int shift, uint32_t c0, uint32_t c1, uint32_t c2,
-    int16_t *restrict e)
+   2^32 for the eighth root, three squarings. The sum of a row is never zero. Of 32 keys those 16
+   apart lie side by side. */
+static void softmax_2x20_s18_ss_b(size_t rows, size_t lanes, const int32_t *restrict score,
+    int32_t half, int32_t cap, int32_t up, uint32_t mul, int shift, uint32_t c0, uint32_t c1,
+    uint32_t c2, int16_t *restrict e, int32_t *restrict sum)
 {
 #ifdef VECTOR
     const vector caps = vector_all(cap), ups = vector_all(up), ones = vector_all(0x10001);
     const vector k0 = vector_all((int32_t)c0), k1 = vector_all((int32_t)c1),
         k2 = vector_all((int32_t)c2);
     const vector muls = vector_all((int32_t)mul);
-    vector top = vector_load(score), sum = vector_all(0);
 
-    for (size_t j = VECTOR; j < lanes; j += VECTOR) {
-        top = vector_max(top, vector_load(score + j));
-    }
-    const vector tops = vector_all(vector_largest(top) + half);
+    for (size_t r = 0; r < rows; r++, score += lanes, e += lanes) {
+        vector top = vector_load(score), total = vector_all(0);
 
-    for (size_t j = 0; j < lanes; j += 32) {
-        for (size_t i = j; i < j + 16; i += VECTOR) {
-            const vector ad = vector_min(vector_sub(tops, vector_load(score + i)), caps);
-            const vector ax = vector_down(vector_high(vector_mul(ad, ups), muls), shift - 32);
-            const vector as = vector_add(vector_mul(vector_sub(ax, k2), ax), k1);
-            const vector a = vector_sub(k0, vector_mul(as, ax));
-            const vector bd = vector_min(vector_sub(tops, vector_load(score + i + 16)), caps);
-            const vector bx = vector_down(vector_high(vector_mul(bd, ups), muls), shift - 32);
-            const vector bs = vector_add(vector_mul(vector_sub(bx, k2), bx), k1);
-            const vector b = vector_sub(k0, vector_mul(bs, bx));
-
-            vector r = vector_upper_halves(a, b);
-
-            r = vector_high_halves(r, r);
-            r = vector_high_halves(r, r);
-            r = vector_round_halves(vector_high_halves(r, r), 1);
-            vector_store((void *)(e + 2 * i - j), r);
-            sum = vector_dot_halves(sum, r, ones);
+        for (size_t j = VECTOR; j < lanes; j += VECTOR) {
+            top = vector_max(top, vector_load(score + j));
         }
+        const vector tops = vector_all(vector_largest(top) + half);
+
+        for (size_t j = 0; j < lanes; j += 32) {
+            for (size_t i = j; i < j + 16; i += VECTOR) {
+                const vector ad = vector_min(vector_sub(tops, vector_load(score + i)), caps);
+                const vector ax = vector_down(vector_high(vector_mul(ad, ups), muls), shift - 32);
+                const vector as = vector_dot_halves(k1, vector_sub(ax, k2), ax);
+                const vector a = vector_sub(k0, vector_mul(as, ax));
+                const vector bd = vector_min(vector_sub(tops, vector_load(score + i + 16)), caps);
+                const vector bx = vector_down(vector_high(vector_mul(bd, ups), muls), shift - 32);
+                const vector bs = vector_dot_halves(k1, vector_sub(bx, k2), bx);
+                const vector b = vector_sub(k0, vector_mul(bs, bx));
+
+                vector v = vector_upper_halves(a, b);
+
+                v = vector_high_halves(v, v);
+                v = vector_high_halves(v, v);
+                v = vector_round_halves(vector_high_halves(v, v), 1);
+                vector_store((void *)(e + 2 * i - j), v);
+                total = vector_dot_halves(total, v, ones);
+            }
+        }
+        sum[r] = vector_total(total);
     }
-    return vector_total(sum);
 #else
-    int32_t top = score[0], sum = 0;
+    for (size_t r = 0; r < rows; r++, score += lanes, e += lanes) {
+        int32_t top = score[0], total = 0;
 
-    for (size_t j = 0; j < lanes; j++) {
-        top = score[j] > top ? score[j] : top;
-    }
-    top += half;
-    for (size_t j = 0; j < lanes; j++) {
-        const int32_t below = top - score[j];
-        const int32_t t = (below < cap ? below : cap) * up;
-        const uint32_t x = (uint32_t)((uint64_t)(uint32_t)t * mul >> shift);
-        uint32_t r = (c0 - ((x - c2) * x + c1) * x) >> 16;
+        for (size_t j = 0; j < lanes; j++) {
+            top = score[j] > top ? score[j] : top;
+        }
+        top += half;
+        for (size_t j = 0; j < lanes; j++) {
+            const int32_t below = top - score[j];
+            const int32_t t = (below < cap ? below : cap) * up;
+            const uint32_t x = (uint32_t)((uint64_t)(uint32_t)t * mul >> shift);
+            uint32_t v = (c0 - ((x - c2) * x + c1) * x) >> 16;
 
-        r = r * r >> 16;
-        r = r * r >> 16;
-        r = (r * r + 131072u) >> 18;
-        e[j / 32 * 32 + j % 16 * 2 + j % 32 / 16] = (int16_t)r;
-        sum += (int32_t)r;
+            v = v * v >> 16;
+            v = v * v >> 16;
+            v = (v * v + 131072u) >> 18;
+            e[j / 32 * 32 + j % 16 * 2 + j % 32 / 16] = (int16_t)v;
+            total += (int32_t)v;
+        }
+        sum[r] = total;
     }
-    return sum;
 #endif
 }
 
@@ -152,9 +157,9 @@ static void attention_2x20_s18_ss_biased(size_t n, const uint8_t *restrict q,
                 for (size_t j = 0; j < n; j++) {
                     score[r * lanes + j] += bias[h * bias_head + (m + r) * bias_row + j];
                 }
-                sum[r] = softmax_2x20_s18_ss_b(lanes, score + r * lanes, half, cap, up, mul, shift,
-                    c0, c1, c2, e + r * lanes);
             }
+            softmax_2x20_s18_ss_b(left, lanes, score, half, cap, up, mul, shift, c0, c1, c2, e,
+                sum);
             contexts_of_8_2_2(pairs, 32, e, lanes, values, acc);
             for (size_t r = 0; r < left; r++) {
                 const uint64_t s = (uint64_t)sum[r];
