@@ -6,6 +6,11 @@ heads of width D for T tokens is three arrays:
     keys        codes int8 [H][T][D], so that the product with a query runs along D
     values      codes int8 [H][D][T], so that the product with the weights runs along the tokens
     both        mantissa uint16 [H][T], exponent uint8 [H][T]
+
+Machine forms may order codes otherwise. On x86, with T and D rounded up to whole groups,
+
+    keys        codes + 128 as uint8 [H][T / 32][D / 4][32][4]: a vector holds words of many keys
+    values      codes int8 [H][T / 4][D][4]: a vector holds words of four tokens, many columns
 """
 
 from __future__ import annotations
