@@ -33,7 +33,9 @@ def attention(b: Builder, node: ir.Node) -> None:
     grid = division(np.asarray(down), np.asarray(cap * up))
     by = quotient(b, grid, f"{node.outputs[0].name}.grid", "0")
     kind = f"{kind}_{by.code}"
+    ranges, span = b.ranged(heads, 1)
     parameters = {
+        **ranges,
         "heads": heads,
         "dim": dim,
         "width": heads * dim,
@@ -74,6 +76,7 @@ def attention(b: Builder, node: ir.Node) -> None:
     )
     scratch = [View(s, (s.extent,)) for s in (keys, values, score, e)]
     arguments: list[Argument] = [
+        *span,
         q.rows,
         q,
         k,

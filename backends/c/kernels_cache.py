@@ -95,7 +95,9 @@ def _attention(
         (POWER, *pair_for(b, "kernels/cached_mean", PAIR_OF_BYTES)),
         8 * values.dim,
     )
+    ranges, span = b.ranged(heads, 1)
     parameters = {
+        **ranges,
         "heads": heads,
         "groups": groups,
         "dim": keys.dim,
@@ -119,7 +121,7 @@ def _attention(
     # Queries may be the last rows of a call's tokens.
     first = "position" if n == Extent(1, 1) else f"position + {TOKENS} - {n}"
     arguments: list[Argument] = [
-        n, first, q, *keys.views, *values.views, f"{mul}u", pre, shift, window, *more,
+        *span, n, first, q, *keys.views, *values.views, f"{mul}u", pre, shift, window, *more,
         View(score, (score.extent,)), View(weight, (weight.extent,)), y,
     ]  # fmt: skip
     b.call(

@@ -120,6 +120,7 @@ class Target:
         ternary: how layers whose weights are all -1, 0 or 1 are packed; see TERNARY.
         ternary_pairs: unpack ternary weights two to a word: for machines without vectors whose
             product of words is quick.
+        threads: whether a run can be shared among threads.
         ternary_stack: bytes of stack for unpacked ternary weights and their sums; 0: as is fastest.
         gelu_table: use a table of 256 where one serves all channels.
         headers: of intrinsics by the macro of a compiler that has them.
@@ -145,6 +146,7 @@ class Target:
     regions: tuple[Region, ...] = ()
     ternary_pairs: bool = False
     ternary_stack: int = 0
+    threads: bool = False
 
 
 def available() -> tuple[str, ...]:
@@ -193,6 +195,7 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
         emulator=_record(Emulator, emulator) if emulator else None,
         regions=tuple(_record(Region, r) for r in data.get("regions", ())),
         ternary_stack=data["weights"].get("stack", 0),
+        threads=data.get("threads", False),
     )
 
 
