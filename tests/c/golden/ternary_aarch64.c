@@ -95,7 +95,7 @@ static void tile_t2_k37(size_t left, size_t width, const uint8_t *x, const int8_
     for (size_t j = 0; j < width; j += 4) {
         for (size_t r = 0; r < left; r++) {
             for (size_t c = 0; c < 4; c++) {
-                acc[r * 64 + j + c] = 0;
+                acc[r * 32 + j + c] = 0;
             }
         }
         for (size_t k = 0; k < 37; k += 40) {
@@ -107,7 +107,7 @@ static void tile_t2_k37(size_t left, size_t width, const uint8_t *x, const int8_
                 unpack_t2((count + 3) / 4, packed + c * 10, panel + c * 40);
             }
             for (size_t r = 0; r < left; r++) {
-                dot4_40(count, x + r * 37 + k, panel, acc + r * 64 + j);
+                dot4_40(count, x + r * 37 + k, panel, acc + r * 32 + j);
             }
         }
     }
@@ -120,12 +120,12 @@ static void linear_dynamic_k37_hvv_t2(size_t rows, size_t columns, const uint8_t
     const int16_t *restrict sums, const int32_t *restrict mul, int shift,
     const int32_t *restrict bias, int32_t *restrict y)
 {
-    for (size_t n = 0; n < columns; n += 64) {
-        const size_t width = columns - n < 64 ? columns - n : 64;
+    for (size_t n = 0; n < columns; n += 32) {
+        const size_t width = columns - n < 32 ? columns - n : 32;
 
         for (size_t i = 0; i < rows; i += 16) {
             const size_t left = rows - i < 16 ? rows - i : 16;
-            int32_t acc[1024];
+            int32_t acc[512];
 
             tile_t2_k37(left, width, q + i * 37, w + n * 10, acc);
             for (size_t r = 0; r < left; r++) {
@@ -135,7 +135,7 @@ static void linear_dynamic_k37_hvv_t2(size_t rows, size_t columns, const uint8_t
                 const size_t at = (i + r) * columns + n;
 
                 for (size_t j = 0; j < width; j++) {
-                    const int32_t sum = acc[r * 64 + j] - 128 * sums[n + j];
+                    const int32_t sum = acc[r * 32 + j] - 128 * sums[n + j];
                     const int64_t v = clip_wide(asr64(sum * scale * mul[n + j] + half, down)
                         + bias[n + j]);
 
