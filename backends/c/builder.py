@@ -240,9 +240,7 @@ class Builder:
         data = storage.data.astype(narrowest(storage.data))
         return replace(view, storage=self.flash(data, storage.name))
 
-    def ranged(
-        self, total: int, step: int, end: str = ""
-    ) -> tuple[dict[str, Any], list[Argument]]:
+    def ranged(self, total: int, step: int, end: str = "") -> tuple[dict[str, Any], list[Argument]]:
         """Return what lets a kernel compute a range of its columns, or of its heads.
 
         Args:
@@ -256,7 +254,7 @@ class Builder:
         """
         if not self.target.threads:
             return {"span": "", "from": "0", "to": end or str(total)}, []
-        names = {"span": "size_t first, size_t last, ", "from": "first", "to": "last"}
+        names = {"span": "size_t start, size_t stop, ", "from": "start", "to": "stop"}
         return {**names, "range_step": step}, [0, total]
 
     # -- results --------------------------------------------------------------------------------

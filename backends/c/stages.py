@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from intcc.backends.c.generator import quiet
 from intcc.backends.c.program import Argument, Call, Program, View
 from intcc.backends.c.shapes import TOKENS, Extent
-from intcc.backends.c.text import access, argument, call_text
+from intcc.backends.c.text import access, argument, call_text, wrap
 from intcc.backends.c.threads import ELEMENTS, ROWS, Cut, Plan
 
-__all__ = ["stage_context"]
+__all__ = ["parallel_context"]
 
 _TOKENS = Extent(1, 1)
 
 
-def stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
+def _stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
     """Return what the templates of a shared run show.
 
     Args:
@@ -23,50 +25,92 @@ def stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
         plan: how its calls are shared.
         stop: number of calls after which a run may end; 0 where it never does.
     """
-    layers = [name for name, calls in program.layers() for _ in calls]
-    begins = {}
-    for index, layer in enumerate(layers):
-        if index == 0 or layers[index - 1] != layer:
-            begins[index] = (layer, len(begins))
-    stages = []
-    for stage in plan.stages:
-        lines = []
-        for index in range(stage.first, stage.last + 1):
-            call, cut = program.calls[index], plan.cuts[index]
-            lines.append({"banner": begins.get(index), "text": _call(program, plan, call, cut)})
-        stages.append(lines)
-    text = "\n".join(line["text"] for stage in stages for line in stage)
+    stages = _stages(program, plan)
+    text = "\n".join(line for stage in stages for line in stage["lines"])
     rows = {c.rows for c in plan.cuts if c.tall and c.rows is not None}
-    kinds = [
-        sum(1 << i for i, bit in enumerate((s.waits[0], s.alone[0], s.waits[1], s.alone[1])) if bit)
-        for s in plan.stages
-    ]
     return {
         "stages": stages,
-        "stage_kinds": kinds,
+        "stage_kinds": _kinds(plan),
         "stop": plan.stage_of(stop) if 0 < stop < len(program.calls) else 0,
         "scratch_bytes": plan.scratch_bytes,
         "units": [
-            {"row": _row(r), "rows": _rows(r), "total": str(r), "step": program.row_step}
+            {
+                "row": _row(r),
+                "rows": _rows(r),
+                "counted": _uses(text, rf"{_rows(r)}\b"),
+                "total": str(r),
+                "step": program.row_step,
+            }
             for r in sorted(rows, key=lambda r: (r.power, r.coefficient))
-            if _word(_row(r), text) or _word(_rows(r), text)
+            if _uses(text, rf"{_row(r)}\b") or _uses(text, rf"{_rows(r)}\b")
         ],
         "fewest_rows": ROWS,
-        "tall": str(_TOKENS) if not plan.tall else str(plan.tall),
-        "locals": {w: _word(w, text) for w in ("n", "position", "base", "held", "own", "column")}
-        | {"macros": "FROM(" in text, "count": "COUNT(" in text},
-        "own_access": _own_access(program, plan),
+        "tall": str(plan.tall) if plan.tall else TOKENS,
+        "locals": {
+            "column": _uses(text, r"column\b"),
+            "length": _uses(text, r"length\("),
+            "own": _uses(text, "OWN_"),
+        },
+        "stage_locals": _locals(program, text),
+        "own_access": _own_access(plan),
+        "run_fields": [{"declaration": f"{c_type}{name}"} for c_type, name in _fields(program)],
     }
 
 
-def _word(word: str, text: str) -> bool:
-    if word == "base":
-        return bool(re.search(r"\b[UI]\d+\(", text))
-    if word == "held":
-        return "CACHE_" in text
-    if word == "own":
-        return "OWN_" in text
-    return bool(re.search(rf"\b{word}\b", text))
+def _uses(text: str, pattern: str) -> bool:
+    return re.search(rf"\b{pattern}", text) is not None
+
+
+def _stages(program: Program, plan: Plan) -> list[dict[str, Any]]:
+    """Return the calls of every stage; a layer begins with a macro that may measure it."""
+    layers = [name for name, calls in program.layers() for _ in calls]
+    macro, count, found = f"{program.name.upper()}_LAYER", 0, []
+    for stage in plan.stages:
+        lines, title = [], ""
+        for index in range(stage.first, stage.last + 1):
+            if index == 0 or layers[index - 1] != layers[index]:
+                title = title or layers[index]
+                lines.append(
+                    f"        if (part == 0) {{\n            {macro}({count});\n        }}"
+                )
+                count += 1
+            lines.append(_call(plan, program.calls[index], plan.cuts[index]))
+        found.append({"layer": title, "lines": lines})
+    return found
+
+
+def _kinds(plan: Plan) -> str:
+    """Return the elements of the table of stages."""
+    bits = [(s.waits[0], s.alone[0], s.waits[1], s.alone[1]) for s in plan.stages]
+    kinds = [sum(1 << i for i, bit in enumerate(each) if bit) for each in bits]
+    return wrap("", [str(kind) for kind in kinds], "", 8)
+
+
+def _fields(program: Program) -> list[tuple[str, str]]:
+    """Return type and name of what a run has beside its memory."""
+    sized = program.max_tokens > 0 and any(
+        not v.extent.static for call in program.calls for v in (*call.reads, *call.writes)
+    )
+    return [
+        *((f"const {p.view.storage.c_type} *", p.view.storage.name) for p in program.inputs),
+        *((("size_t ", TOKENS),) if sized else ()),
+        *((("size_t ", "position"),) if program.state else ()),
+        *((f"{p.view.storage.c_type} *", p.view.storage.name) for p in program.outputs),
+    ]
+
+
+def _locals(program: Program, text: str) -> list[str]:
+    """Return the declarations of what the calls name, taken from the run."""
+    found = []
+    if _uses(text, r"[UI]\d+\("):
+        found.append("unsigned char *const base = run->base;")
+    if _uses(text, "CACHE_"):
+        found.append("unsigned char *const held = run->held;")
+    for c_type, name in _fields(program):
+        if _uses(text, rf"{name}\b") or (name == TOKENS and _uses(text, r"rows?\b")):
+            constant = f"{c_type}const " if c_type.endswith("*") else f"const {c_type}"
+            found.append(f"{constant}{name} = run->{name};")
+    return found
 
 
 def _row(rows: Extent) -> str:
@@ -81,32 +125,33 @@ def _times(name: str, factor: int) -> str:
     return name if factor == 1 else f"{name} * {factor}"
 
 
-def _call(program: Program, plan: Plan, call: Call, cut: Cut) -> str:
+def _call(plan: Plan, call: Call, cut: Cut) -> str:
     """Return a call of one part."""
     arguments: list[Argument] = list(call.arguments)
     which = "column" if cut.tall else "part"
     if cut.span:
-        arguments[:2] = [f"{end}({which}, {cut.span}, {cut.step})" for end in ("FROM", "TO")]
+        ends = (which, f"{which} + 1")
+        arguments[:2] = [f"begin({end}, {which}s, {cut.span}, {cut.step})" for end in ends]
     if cut.rows is not None and (cut.tall or cut.elements):
         rows = _rows(cut.rows) if cut.tall else str(cut.rows)
         total = _times(rows, cut.width)
         arguments[cut.count] = (
-            f"COUNT({which}, {total}, {ELEMENTS})" if cut.elements else total
+            f"length({which}, {which}s, {total}, {ELEMENTS})" if cut.elements else total
         )
         for index, width in cut.moved.items():
             ways = [_times(_row(cut.rows), width)] if cut.tall else []
-            ways += [f"FROM({which}, {total}, {ELEMENTS})"] if cut.elements else []
+            ways += [f"begin({which}, {which}s, {total}, {ELEMENTS})"] if cut.elements else []
             arguments[index] = " + ".join([argument(call.arguments[index]), *ways])
         if cut.position and cut.tall:
             arguments[cut.position] = f"{argument(call.arguments[cut.position])} + {_row(cut.rows)}"
     for index, given in enumerate(call.arguments):
-        if cut.span and isinstance(given, View) and given.storage in plan.scratch:
+        if isinstance(given, View) and given.storage in plan.scratch:
             macro = f"OWN_{access(given.storage)}"
             arguments[index] = f"{macro}(at_{given.storage.name}, {plan.scratch[given.storage]})"
-    return call_text(call, arguments, indent=12)
+    return call_text(call, arguments, indent=8)
 
 
-def _own_access(program: Program, plan: Plan) -> list[str]:
+def _own_access(plan: Plan) -> list[str]:
     """Return the macros of scratch: the arena's for the first part, else the part's own."""
     kinds = {access(s): s.c_type for s in plan.scratch}
     return [
@@ -114,3 +159,30 @@ def _own_access(program: Program, plan: Plan) -> list[str]:
         f"(({kinds[name]} *)(void *)(own == NULL ? base + (at) : own + (behind)))"
         for name in sorted(kinds)
     ]
+
+
+def parallel_context(program: Program, plan: Plan, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a model whose runs can be shared shows beside `context`.
+
+    Args:
+        program: the model.
+        plan: how its calls are shared.
+        context: what the model's own templates show.
+    """
+    name, given = program.name, context["parameters"]
+    stop = quiet(program) if program.generates else 0
+    values = ["base", *(["held"] if program.state else [])]
+    values += [field for _, field in _fields(program)]
+    scratch = "parallel == NULL ? NULL : (unsigned char *)parallel->scratch"
+    return {
+        **_stage_context(program, plan, stop),
+        "parallel_signature": wrap(
+            f"int {name}_run_parallel(", [f"const struct {name}_parallel *parallel", *given], ")", 0
+        ),
+        "run_values": wrap(
+            "struct run run = { ", [*values, scratch, "parts", "1", "0", "0"], " };"
+        ),
+        "run_arguments": ", ".join(re.split(r"\W+", p)[-1] for p in given),
+        "sources": (*context["sources"], f"{name}_threads.c"),
+        "headers": (*context["headers"], f"{name}_threads.h"),
+    }

@@ -120,7 +120,6 @@ class Target:
         ternary: how layers whose weights are all -1, 0 or 1 are packed; see TERNARY.
         ternary_pairs: unpack ternary weights two to a word: for machines without vectors whose
             product of words is quick.
-        threads: whether a run can be shared among threads.
         ternary_stack: bytes of stack for unpacked ternary weights and their sums; 0: as is fastest.
         gelu_table: use a table of 256 where one serves all channels.
         headers: of intrinsics by the macro of a compiler that has them.
@@ -129,6 +128,7 @@ class Target:
         toolchain: a cross compiler; None for the host's own.
         emulator: None where there is none.
         regions: separate memories; none where there is one of each kind.
+        threads: whether a run can be shared among threads.
     """
 
     name: str
@@ -155,15 +155,16 @@ def available() -> tuple[str, ...]:
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
-def load_target(name: str, *, ternary: str | None = None) -> Target:
+def load_target(name: str, *, ternary: str | None = None, threads: bool | None = None) -> Target:
     """Read a target.
 
     Args:
         name: name of a file in targets/.
         ternary: one of TERNARY, in place of the target's own choice.
+        threads: whether a run can be shared, in place of the target's own choice.
 
     Raises:
-        SettingsError: no such target or packing.
+        SettingsError: no such target or packing, or threads where there is one core.
     """
     if name not in available():
         raise SettingsError(
@@ -179,6 +180,10 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
             f"Known: {', '.join(TERNARY)}",
         )
     toolchain, emulator = data.get("toolchain"), data.get("emulator")
+    if threads and emulator and emulator.get("startup"):
+        raise SettingsError(
+            f"Target '{name}'", "has one core and no threads", "Compile without --threads"
+        )
     return Target(
         name=data["name"],
         description=data["description"],
@@ -195,7 +200,7 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
         emulator=_record(Emulator, emulator) if emulator else None,
         regions=tuple(_record(Region, r) for r in data.get("regions", ())),
         ternary_stack=data["weights"].get("stack", 0),
-        threads=data.get("threads", False),
+        threads=data.get("threads", False) if threads is None else threads,
     )
 
 

@@ -4,7 +4,7 @@ A call is cut in one of three ways, none of which changes a bit:
 
     rows        each part takes some rows of the operands, by moving pointers
     range       each part takes some columns, or heads, of the result: the kernel has the arguments
-                `first` and `last`
+                `start` and `stop`
     elements    each part takes some elements of a table, by moving pointers
 
 Runs of many tokens are cut by rows wherever calls allow it, so that a part goes on with its rows
@@ -21,8 +21,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from intcc.backends.c.program import Argument, Call, Place, Program, Storage, View
-from intcc.backends.c.shapes import ONE, TOKENS, Extent
+from intcc.backends.c.program import Call, Place, Program, Storage, View
+from intcc.backends.c.shapes import ONE, Extent
 
 __all__ = ["ELEMENTS", "ROWS", "Cut", "Plan", "Stage", "plan_threads"]
 
@@ -149,7 +149,9 @@ def plan_threads(program: Program, stop: int = 0) -> Plan:
     scratch, size = _scratch(program, cuts)
     rows = [c.rows.coefficient for c in cuts if c.tall and c.rows is not None and c.rows.static]
     dynamic = any(c.rows == _TOKENS for c in cuts)
-    return Plan(cuts, tuple(stages), tuple(groups), scratch, size, 0 if dynamic else max(rows, default=1))
+    return Plan(
+        cuts, tuple(stages), tuple(groups), scratch, size, 0 if dynamic else max(rows, default=1)
+    )
 
 
 def _template(call: Call) -> str:
@@ -157,7 +159,7 @@ def _template(call: Call) -> str:
 
 
 def _cut(call: Call) -> Cut:
-    """Return the cuts of a call: `first` and `last` come before all other arguments."""
+    """Return the cuts of a call: `start` and `stop` come before all other arguments."""
     template, step = _template(call), call.kernel.parameters.get("range_step", 0)
     shift = 2 if step else 0
     span = call.arguments[1] if step else 0
@@ -208,7 +210,13 @@ def _operands(call: Call, *, repeated: bool) -> list[tuple[int, View]]:
         return kept
     if template == "rotary":
         return views
-    return [(i, v) for i, v in views if v.storage.place not in (Place.FLASH, Place.STATE)]
+    # Of constants only tables of positions have rows; parameters are the same for all.
+    still = {Place.FLASH, Place.STATE}
+    return [(i, v) for i, v in views if v.storage.place not in still or _by_position(v)]
+
+
+def _by_position(view: View) -> bool:
+    return view.storage.place is Place.FLASH and not view.extent.static
 
 
 def _shares(call: Call, cut: Cut, *, by_rows: bool) -> dict[Storage, _Share]:
@@ -270,7 +278,7 @@ def _scratch(program: Program, cuts: Sequence[Cut]) -> tuple[dict[Storage, int],
     most = 0
     for call, cut in zip(program.calls, cuts, strict=True):
         at = 0
-        for storage in call.scratch if cut.span else ():
+        for storage in call.scratch if cut.span or cut.rows is not None else ():
             offsets[storage] = at
             at += program.aligned(storage.bytes_at(max(program.max_tokens, 1)))
         most = max(most, at)

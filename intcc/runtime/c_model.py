@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.errors import ArtifactError, DataError
+from intcc.runtime.memory import aligned
 from intcc.specs import TOTAL, TensorSpec
 
-__all__ = ["Argument", "CModel", "aligned", "find_header", "number"]
+__all__ = ["Argument", "CModel", "find_header", "number"]
 
 Array = npt.NDArray[Any]
 _STATUS = {
@@ -278,13 +279,6 @@ def number(text: str, macro: str) -> int:
 def _plain(name: str) -> str:
     """Return a name as it appears in C; see backends/c/names.py."""
     return re.sub(r"[^0-9a-zA-Z]+", "_", name).strip("_").lower()
-
-
-def aligned(size: int) -> Array:
-    """Return an arena that starts at a cache line."""
-    raw = np.empty(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size]
 
 
 def _shape(argument: Argument, batch: int, extents: Mapping[str, int]) -> tuple[int, ...]:
