@@ -17,8 +17,11 @@ from intcc.locate import load_float_source
 from intcc.model import open_runtime
 from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
+from intcc.runtime.compiler import find_compiler
+from intcc.runtime.host import host_flags
+from intcc.runtime.native import shares_runs
 
-__all__ = ["Timing", "bench"]
+__all__ = ["Timing", "bench", "c_contender"]
 
 Array = npt.NDArray[Any]
 #: Runs before the clock counts.
@@ -58,7 +61,7 @@ def bench(
         artifact: the compiled model.
         length: tokens per row; None: the maximum.
         batch: rows.
-        threads: of onnxruntime; the C code uses one.
+        threads: of all contenders; C that was compiled without threads uses one.
         repeat: timed runs of each.
         model: the float source; None: where it was when it was compiled.
         progress: receives the course of the work.
@@ -77,8 +80,9 @@ def bench(
         strict = open_runtime(artifact, "onnx", threads=threads)
         contenders["integers, onnxruntime"] = lambda: strict.run(feeds)
     if "c" in emitted:
-        native = open_runtime(artifact, "c", flags=("-O3", "-march=native"))
-        contenders["integers, C -O3 -march=native"] = lambda: native.run(feeds)
+        name, options = c_contender(artifact, threads)
+        native = open_runtime(artifact, "c", **options)
+        contenders[name] = lambda: native.run(feeds)
     progress.stage("time", repeat + WARM_UP)
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(repeat + WARM_UP):
@@ -93,6 +97,14 @@ def bench(
         Timing(name, float(np.median(t)), min(t), float(np.median(t)) / base)
         for name, t in times.items()
     ]
+
+
+def c_contender(artifact: Artifact, threads: int) -> tuple[str, dict[str, Any]]:
+    """Return the name of an artifact's C in tables, and the options to load it with."""
+    used = threads if shares_runs(artifact.c_folder) else 1
+    flags = host_flags(str(artifact.settings.get("target")), find_compiler())
+    name = f"integers, C {' '.join(flags)}"
+    return name if used == threads else f"{name}, 1 thread", {"flags": flags, "threads": used}
 
 
 def _inputs(artifact: Artifact, length: int | None, batch: int) -> dict[str, Array]:

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from intcc.errors import SettingsError
 from intcc.runtime.c_model import CModel, find_header, number
-from intcc.runtime.compiler import DEFAULT_FLAGS, find_compiler, shared_library
+from intcc.runtime.compiler import find_compiler, shared_library
+from intcc.runtime.host import host_flags
 from intcc.runtime.memory import aligned
 from intcc.runtime.pool import Pool
 
-__all__ = ["NativeModel", "find_compiler"]
+__all__ = ["NativeModel", "find_compiler", "shares_runs"]
 
 Array = npt.NDArray[Any]
 
@@ -33,7 +34,7 @@ class NativeModel(CModel):
         manifest: Mapping[str, Any],
         *,
         compiler: str | None = None,
-        flags: Sequence[str] = DEFAULT_FLAGS,
+        flags: Sequence[str] | None = None,
         threads: int = 1,
     ) -> None:
         """Build and load the library.
@@ -42,7 +43,8 @@ class NativeModel(CModel):
             folder: the artifact's folder of C.
             manifest: the artifact's manifest.
             compiler: name or path; the system's by default.
-            flags: compiler flags beside the strict warnings.
+            flags: compiler flags beside the strict warnings; those of the artifact's target by
+                default.
             threads: threads that share a call.
 
         Raises:
@@ -52,22 +54,25 @@ class NativeModel(CModel):
         """
         super().__init__(folder, manifest)
         name, header = self.name, find_header(folder)
-        own = [folder / f"{name}{part}.c" for part in ("_selftest", "_threads")]
-        sources = [folder / f"{name}.c", folder / f"{name}_weights.c"]
-        sources += [path for path in own if path.exists()]
-        parallel = own[1] in sources
+        parts = ("", "_weights", "_selftest", "_threads")
+        sources = [path for part in parts if (path := folder / f"{name}{part}.c").exists()]
+        parallel = shares_runs(folder)
         if threads > 1 and not parallel:
             raise SettingsError(
                 f"{threads} threads", "cannot share this model's C", "Compile it with --threads"
             )
+        found = find_compiler(compiler)
+        if flags is None:
+            flags = host_flags(manifest.get("settings", {}).get("target", ""), found)
         self._library = shared_library(
             sources,
             sorted(folder.glob("*.h")),
-            find_compiler(compiler),
+            found,
             (*flags, *(["-pthread"] if parallel else [])),
         )
         text = header.read_text(encoding="utf-8")
-        self._selftest = self._library[f"{name}_selftest"] if own[0] in sources else None
+        selftest = folder / f"{name}_selftest.c"
+        self._selftest = self._library[f"{name}_selftest"] if selftest.exists() else None
         self._selftest_bytes = (
             number(text, f"{name.upper()}_SELFTEST_BYTES") if self._selftest else 0
         )
@@ -127,6 +132,11 @@ class NativeModel(CModel):
                 status = self._run(self._pool.address, *arguments)
         self._arenas.append(arena)
         return int(status)
+
+
+def shares_runs(folder: Path) -> bool:
+    """Tell whether generated C was written for threads."""
+    return (folder / f"{find_header(folder).stem}_threads.c").exists()
 
 
 def _address(array: Array) -> int:

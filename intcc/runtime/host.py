@@ -1,0 +1,63 @@
+"""This machine: which targets' code it runs, as the compiler's predefined macros tell."""
+
+from __future__ import annotations
+
+import functools
+import re
+import subprocess
+
+from intcc.backends.c.target import Target, available, load_target
+from intcc.runtime.compiler import DEFAULT_FLAGS
+
+__all__ = ["NATIVE", "host_flags", "native_target"]
+
+#: In place of a target's name: the best one for this machine.
+NATIVE = "native"
+#: Targets of machines that have an operating system, the fastest first.
+_HOSTS = ("x86-64-v4", "x86-64-avxvnni", "x86-64-v3", "aarch64")
+#: Macros that stand for a machine or for instructions that it has.
+_FEATURE = re.compile(r"#define (__(?:x86_64|aarch64|AVX\w*?|ARM_(?:NEON|FEATURE_\w+?)))__? \d")
+
+
+def native_target(compiler: str) -> str:
+    """Return the name of the fastest target whose code this machine runs.
+
+    Args:
+        compiler: path of a C compiler for this machine.
+    """
+    known = available()
+    for name in _HOSTS:
+        if name in known and _runs(load_target(name), compiler):
+            return name
+    return "generic"
+
+
+def host_flags(target: str, compiler: str) -> tuple[str, ...]:
+    """Return the flags that C for a target is compiled with to run here.
+
+    They are the target's own where this machine has its instructions; else the machine's, as C
+    for any target is portable.
+
+    Args:
+        target: name of the target.
+        compiler: path of a C compiler for this machine.
+    """
+    machine = load_target(target) if target in available() else None
+    if machine is None or not _runs(machine, compiler) or machine.toolchain is None:
+        return DEFAULT_FLAGS
+    return machine.toolchain.flags
+
+
+def _runs(target: Target, compiler: str) -> bool:
+    if target.toolchain is None or target.name not in _HOSTS:
+        return False
+    wanted = _features(compiler, target.toolchain.flags)
+    return bool(wanted) and wanted <= _features(compiler, DEFAULT_FLAGS)
+
+
+@functools.cache
+def _features(compiler: str, flags: tuple[str, ...]) -> frozenset[str]:
+    """Return what a compiler knows of the machine; nothing where it rejects the flags."""
+    command = [compiler, *flags, "-dM", "-E", "-x", "c", "-"]
+    done = subprocess.run(command, input="", capture_output=True, text=True, check=False)
+    return frozenset(_FEATURE.findall(done.stdout)) if done.returncode == 0 else frozenset()
