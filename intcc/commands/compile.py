@@ -165,8 +165,9 @@ def command(
         if measured is None:
             printer.say(f"  stack       about {format_bytes(memory['stack_bytes'])}, estimated")
         else:
+            machine = artifact.settings["target"]
             printer.say(
-                f"  {artifact.settings['target']:<11} {format_bytes(measured.flash_bytes)} of code and constants, "
+                f"  {machine:<11} {format_bytes(measured.flash_bytes)} of code and constants, "
                 f"stack {format_bytes(measured.stack_bytes)}, measured"
             )
     if report["figures"]["sqnr"] is not None:

@@ -86,6 +86,12 @@ def test_equal_in_every_order_of_parts(emitted: tuple[Bench, Path], parts: int) 
         assert shared.jobs > 0
 
 
+def tokens_encoder(folder: Path) -> Bench:
+    bench = encoder(pooled=False)
+    bench.emit(folder, threads=True)
+    return bench
+
+
 def generator(folder: Path) -> Bench:
     bench = decoder(max_tokens=24, context=64)
     bench.model.metadata_props["intcc.task"] = "text-generation"
@@ -146,8 +152,8 @@ int main(void)
     return 0;
 }}
 """
-CASES = {
-    "encoder": (lambda folder: encoder(pooled=False).emit(folder, threads=True), "tiny", 480),
+CASES: dict[str, tuple[Callable[[Path], Bench], str, int]] = {
+    "encoder": (tokens_encoder, "tiny", 480),
     "decoder": (generator, "decoder", 40),
 }
 
