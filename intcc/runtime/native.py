@@ -83,8 +83,8 @@ class NativeModel(CModel):
         self._run = self._library[f"{name}_run{'_parallel' if self._pool else ''}"]
         self._run.restype = ctypes.c_int
         self._run.argtypes = self._argument_types()
-        #: Arenas that no call uses.
-        self._arenas: list[Array] = []
+        #: Arenas that no call uses, with their addresses.
+        self._arenas: list[tuple[Array, int]] = []
 
     def _argument_types(self) -> list[Any]:
         pointer = ctypes.c_void_p
@@ -113,10 +113,11 @@ class NativeModel(CModel):
     ) -> int:
         """Call the run function once, with an arena of its own; see the base class."""
         try:
-            arena = self._arenas.pop()
+            arena, address = self._arenas.pop()
         except IndexError:
             arena = aligned(self.arena_bytes)
-        arguments = [_address(arena)]
+            address = _address(arena)
+        arguments = [address]
         if self.stateful:
             arguments.append(_address(state))
         arguments += map(_address, held)
@@ -130,7 +131,7 @@ class NativeModel(CModel):
         else:
             with self._pool.lock:
                 status = self._run(self._pool.address, *arguments)
-        self._arenas.append(arena)
+        self._arenas.append((arena, address))
         return int(status)
 
 
