@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from intcc.backends.c.generator import Generation
+from intcc.backends.c.target import load_target
 from intcc.errors import SettingsError, ToolError
 from intcc.runtime.native import NativeModel
 from intcc.runtime.reference import evaluate
@@ -86,16 +88,17 @@ def test_equal_in_every_order_of_parts(emitted: tuple[Bench, Path], parts: int) 
         assert shared.jobs > 0
 
 
-def tokens_encoder(folder: Path) -> Bench:
+def tokens_encoder(folder: Path, target: str = "generic") -> Bench:
     bench = encoder(pooled=False)
-    bench.emit(folder, threads=True)
+    bench.emit(folder, target=target, threads=True)
     return bench
 
 
-def generator(folder: Path) -> Bench:
+def generator(folder: Path, target: str = "generic") -> Bench:
     bench = decoder(max_tokens=24, context=64)
     bench.model.metadata_props["intcc.task"] = "text-generation"
-    bench.emit(folder, threads=True, chunk=24, generation=Generation(end_tokens=(2,)))
+    settings = Generation(end_tokens=(2,))
+    bench.emit(folder, target=target, threads=True, chunk=24, generation=settings)
     return bench
 
 
@@ -115,7 +118,7 @@ def test_decoder_continues_with_equal_bits(tmp_path: Path) -> None:
 
 
 #: Runs of one and of several threads, compared byte for byte; texts are continued.
-SANITIZED = """
+DRIVER = """
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,22 +149,22 @@ int main(void)
             if (memcmp(results[0], results[1], sizeof results[0]) != 0) return 4;
             position += n;
         }}
-        (void)position;
+        if (position == 0) return 5;
         {name}_threads_stop(&pool);
     }}
     return 0;
 }}
 """
-CASES: dict[str, tuple[Callable[[Path], Bench], str, int]] = {
+CASES: dict[str, tuple[Callable[[Path, str], Bench], str, int]] = {
     "encoder": (tokens_encoder, "tiny", 480),
     "decoder": (generator, "decoder", 40),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_no_data_race(case: str, tmp_path: Path) -> None:
+def write_driver(case: str, folder: Path, target: str) -> list[str]:
+    """Write a model and the driver; return the paths of all sources."""
     write, name, elements = CASES[case]
-    write(tmp_path)
+    write(folder, target)
     cached = case == "decoder"
     arrays = [
         f"arenas[{i}], {f'caches[{i}], ' if cached else ''}ids, n, "
@@ -169,31 +172,51 @@ def test_no_data_race(case: str, tmp_path: Path) -> None:
         for i in range(2)
     ]
     upper = name.upper()
-    state = f"static {upper}_ALIGNED uint64_t caches[2][{upper}_CACHE_BYTES / 8];" if cached else ""
-    source = tmp_path / "driver.c"
-    source.write_text(
-        SANITIZED.format(
-            name=name,
-            upper=upper,
-            elements=elements,
-            state=state,
-            counts="17, 1, 1, 24, 3, 18" if cached else "24, 1, 16, 2, 17, 23",
-            one=arrays[0],
-            several=f"&parallel, {arrays[1]}",
-        ),
-        encoding="utf-8",
+    text = DRIVER.format(
+        name=name,
+        upper=upper,
+        elements=elements,
+        state=f"static {upper}_ALIGNED uint64_t caches[2][{upper}_CACHE_BYTES / 8];"
+        if cached
+        else "",
+        counts="17, 1, 1, 24, 3, 18" if cached else "24, 1, 16, 2, 17, 23",
+        one=arrays[0],
+        several=f"&parallel, {arrays[1]}",
     )
-    files = [source, *(tmp_path / f"{name}{part}.c" for part in ("", "_weights", "_threads"))]
-    program = tmp_path / "driver"
-    command = ["gcc", "-std=c99", "-O1", "-g", "-fsanitize=thread", "-pthread"]
-    built = subprocess.run(
-        [*command, *map(str, files), "-o", str(program)], capture_output=True, text=True
-    )
+    source = folder / "driver.c"
+    source.write_text(text, encoding="utf-8")
+    return [str(folder / f) for f in ("driver.c", *(f"{name}{p}.c" for p in PARTS_OF_A_MODEL))]
+
+
+PARTS_OF_A_MODEL = ("", "_weights", "_threads")
+STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_data_race(case: str, tmp_path: Path) -> None:
+    files, program = write_driver(case, tmp_path, "generic"), tmp_path / "driver"
+    command = ["gcc", *STRICT, "-O1", "-g", "-fsanitize=thread", "-pthread"]
+    built = subprocess.run([*command, *files, "-o", program], capture_output=True, text=True)
     if "libtsan" in built.stderr:
         pytest.skip("gcc has no ThreadSanitizer: install libtsan")
     assert built.returncode == 0, built.stderr
     done = subprocess.run([program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equal_on_another_machine(case: str, tmp_path: Path) -> None:
+    """The machine forms of AArch64 take ranges too."""
+    target = load_target("aarch64")
+    assert target.toolchain is not None and target.emulator is not None
+    for tool in (target.toolchain.compiler, target.emulator.program):
+        if shutil.which(tool) is None:
+            pytest.skip(f"no {tool}")
+    files, program = write_driver(case, tmp_path, "aarch64"), str(tmp_path / "driver")
+    flags = [*STRICT, *target.toolchain.flags, "-static", "-pthread"]
+    subprocess.run([target.toolchain.compiler, *flags, *files, "-o", program], check=True)
+    run = [target.emulator.program, *target.emulator.arguments, program]
+    assert subprocess.run(run, check=False).returncode == 0
 
 
 def test_c_for_one_thread_is_refused(tmp_path: Path) -> None:
