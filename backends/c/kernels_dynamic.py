@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from intcc.backends.c import ternary
 from intcc.backends.c.builder import Builder, unsupported
-from intcc.backends.c.matmul import FORMS, packed_weight, tile_of
+from intcc.backends.c.matmul import form_of, packed_weight, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import ONE, product
 from intcc.ops import rows as norm
@@ -42,7 +42,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     short = LARGEST_MANTISSA * int(factor.max()) < 2**31
     packing = ternary.packing_of(b.target) if ternary.is_ternary(weight) else None
     matmul = b.target.matmul
-    form = FORMS[matmul.kernel]
+    form = form_of(b, weight)
     if packing:
         tile = ternary.tile_of(b, inner, q.rows, packing)
         packed = ternary.packed_weight(b, node.inputs[3], packing)
@@ -77,6 +77,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "mul": mul,
             "bias": bias,
             "short": short,
+            "vectors": short and int(np.abs(offsets).max(initial=0)) <= 2**29,
             "residual": bool(suffix),
         }
         stack = 4 * height * matmul.tile + tile.kernel.stack

@@ -27,7 +27,7 @@ from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
 from intcc.backends.c.target import Matmul
 
-__all__ = ["FORMS", "Form", "Tile", "packed_weight", "tile_of"]
+__all__ = ["FORMS", "Form", "Tile", "form_of", "packed_weight", "tile_of"]
 
 Int8 = npt.NDArray[np.int8]
 
@@ -49,6 +49,9 @@ class Form:
         rows: rows of the block, for a kernel that knows no others; 0 for those of the target.
         chunk: elements of K that the tile's kernel widens at a time; 0 where it reads x as it is.
         scratch: bytes of its stack that a chunk takes.
+        dot: the function of vectors that a block calls, for a block that has a kernel for each
+            number of rows and k as an argument; empty for others.
+        pairs: name of the form for weights where two neighbouring products fit 16 bits.
     """
 
     code: str
@@ -62,6 +65,8 @@ class Form:
     rows: int = 0
     chunk: int = 0
     scratch: int = 0
+    dot: str = ""
+    pairs: str = ""
 
     def stride(self, k: int) -> int:
         """Return the bytes of a column of k weights."""
@@ -86,6 +91,7 @@ class Tile:
 
 
 _BLOCKS = "kernels/tile_blocks"
+_VECTOR = Kernel("kernels/vector_x86", "vector")
 _REST = Kernel("kernels/dotprod_rest", "dotprod_rest")
 
 
@@ -114,7 +120,25 @@ FORMS: Mapping[str, Form] = {
         "s", "kernels/tile_smlad", 128, 4, packing.columns,
         needs=(Kernel("kernels/dsp", "word_at"),), rows=4, chunk=64, scratch=512,
     ),
+    "x86": Form(
+        "x", "kernels/tile_x86", 0, 4, packing.quad_tiles, "kernels/block_x86",
+        needs=(_VECTOR,), dot="vector_dot", pairs="x86_pairs",
+    ),
+    "x86_pairs": Form(
+        "y", "kernels/tile_x86", 0, 4, packing.quad_tiles, "kernels/block_x86",
+        needs=(_VECTOR,), dot="vector_dot_pairs",
+    ),
 }  # fmt: skip
+
+
+def form_of(b: Builder, weight: Int8) -> Form:
+    """Return the target's form for weights [K][N]."""
+    form = FORMS[b.target.matmul.kernel]
+    if not form.pairs:
+        return form
+    size = np.pad(np.abs(weight.astype(np.int32)), ((0, len(weight) % 2), (0, 0)))
+    largest = (size[::2] + size[1::2]).max(initial=0)
+    return FORMS[form.pairs] if 255 * largest < 2**15 else form
 
 
 def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
@@ -142,7 +166,10 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
         "step": form.step,
     }
     needs, scratch = form.needs, form.scratch
-    if form.block:
+    if form.dot:
+        needs = tuple(_any_block(form, m, k, r) for r in range(1, height + 1))
+        parameters |= {"dots": [n.name for n in needs], "most": f"{form.dot.upper()}_ROWS"}
+    elif form.block:
         needs = tuple(_block(form, m, k, r) for r in sorted({1, height}))
         parameters |= {
             "dot": needs[-1].name,
@@ -151,6 +178,14 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
         }
     kernel = Kernel(form.template, f"tile{height}x{m.tile}_{suffix}", parameters, needs, scratch)
     return Tile(kernel, height, form.stride(k), form.center)
+
+
+def _any_block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:
+    """Return the kernel `name(width, k, x, w, acc)` of some rows."""
+    rest = k % form.step != 0
+    name = f"dot{rows}x{m.tile}_{form.code}{'r' if rest else ''}"
+    parameters = {"rows": rows, "tile": m.tile, "rest": rest, "dot": form.dot}
+    return Kernel(form.block, name, parameters, form.needs)
 
 
 def _block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:

@@ -5,6 +5,7 @@ panels     a few columns, for one k after the other: neighbouring columns lie si
            that one pointer, or one vector load, serves them all
 biased     weight + 128 as unsigned bytes, in columns or in panels
 quads      4 columns of 4 k each: the 16 bytes that one dot product instruction multiplies
+quad_tiles 4 k each of all columns of a tile: vectors of any length hold whole groups of 4
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from intcc.backends.c.target import Matmul
 
-__all__ = ["biased", "biased_panels", "columns", "panels", "quads", "tiles"]
+__all__ = ["biased", "biased_panels", "columns", "panels", "quad_tiles", "quads", "tiles"]
 
 Int8 = npt.NDArray[np.int8]
 
@@ -53,3 +54,12 @@ def quads(w: Int8, matmul: Matmul) -> Int8:
     """Return [N / 4][K / 4][4][4]; N and K must be multiples of 4."""
     n, k = w.shape
     return w.reshape(n // 4, 4, k // 4, 4).transpose(0, 2, 1, 3).reshape(-1)
+
+
+def quad_tiles(w: Int8, matmul: Matmul) -> Int8:
+    """Return [N / tile][K / 4][tile][4], the last tile as wide as what is left; 4 divides K."""
+    pieces = []
+    for start in range(0, len(w), matmul.tile):
+        tile = w[start : start + matmul.tile]
+        pieces.append(tile.reshape(len(tile), -1, 4).transpose(1, 0, 2).reshape(-1))
+    return np.concatenate([np.zeros(0, np.int8), *pieces])

@@ -31,13 +31,14 @@ from tests.ops.harness import i32
 
 Int8 = npt.NDArray[np.int8]
 Array = npt.NDArray[np.int64]
-TARGETS = ("aarch64", "rv32imc", "rv64gcv")
+#: These emit the same C; the flags choose the instructions.
+X86 = ("x86-64-v3", "x86-64-avxvnni", "x86-64-v4")
+TARGETS = ("aarch64", "rv32imc", "rv64gcv", X86[-1])
 UNDEFINED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", "-Wsign-conversion")
 
 
-def weights(rng: np.random.Generator, k: int, n: int, *, ternary: bool = False) -> Int8:
+def weights(rng: np.random.Generator, k: int, n: int, reach: tuple[int, int] = (-128, 127)) -> Int8:
     """Return [K][N] with whole columns at each end of the range among random ones."""
-    reach = (-1, 1) if ternary else (-128, 127)
     w = rng.integers(*reach, (k, n), endpoint=True).astype(np.int8)
     for column, value in zip(rng.permutation(n), (*reach, *reach), strict=False):
         w[:, column] = value
@@ -68,10 +69,13 @@ def add_linear(
     b.output(*b.op("Linear", [x, w, i32(bias), i32(divisors(rng, n, kind)), *limits]))
 
 
-def add_wide(b: Bench, rng: np.random.Generator, k: int, n: int, rows: int | str) -> None:
+def add_wide(
+    b: Bench, rng: np.random.Generator, k: int, n: int, rows: int | str,
+    reach: tuple[int, int] = (-128, 127),
+) -> None:  # fmt: skip
     x = b.input(np.uint8, ["batch", rows, k], 0, 255)
     mul, bias = rng.integers(1, 200, n), rng.integers(-(2**20), 2**20, n)
-    b.output(*b.op("LinearWide", [x, weights(rng, k, n), i32(mul), i32(bias)]))
+    b.output(*b.op("LinearWide", [x, weights(rng, k, n, reach), i32(mul), i32(bias)]))
 
 
 def add_dynamic(
@@ -79,7 +83,7 @@ def add_dynamic(
 ) -> None:
     x = b.input(np.int32, ["batch", rows, k], -(2**28), 2**28)
     q, m, e = b.op("DynamicQuantize", [x], outputs=3)
-    w = weights(rng, k, n, ternary=ternary)
+    w = weights(rng, k, n, (-1, 1) if ternary else (-128, 127))
     mul, shift = dynamic.parameters(rng.uniform(1e-5, 1e-3, n), w)
     bias = i32(rng.integers(-(2**20), 2**20, n))
     b.output(*b.op("LinearDynamic", [q, m, e, w, mul, shift, bias]))
