@@ -81,7 +81,9 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "residual": bool(suffix),
         }
         stack = 4 * height * matmul.tile + tile.kernel.stack
-        return Kernel("ops/linear_dynamic", name, parameters, (tile.kernel,), stack)
+        # The rescale in vectors needs their functions, which a tile of ternary weights does not.
+        needs = (*(form.needs if form.dot else ()), tile.kernel)
+        return Kernel("ops/linear_dynamic", name, parameters, needs, stack)
 
     head: list[Argument] = [
         *span, q.rows, columns, q, m, k, packed, *center, mul_argument, shift, *bias_arguments,
