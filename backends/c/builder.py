@@ -254,9 +254,10 @@ class Builder:
 
         Returns:
             What the template needs: `span` in front of its parameters, `from` and `to` for the
-            loop; and the arguments in front of all others. A target without threads has no ranges.
+            loop; and the arguments in front of all others. A target without threads has no ranges,
+            nor have columns that are one range.
         """
-        if not self.target.threads:
+        if not self.target.threads or total <= step:
             return {"span": "", "from": "0", "to": end or str(total)}, []
         names = {"span": "size_t start, size_t stop, ", "from": "start", "to": "stop"}
         return {**names, "range_step": step}, [0, total]

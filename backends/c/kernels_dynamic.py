@@ -63,6 +63,8 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         name = f"linear_dynamic_k{inner}_{code}{suffix}"
         if packing:
             name += f"_{packing.code}"
+        if b.target.threads and not span:
+            name += "_whole"
         if height != (ternary.rows_of(b.target) if packing else matmul.rows):
             name += f"_r{height}"
         parameters = {

@@ -471,7 +471,7 @@ static void tile_t2_k37(size_t left, size_t width, const uint8_t *x, const int8_
 
 /* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift  + bias[n], rounded once and
    saturated. sums[n] is the sum of w[n]. */
-static void linear_dynamic_k37_hvv_t2(size_t rows, size_t columns, const uint8_t *restrict q,
+static void linear_dynamic_k37_hvv_t2_whole(size_t rows, size_t columns, const uint8_t *restrict q,
     const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
     const int16_t *restrict sums, const int32_t *restrict mul, int shift,
     const int32_t *restrict bias, int32_t *restrict y)
