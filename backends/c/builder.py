@@ -132,7 +132,6 @@ class Builder:
             headers=target.headers,
             alignment=target.alignment,
             threads=target.threads,
-            row_step=target.matmul.rows,
         )
         self.names = Names()
         #: Names of the run function's parameters, taken before any other.

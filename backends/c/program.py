@@ -209,7 +209,6 @@ class Program:
         headers: of intrinsics by the macro of a compiler that has them.
         alignment: bytes; every offset in the arena and in the state is a multiple of it.
         threads: whether a run can be shared among threads.
-        row_step: rows of a register block: what a thread's rows begin with a multiple of.
     """
 
     name: str
@@ -225,7 +224,6 @@ class Program:
     headers: Mapping[str, str] = field(default_factory=dict)
     alignment: int = 8
     threads: bool = False
-    row_step: int = 1
 
     def aligned(self, size: int) -> int:
         """Return a size in bytes, rounded up to the alignment."""

@@ -39,7 +39,6 @@ def _stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
                 "rows": _rows(r),
                 "counted": _uses(text, rf"{_rows(r)}\b"),
                 "total": str(r),
-                "step": program.row_step,
             }
             for r in sorted(rows, key=lambda r: (r.power, r.coefficient))
             if _uses(text, rf"{_row(r)}\b") or _uses(text, rf"{_rows(r)}\b")
