@@ -170,6 +170,11 @@ def emit_c(
     if shared is not None:
         files[f"{program.name}_threads.h"] = render("threads.h", context)
         files[f"{program.name}_threads.c"] = render("threads.c", context)
+    if machine.sets:
+        files[f"{program.name}_sets.h"] = render("sets.h", context)
+        for kernels in machine.sets:
+            text = render("set.c", {**context, "set": kernels})
+            files[f"{program.name}_{kernels.name}.c"] = text
     if evaluate is not None:
         files[f"{program.name}_selftest.c"] = _selftest(integer, program, context, evaluate)
     for name, text in files.items():

@@ -169,19 +169,35 @@ def parallel_context(program: Program, plan: Plan, context: Mapping[str, Any]) -
         context: what the model's own templates show.
     """
     name, given = program.name, context["parameters"]
-    stop = quiet(program) if program.generates else 0
+    stop, sets = quiet(program) if program.generates else 0, context["target"].sets
+
+    def signature(entry: str) -> str:
+        return wrap(f"int {entry}(", [f"const struct {name}_parallel *parallel", *given], ")", 0)
+
     values = ["base", *(["held"] if program.state else [])]
     values += [field for _, field in _fields(program)]
     scratch = "parallel == NULL ? NULL : (unsigned char *)parallel->scratch"
     return {
         **_stage_context(program, plan, stop),
-        "parallel_signature": wrap(
-            f"int {name}_run_parallel(", [f"const struct {name}_parallel *parallel", *given], ")", 0
-        ),
+        "parallel_signature": signature(f"{name}_run_parallel"),
+        "entry_signature": signature(f"{name.upper()}_ENTRY" if sets else f"{name}_run_parallel"),
+        "sets": [
+            {
+                "entry": f"{name}_run_{s.name}",
+                "signature": signature(f"{name}_run_{s.name}"),
+                "set": s,
+            }
+            for s in sets
+        ],
+        "any_signature": signature(f"{name}_run_any"),
         "run_values": wrap(
             "struct run run = { ", [*values, scratch, "parts", "1", "0", "0"], " };"
         ),
         "run_arguments": ", ".join(re.split(r"\W+", p)[-1] for p in given),
-        "sources": (*context["sources"], f"{name}_threads.c"),
+        "sources": (
+            *context["sources"],
+            f"{name}_threads.c",
+            *(f"{name}_{s.name}.c" for s in sets),
+        ),
         "headers": (*context["headers"], f"{name}_threads.h"),
     }

@@ -49,7 +49,7 @@ def host_flags(target: str, compiler: str) -> tuple[str, ...]:
 
 
 def _runs(target: Target, compiler: str) -> bool:
-    if target.toolchain is None or target.name not in _HOSTS:
+    if target.toolchain is None:
         return False
     wanted = _features(compiler, target.toolchain.flags)
     return bool(wanted) and wanted <= _features(compiler, DEFAULT_FLAGS)

@@ -7,6 +7,7 @@ once. With threads of its own a model runs one call at a time.
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from intcc.runtime.host import host_flags
 from intcc.runtime.memory import aligned
 from intcc.runtime.pool import Pool
 
-__all__ = ["NativeModel", "find_compiler", "shares_runs"]
+__all__ = ["NativeModel", "find_compiler", "kernel_sets", "shares_runs"]
 
 Array = npt.NDArray[Any]
 
@@ -54,7 +55,13 @@ class NativeModel(CModel):
         """
         super().__init__(folder, manifest)
         name, header = self.name, find_header(folder)
-        parts = ("", "_weights", "_selftest", "_threads")
+        parts = (
+            "",
+            "_weights",
+            "_selftest",
+            "_threads",
+            *(f"_{s}" for s in kernel_sets(folder, name)),
+        )
         sources = [path for part in parts if (path := folder / f"{name}{part}.c").exists()]
         parallel = shares_runs(folder)
         if threads > 1 and not parallel:
@@ -138,6 +145,13 @@ class NativeModel(CModel):
 def shares_runs(folder: Path) -> bool:
     """Tell whether generated C was written for threads."""
     return (folder / f"{find_header(folder).stem}_threads.c").exists()
+
+
+def kernel_sets(folder: Path, name: str) -> list[str]:
+    """Return the names of the sets of kernels that a run chooses from, but for the general one."""
+    header = folder / f"{name}_sets.h"
+    text = header.read_text(encoding="utf-8") if header.exists() else ""
+    return [s for s in re.findall(rf"int {name}_run_(\w+)\(", text) if s != "any"]
 
 
 def _address(array: Array) -> int:
