@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from intcc.backends.c import ternary
 from intcc.backends.c.builder import Builder, unsupported
-from intcc.backends.c.matmul import form_of, packed_weight, tile_of
+from intcc.backends.c.matmul import FORMS, form_of, packed_weight, suffix_of, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import ONE, product
 from intcc.ops import rows as norm
@@ -43,6 +43,8 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     packing = ternary.packing_of(b.target) if ternary.is_ternary(weight) else None
     matmul = b.target.matmul
     form = form_of(b, weight)
+    if packing and form.ternary and b.target.ternary == "2bit":
+        form, packing = FORMS[form.ternary], None
     if packing:
         tile = ternary.tile_of(b, inner, q.rows, packing)
         packed = ternary.packed_weight(b, node.inputs[3], packing)
@@ -61,8 +63,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     def kernel(suffix: str) -> Kernel:
         code = "".join(v.code for v in (sums, mul, bias) if v) + ("n" if short else "")
         name = f"linear_dynamic_k{inner}_{code}{suffix}"
-        if packing:
-            name += f"_{packing.code}"
+        name += f"_{packing.code}" if packing else suffix_of(b, form)
         if b.target.threads and not span:
             name += "_whole"
         if height != (ternary.rows_of(b.target) if packing else matmul.rows):

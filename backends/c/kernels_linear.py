@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, Vector
 from intcc.backends.c.divide import Division, division
-from intcc.backends.c.matmul import FORMS, Form, form_of, packed_weight, tile_of
+from intcc.backends.c.matmul import FORMS, Form, form_of, packed_weight, suffix_of, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
 
@@ -124,8 +124,8 @@ def _linear(
     d = division(np.broadcast_to(divisor, (n,)), top)
     by = quotient(b, d, stem, "n + j")
     words = int(np.min(d.shift)) >= 32
-    code += "" if words or d.mul is None or d.narrow else "d"
     form = form_of(b, weight)
+    code += ("" if words or d.mul is None or d.narrow else "d") + suffix_of(b, form)
     tile = tile_of(b, k, rows, form)
     matmul, height = b.target.matmul, tile.rows
     ranges, span = b.ranged(n, matmul.tile)
@@ -208,7 +208,7 @@ def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
 
     def kernel(suffix: str, declaration: str, addend: str, assign: str) -> Kernel:
         code = mul.code + bias.code
-        name = f"linear_wide_{k}x{n}_{code}{suffix}"
+        name = f"linear_wide_{k}x{n}_{code}{suffix}{suffix_of(b, form)}"
         parameters = {
             **ranges,
             "k": k,

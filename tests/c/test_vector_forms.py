@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from intcc.backends.c.matmul import FORMS
-from intcc.backends.c.packing import panels, quads, tiles
+from intcc.backends.c.packing import panels, quad_tiles, quads, ternary_tiles, tiles
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import Matmul, load_target
@@ -254,6 +254,19 @@ def test_orders_of_weights() -> None:
             width = 8 if n < 8 else 4
             assert by_tile[n // 8 * 64 + k * width + n % 8] == w[n, k]
             assert by_quad[n // 4 * 32 + k // 4 * 16 + n % 4 * 4 + k % 4] == w[n, k]
+
+
+def test_order_of_ternary_weights() -> None:
+    matmul, rng = Matmul("", 6, 16, 64), np.random.default_rng(0)
+    w = rng.integers(-1, 1, (80, 48), endpoint=True).astype(np.int8)
+    packed, whole = ternary_tiles(w, matmul).view(np.uint8), quad_tiles(w, matmul)
+    assert packed.size * 4 == whole.size == w.size
+    for n in range(80):
+        first, width = n // 64 * 64, 64 if n < 64 else 16
+        for k in range(48):
+            byte = packed[first * 12 + k // 16 * 4 * width + (n - first) * 4 + k % 4]
+            assert byte >> k % 16 // 4 * 2 & 3 == w[n, k] + 1
+            assert whole[first * 48 + k // 4 * 4 * width + (n - first) * 4 + k % 4] == w[n, k]
 
 
 GOLDEN = [(layer, target) for layer in ("linear", "ternary") for target in TARGETS]

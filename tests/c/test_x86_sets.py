@@ -55,6 +55,8 @@ def layers(request: pytest.FixtureRequest) -> Bench:
         add_wide(b, rng, k, n, "sequence", reach=(-64, 63) if i % 2 else (-128, 127))
         b.case(f"dynamic_{i}_{k}x{n}")
         add_dynamic(b, rng, k, n, "sequence")
+        b.case(f"ternary_{i}_{k}x{n}")
+        add_dynamic(b, rng, k, n, "sequence", ternary=True)
     b.finish()
     return b
 

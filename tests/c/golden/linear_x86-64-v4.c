@@ -39,6 +39,11 @@ static inline vector vector_quad(const uint8_t *x)
     return _mm512_broadcastd_epi32(_mm_loadu_si32(x));
 }
 
+static inline vector vector_and(vector a, vector b)
+{
+    return _mm512_and_si512(a, b);
+}
+
 static inline vector vector_add(vector a, vector b)
 {
     return _mm512_add_epi32(a, b);
@@ -204,6 +209,11 @@ static inline vector vector_quad(const uint8_t *x)
     return _mm256_broadcastd_epi32(_mm_loadu_si32(x));
 }
 
+static inline vector vector_and(vector a, vector b)
+{
+    return _mm256_and_si256(a, b);
+}
+
 static inline vector vector_add(vector a, vector b)
 {
     return _mm256_add_epi32(a, b);
@@ -361,12 +371,29 @@ static inline octets octets_from(const uint8_t *table, octets v)
 /* Of sums in memory: no vector crosses a line of the cache. */
 #define VECTOR_PLACE __attribute__((aligned(64)))
 
-/* The one to three bytes that a row ends with; what is past them meets weights of zero. */
+/* In each byte, one of the four digits of two bits there. */
+static inline vector vector_digit(const void *from, int digit)
+{
+    return vector_and(vector_down(vector_load(from), 2 * digit), vector_all(0x03030303));
+}
+
+/* The sum of a row. */
+static inline int32_t vector_row(const uint8_t *x, size_t count)
+{
+    int32_t sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        sum += x[i];
+    }
+    return sum;
+}
+
+/* The bytes that a row ends with, four at most; what is past them is zero. */
 static inline vector vector_rest(const uint8_t *x, size_t count)
 {
     uint32_t v = 0;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && i < 4; i++) {
         v |= (uint32_t)x[i] << 8 * i;
     }
     return vector_all((int32_t)v);
@@ -396,26 +423,25 @@ static void dot1x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         const int8_t *b = w;
 #if VECTOR == 16
         vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0);
+        vector v, w0, w1, w2, w3;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
@@ -428,18 +454,18 @@ static void dot1x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
 #else
         vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0),
             s04 = vector_all(0), s05 = vector_all(0), s06 = vector_all(0), s07 = vector_all(0);
+        vector v, w0, w1, w2, w3, w4, w5, w6, w7;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            const vector w4 = vector_load(b + 16 * VECTOR);
-            const vector w5 = vector_load(b + 20 * VECTOR);
-            const vector w6 = vector_load(b + 24 * VECTOR);
-            const vector w7 = vector_load(b + 28 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            w4 = vector_load(b + 16 * VECTOR);
+            w5 = vector_load(b + 20 * VECTOR);
+            w6 = vector_load(b + 24 * VECTOR);
+            w7 = vector_load(b + 28 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
@@ -449,17 +475,16 @@ static void dot1x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
             s06 = vector_dot(s06, v, w6);
             s07 = vector_dot(s07, v, w7);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            const vector w4 = vector_load(b + 16 * VECTOR);
-            const vector w5 = vector_load(b + 20 * VECTOR);
-            const vector w6 = vector_load(b + 24 * VECTOR);
-            const vector w7 = vector_load(b + 28 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            w4 = vector_load(b + 16 * VECTOR);
+            w5 = vector_load(b + 20 * VECTOR);
+            w6 = vector_load(b + 24 * VECTOR);
+            w7 = vector_load(b + 28 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
@@ -486,36 +511,34 @@ static void dot1x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         const int8_t *b = w + 4 * j;
 #if VECTOR == 16
         vector s00 = vector_all(0);
+        vector v, w0;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
         }
         vector_store(acc + j, s00);
 #else
         vector s00 = vector_all(0), s01 = vector_all(0);
+        vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
         }
@@ -554,38 +577,35 @@ static void dot2x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         const int8_t *b = w;
         vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0);
         vector s10 = vector_all(0), s11 = vector_all(0), s12 = vector_all(0), s13 = vector_all(0);
+        vector v, w0, w1, w2, w3;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             s12 = vector_dot(s12, v, w2);
             s13 = vector_dot(s13, v, w3);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             s12 = vector_dot(s12, v, w2);
@@ -609,23 +629,20 @@ static void dot2x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
 #if VECTOR == 16
         vector s00 = vector_all(0);
         vector s10 = vector_all(0);
+        vector v, w0;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
         }
         vector_store(acc + j, s00);
@@ -633,28 +650,25 @@ static void dot2x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
 #else
         vector s00 = vector_all(0), s01 = vector_all(0);
         vector s10 = vector_all(0), s11 = vector_all(0);
+        vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
         }
@@ -696,50 +710,45 @@ static void dot3x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0);
         vector s10 = vector_all(0), s11 = vector_all(0), s12 = vector_all(0), s13 = vector_all(0);
         vector s20 = vector_all(0), s21 = vector_all(0), s22 = vector_all(0), s23 = vector_all(0);
+        vector v, w0, w1, w2, w3;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             s12 = vector_dot(s12, v, w2);
             s13 = vector_dot(s13, v, w3);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             s22 = vector_dot(s22, v, w2);
             s23 = vector_dot(s23, v, w3);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             s12 = vector_dot(s12, v, w2);
             s13 = vector_dot(s13, v, w3);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             s22 = vector_dot(s22, v, w2);
@@ -768,29 +777,24 @@ static void dot3x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s00 = vector_all(0);
         vector s10 = vector_all(0);
         vector s20 = vector_all(0);
+        vector v, w0;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
         }
         vector_store(acc + j, s00);
@@ -800,36 +804,31 @@ static void dot3x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s00 = vector_all(0), s01 = vector_all(0);
         vector s10 = vector_all(0), s11 = vector_all(0);
         vector s20 = vector_all(0), s21 = vector_all(0);
+        vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
         }
@@ -874,62 +873,55 @@ static void dot4x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s10 = vector_all(0), s11 = vector_all(0), s12 = vector_all(0), s13 = vector_all(0);
         vector s20 = vector_all(0), s21 = vector_all(0), s22 = vector_all(0), s23 = vector_all(0);
         vector s30 = vector_all(0), s31 = vector_all(0), s32 = vector_all(0), s33 = vector_all(0);
+        vector v, w0, w1, w2, w3;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             s12 = vector_dot(s12, v, w2);
             s13 = vector_dot(s13, v, w3);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             s22 = vector_dot(s22, v, w2);
             s23 = vector_dot(s23, v, w3);
             v = vector_quad(u + 3 * k);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
             s32 = vector_dot(s32, v, w2);
             s33 = vector_dot(s33, v, w3);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             s12 = vector_dot(s12, v, w2);
             s13 = vector_dot(s13, v, w3);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             s22 = vector_dot(s22, v, w2);
             s23 = vector_dot(s23, v, w3);
             v = vector_rest(u + 3 * k, k % 4);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
             s32 = vector_dot(s32, v, w2);
@@ -963,35 +955,28 @@ static void dot4x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s10 = vector_all(0);
         vector s20 = vector_all(0);
         vector s30 = vector_all(0);
+        vector v, w0;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             v = vector_quad(u + 3 * k);
-
             s30 = vector_dot(s30, v, w0);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             v = vector_rest(u + 3 * k, k % 4);
-
             s30 = vector_dot(s30, v, w0);
         }
         vector_store(acc + j, s00);
@@ -1003,44 +988,37 @@ static void dot4x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s10 = vector_all(0), s11 = vector_all(0);
         vector s20 = vector_all(0), s21 = vector_all(0);
         vector s30 = vector_all(0), s31 = vector_all(0);
+        vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             v = vector_quad(u + 3 * k);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             v = vector_rest(u + 3 * k, k % 4);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
         }
@@ -1088,74 +1066,65 @@ static void dot5x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s20 = vector_all(0), s21 = vector_all(0), s22 = vector_all(0), s23 = vector_all(0);
         vector s30 = vector_all(0), s31 = vector_all(0), s32 = vector_all(0), s33 = vector_all(0);
         vector s40 = vector_all(0), s41 = vector_all(0), s42 = vector_all(0), s43 = vector_all(0);
+        vector v, w0, w1, w2, w3;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             s12 = vector_dot(s12, v, w2);
             s13 = vector_dot(s13, v, w3);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             s22 = vector_dot(s22, v, w2);
             s23 = vector_dot(s23, v, w3);
             v = vector_quad(u + 3 * k);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
             s32 = vector_dot(s32, v, w2);
             s33 = vector_dot(s33, v, w3);
             v = vector_quad(u + 4 * k);
-
             s40 = vector_dot(s40, v, w0);
             s41 = vector_dot(s41, v, w1);
             s42 = vector_dot(s42, v, w2);
             s43 = vector_dot(s43, v, w3);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             s12 = vector_dot(s12, v, w2);
             s13 = vector_dot(s13, v, w3);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             s22 = vector_dot(s22, v, w2);
             s23 = vector_dot(s23, v, w3);
             v = vector_rest(u + 3 * k, k % 4);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
             s32 = vector_dot(s32, v, w2);
             s33 = vector_dot(s33, v, w3);
             v = vector_rest(u + 4 * k, k % 4);
-
             s40 = vector_dot(s40, v, w0);
             s41 = vector_dot(s41, v, w1);
             s42 = vector_dot(s42, v, w2);
@@ -1194,41 +1163,32 @@ static void dot5x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s20 = vector_all(0);
         vector s30 = vector_all(0);
         vector s40 = vector_all(0);
+        vector v, w0;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             v = vector_quad(u + 3 * k);
-
             s30 = vector_dot(s30, v, w0);
             v = vector_quad(u + 4 * k);
-
             s40 = vector_dot(s40, v, w0);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             v = vector_rest(u + 3 * k, k % 4);
-
             s30 = vector_dot(s30, v, w0);
             v = vector_rest(u + 4 * k, k % 4);
-
             s40 = vector_dot(s40, v, w0);
         }
         vector_store(acc + j, s00);
@@ -1242,52 +1202,43 @@ static void dot5x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s20 = vector_all(0), s21 = vector_all(0);
         vector s30 = vector_all(0), s31 = vector_all(0);
         vector s40 = vector_all(0), s41 = vector_all(0);
+        vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             v = vector_quad(u + 3 * k);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
             v = vector_quad(u + 4 * k);
-
             s40 = vector_dot(s40, v, w0);
             s41 = vector_dot(s41, v, w1);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             v = vector_rest(u + 3 * k, k % 4);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
             v = vector_rest(u + 4 * k, k % 4);
-
             s40 = vector_dot(s40, v, w0);
             s41 = vector_dot(s41, v, w1);
         }
@@ -1338,86 +1289,75 @@ static void dot6x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s30 = vector_all(0), s31 = vector_all(0), s32 = vector_all(0), s33 = vector_all(0);
         vector s40 = vector_all(0), s41 = vector_all(0), s42 = vector_all(0), s43 = vector_all(0);
         vector s50 = vector_all(0), s51 = vector_all(0), s52 = vector_all(0), s53 = vector_all(0);
+        vector v, w0, w1, w2, w3;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             s12 = vector_dot(s12, v, w2);
             s13 = vector_dot(s13, v, w3);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             s22 = vector_dot(s22, v, w2);
             s23 = vector_dot(s23, v, w3);
             v = vector_quad(u + 3 * k);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
             s32 = vector_dot(s32, v, w2);
             s33 = vector_dot(s33, v, w3);
             v = vector_quad(u + 4 * k);
-
             s40 = vector_dot(s40, v, w0);
             s41 = vector_dot(s41, v, w1);
             s42 = vector_dot(s42, v, w2);
             s43 = vector_dot(s43, v, w3);
             v = vector_quad(u + 5 * k);
-
             s50 = vector_dot(s50, v, w0);
             s51 = vector_dot(s51, v, w1);
             s52 = vector_dot(s52, v, w2);
             s53 = vector_dot(s53, v, w3);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            const vector w2 = vector_load(b + 8 * VECTOR);
-            const vector w3 = vector_load(b + 12 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             s02 = vector_dot(s02, v, w2);
             s03 = vector_dot(s03, v, w3);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             s12 = vector_dot(s12, v, w2);
             s13 = vector_dot(s13, v, w3);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             s22 = vector_dot(s22, v, w2);
             s23 = vector_dot(s23, v, w3);
             v = vector_rest(u + 3 * k, k % 4);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
             s32 = vector_dot(s32, v, w2);
             s33 = vector_dot(s33, v, w3);
             v = vector_rest(u + 4 * k, k % 4);
-
             s40 = vector_dot(s40, v, w0);
             s41 = vector_dot(s41, v, w1);
             s42 = vector_dot(s42, v, w2);
             s43 = vector_dot(s43, v, w3);
             v = vector_rest(u + 5 * k, k % 4);
-
             s50 = vector_dot(s50, v, w0);
             s51 = vector_dot(s51, v, w1);
             s52 = vector_dot(s52, v, w2);
@@ -1461,47 +1401,36 @@ static void dot6x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s30 = vector_all(0);
         vector s40 = vector_all(0);
         vector s50 = vector_all(0);
+        vector v, w0;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             v = vector_quad(u + 3 * k);
-
             s30 = vector_dot(s30, v, w0);
             v = vector_quad(u + 4 * k);
-
             s40 = vector_dot(s40, v, w0);
             v = vector_quad(u + 5 * k);
-
             s50 = vector_dot(s50, v, w0);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             v = vector_rest(u + 3 * k, k % 4);
-
             s30 = vector_dot(s30, v, w0);
             v = vector_rest(u + 4 * k, k % 4);
-
             s40 = vector_dot(s40, v, w0);
             v = vector_rest(u + 5 * k, k % 4);
-
             s50 = vector_dot(s50, v, w0);
         }
         vector_store(acc + j, s00);
@@ -1517,60 +1446,49 @@ static void dot6x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector s30 = vector_all(0), s31 = vector_all(0);
         vector s40 = vector_all(0), s41 = vector_all(0);
         vector s50 = vector_all(0), s51 = vector_all(0);
+        vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_quad(u);
-
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             v = vector_quad(u + 1 * k);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             v = vector_quad(u + 2 * k);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             v = vector_quad(u + 3 * k);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
             v = vector_quad(u + 4 * k);
-
             s40 = vector_dot(s40, v, w0);
             s41 = vector_dot(s41, v, w1);
             v = vector_quad(u + 5 * k);
-
             s50 = vector_dot(s50, v, w0);
             s51 = vector_dot(s51, v, w1);
         }
-        if (k % 4 != 0) {
-            const vector w0 = vector_load(b);
-            const vector w1 = vector_load(b + 4 * VECTOR);
-            vector v = vector_rest(u, k % 4);
-
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
             s00 = vector_dot(s00, v, w0);
             s01 = vector_dot(s01, v, w1);
             v = vector_rest(u + 1 * k, k % 4);
-
             s10 = vector_dot(s10, v, w0);
             s11 = vector_dot(s11, v, w1);
             v = vector_rest(u + 2 * k, k % 4);
-
             s20 = vector_dot(s20, v, w0);
             s21 = vector_dot(s21, v, w1);
             v = vector_rest(u + 3 * k, k % 4);
-
             s30 = vector_dot(s30, v, w0);
             s31 = vector_dot(s31, v, w1);
             v = vector_rest(u + 4 * k, k % 4);
-
             s40 = vector_dot(s40, v, w0);
             s41 = vector_dot(s41, v, w1);
             v = vector_rest(u + 5 * k, k % 4);
-
             s50 = vector_dot(s50, v, w0);
             s51 = vector_dot(s51, v, w1);
         }

@@ -71,6 +71,11 @@ static inline vector vector_quad(const uint8_t *x)
     return _mm512_broadcastd_epi32(_mm_loadu_si32(x));
 }
 
+static inline vector vector_and(vector a, vector b)
+{
+    return _mm512_and_si512(a, b);
+}
+
 static inline vector vector_add(vector a, vector b)
 {
     return _mm512_add_epi32(a, b);
@@ -236,6 +241,11 @@ static inline vector vector_quad(const uint8_t *x)
     return _mm256_broadcastd_epi32(_mm_loadu_si32(x));
 }
 
+static inline vector vector_and(vector a, vector b)
+{
+    return _mm256_and_si256(a, b);
+}
+
 static inline vector vector_add(vector a, vector b)
 {
     return _mm256_add_epi32(a, b);
@@ -393,12 +403,29 @@ static inline octets octets_from(const uint8_t *table, octets v)
 /* Of sums in memory: no vector crosses a line of the cache. */
 #define VECTOR_PLACE __attribute__((aligned(64)))
 
-/* The one to three bytes that a row ends with; what is past them meets weights of zero. */
+/* In each byte, one of the four digits of two bits there. */
+static inline vector vector_digit(const void *from, int digit)
+{
+    return vector_and(vector_down(vector_load(from), 2 * digit), vector_all(0x03030303));
+}
+
+/* The sum of a row. */
+static inline int32_t vector_row(const uint8_t *x, size_t count)
+{
+    int32_t sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        sum += x[i];
+    }
+    return sum;
+}
+
+/* The bytes that a row ends with, four at most; what is past them is zero. */
 static inline vector vector_rest(const uint8_t *x, size_t count)
 {
     uint32_t v = 0;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && i < 4; i++) {
         v |= (uint32_t)x[i] << 8 * i;
     }
     return vector_all((int32_t)v);
@@ -413,65 +440,2952 @@ static inline vector vector_clip(vector v, int32_t lo, int32_t hi)
 #define VECTOR_PLACE
 #endif
 
-/* panel[j][i] = digit j of p[i] - 1, for 4 digits of `bytes` bytes. */
-static void unpack_t2(size_t bytes, const int8_t *restrict p, int8_t *restrict panel)
+/* acc[r][j] = x[r] . w[j] for 1 row of k elements and a panel of up to 64 columns, which lies [k /
+   16][columns, in sixteens][4], four digits of two bits, a weight more than w, in a byte: those of
+   [4][4]. */
+static void dot1x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
 {
-    for (size_t i = 0; i < bytes; i++) {
-        const uint8_t v = (uint8_t)p[i];
+    const size_t step = (width + 15) / 16 * 64;
 
-        panel[i] = (int8_t)((int32_t)(v & 3u) - 1);
-        panel[bytes + i] = (int8_t)((int32_t)(v >> 2 & 3u) - 1);
-        panel[2 * bytes + i] = (int8_t)((int32_t)(v >> 4 & 3u) - 1);
-        panel[3 * bytes + i] = (int8_t)((int32_t)(v >> 6) - 1);
+#ifdef VECTOR
+    const uint8_t *end = x + k / 16 * 16;
+    size_t j = 0;
+    int32_t ones[1];
+
+    for (size_t r = 0; r < 1; r++) {
+        ones[r] = vector_row(x + r * k, k);
     }
-}
 
-/* acc[c] += x . panel[c] over `count` elements. */
-static void dot4_40(size_t count, const uint8_t *restrict x, const int8_t *restrict panel,
-    int32_t *restrict acc)
-{
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+#if VECTOR == 16
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]), s02 = vector_all(-ones[0]),
+            s03 = vector_all(-ones[0]);
+        vector v, w0, w1, w2, w3;
 
-    for (size_t k = 0; k < count; k++) {
-        s0 += x[k] * panel[k];
-        s1 += x[k] * panel[40 + k];
-        s2 += x[k] * panel[80 + k];
-        s3 += x[k] * panel[120 + k];
-    }
-    acc[0] += s0;
-    acc[1] += s1;
-    acc[2] += s2;
-    acc[3] += s3;
-}
-
-/* A tile of `left` x `width` sums with 4 weights to a byte. Chunks of 4 columns are unpacked and
-   serve all rows; the weights are padded to whole blocks. */
-static void tile_t2_k37(size_t left, size_t width, const uint8_t *x, const int8_t *w, int32_t *acc)
-{
-    for (size_t j = 0; j < width; j += 4) {
-        for (size_t r = 0; r < left; r++) {
-            for (size_t c = 0; c < 4; c++) {
-                acc[r * 64 + j + c] = 0;
-            }
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
         }
-        for (size_t k = 0; k < 37; k += 40) {
-            const size_t count = 37 - k < 40 ? 37 - k : 40;
-            const int8_t *packed = w + j * 10 + k / 4;
-            int8_t panel[160];
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+#else
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]), s02 = vector_all(-ones[0]),
+            s03 = vector_all(-ones[0]), s04 = vector_all(-ones[0]), s05 = vector_all(-ones[0]),
+            s06 = vector_all(-ones[0]), s07 = vector_all(-ones[0]);
+        vector v, w0, w1, w2, w3, w4, w5, w6, w7;
 
-            for (size_t c = 0; c < 4; c++) {
-                unpack_t2((count + 3) / 4, packed + c * 10, panel + c * 40);
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            w4 = vector_digit(b + 16 * VECTOR, 0);
+            w5 = vector_digit(b + 20 * VECTOR, 0);
+            w6 = vector_digit(b + 24 * VECTOR, 0);
+            w7 = vector_digit(b + 28 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            s04 = vector_dot_pairs(s04, v, w4);
+            s05 = vector_dot_pairs(s05, v, w5);
+            s06 = vector_dot_pairs(s06, v, w6);
+            s07 = vector_dot_pairs(s07, v, w7);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            w4 = vector_digit(b + 16 * VECTOR, 1);
+            w5 = vector_digit(b + 20 * VECTOR, 1);
+            w6 = vector_digit(b + 24 * VECTOR, 1);
+            w7 = vector_digit(b + 28 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            s04 = vector_dot_pairs(s04, v, w4);
+            s05 = vector_dot_pairs(s05, v, w5);
+            s06 = vector_dot_pairs(s06, v, w6);
+            s07 = vector_dot_pairs(s07, v, w7);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            w4 = vector_digit(b + 16 * VECTOR, 2);
+            w5 = vector_digit(b + 20 * VECTOR, 2);
+            w6 = vector_digit(b + 24 * VECTOR, 2);
+            w7 = vector_digit(b + 28 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            s04 = vector_dot_pairs(s04, v, w4);
+            s05 = vector_dot_pairs(s05, v, w5);
+            s06 = vector_dot_pairs(s06, v, w6);
+            s07 = vector_dot_pairs(s07, v, w7);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            w4 = vector_digit(b + 16 * VECTOR, 3);
+            w5 = vector_digit(b + 20 * VECTOR, 3);
+            w6 = vector_digit(b + 24 * VECTOR, 3);
+            w7 = vector_digit(b + 28 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            s04 = vector_dot_pairs(s04, v, w4);
+            s05 = vector_dot_pairs(s05, v, w5);
+            s06 = vector_dot_pairs(s06, v, w6);
+            s07 = vector_dot_pairs(s07, v, w7);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            w4 = vector_digit(b + 16 * VECTOR, 0);
+            w5 = vector_digit(b + 20 * VECTOR, 0);
+            w6 = vector_digit(b + 24 * VECTOR, 0);
+            w7 = vector_digit(b + 28 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            s04 = vector_dot_pairs(s04, v, w4);
+            s05 = vector_dot_pairs(s05, v, w5);
+            s06 = vector_dot_pairs(s06, v, w6);
+            s07 = vector_dot_pairs(s07, v, w7);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            w4 = vector_digit(b + 16 * VECTOR, 1);
+            w5 = vector_digit(b + 20 * VECTOR, 1);
+            w6 = vector_digit(b + 24 * VECTOR, 1);
+            w7 = vector_digit(b + 28 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            s04 = vector_dot_pairs(s04, v, w4);
+            s05 = vector_dot_pairs(s05, v, w5);
+            s06 = vector_dot_pairs(s06, v, w6);
+            s07 = vector_dot_pairs(s07, v, w7);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            w4 = vector_digit(b + 16 * VECTOR, 2);
+            w5 = vector_digit(b + 20 * VECTOR, 2);
+            w6 = vector_digit(b + 24 * VECTOR, 2);
+            w7 = vector_digit(b + 28 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            s04 = vector_dot_pairs(s04, v, w4);
+            s05 = vector_dot_pairs(s05, v, w5);
+            s06 = vector_dot_pairs(s06, v, w6);
+            s07 = vector_dot_pairs(s07, v, w7);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            w4 = vector_digit(b + 16 * VECTOR, 3);
+            w5 = vector_digit(b + 20 * VECTOR, 3);
+            w6 = vector_digit(b + 24 * VECTOR, 3);
+            w7 = vector_digit(b + 28 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            s04 = vector_dot_pairs(s04, v, w4);
+            s05 = vector_dot_pairs(s05, v, w5);
+            s06 = vector_dot_pairs(s06, v, w6);
+            s07 = vector_dot_pairs(s07, v, w7);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + j + 4 * VECTOR, s04);
+        vector_store(acc + j + 5 * VECTOR, s05);
+        vector_store(acc + j + 6 * VECTOR, s06);
+        vector_store(acc + j + 7 * VECTOR, s07);
+#endif
+
+        return;
+    }
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(-ones[0]);
+        vector v, w0;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            w0 = vector_digit(b, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            w0 = vector_digit(b, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            w0 = vector_digit(b, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+        }
+        vector_store(acc + j, s00);
+#else
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]);
+        vector v, w0, w1;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 1; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
+                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
             }
-            for (size_t r = 0; r < left; r++) {
-                dot4_40(count, x + r * 37 + k, panel, acc + r * 64 + j);
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* acc[r][j] = x[r] . w[j] for 2 rows of k elements and a panel of up to 64 columns, which lies [k /
+   16][columns, in sixteens][4], four digits of two bits, a weight more than w, in a byte: those of
+   [4][4]. */
+static void dot2x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 16 * 16;
+    size_t j = 0;
+    int32_t ones[2];
+
+    for (size_t r = 0; r < 2; r++) {
+        ones[r] = vector_row(x + r * k, k);
+    }
+
+#if VECTOR == 16
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]), s02 = vector_all(-ones[0]),
+            s03 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]), s11 = vector_all(-ones[1]), s12 = vector_all(-ones[1]),
+            s13 = vector_all(-ones[1]);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 64 + j + 2 * VECTOR, s12);
+        vector_store(acc + 64 + j + 3 * VECTOR, s13);
+
+        return;
+    }
+#endif
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]);
+        vector v, w0;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            w0 = vector_digit(b, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            w0 = vector_digit(b, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            w0 = vector_digit(b, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + 64 + j, s10);
+#else
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]), s11 = vector_all(-ones[1]);
+        vector v, w0, w1;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 2; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
+                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
             }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* acc[r][j] = x[r] . w[j] for 3 rows of k elements and a panel of up to 64 columns, which lies [k /
+   16][columns, in sixteens][4], four digits of two bits, a weight more than w, in a byte: those of
+   [4][4]. */
+static void dot3x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 16 * 16;
+    size_t j = 0;
+    int32_t ones[3];
+
+    for (size_t r = 0; r < 3; r++) {
+        ones[r] = vector_row(x + r * k, k);
+    }
+
+#if VECTOR == 16
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]), s02 = vector_all(-ones[0]),
+            s03 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]), s11 = vector_all(-ones[1]), s12 = vector_all(-ones[1]),
+            s13 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]), s21 = vector_all(-ones[2]), s22 = vector_all(-ones[2]),
+            s23 = vector_all(-ones[2]);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 64 + j + 2 * VECTOR, s12);
+        vector_store(acc + 64 + j + 3 * VECTOR, s13);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 128 + j + 2 * VECTOR, s22);
+        vector_store(acc + 128 + j + 3 * VECTOR, s23);
+
+        return;
+    }
+#endif
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]);
+        vector v, w0;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            w0 = vector_digit(b, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            w0 = vector_digit(b, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            w0 = vector_digit(b, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 128 + j, s20);
+#else
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]), s11 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]), s21 = vector_all(-ones[2]);
+        vector v, w0, w1;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 3; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
+                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
+            }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* acc[r][j] = x[r] . w[j] for 4 rows of k elements and a panel of up to 64 columns, which lies [k /
+   16][columns, in sixteens][4], four digits of two bits, a weight more than w, in a byte: those of
+   [4][4]. */
+static void dot4x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 16 * 16;
+    size_t j = 0;
+    int32_t ones[4];
+
+    for (size_t r = 0; r < 4; r++) {
+        ones[r] = vector_row(x + r * k, k);
+    }
+
+#if VECTOR == 16
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]), s02 = vector_all(-ones[0]),
+            s03 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]), s11 = vector_all(-ones[1]), s12 = vector_all(-ones[1]),
+            s13 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]), s21 = vector_all(-ones[2]), s22 = vector_all(-ones[2]),
+            s23 = vector_all(-ones[2]);
+        vector s30 = vector_all(-ones[3]), s31 = vector_all(-ones[3]), s32 = vector_all(-ones[3]),
+            s33 = vector_all(-ones[3]);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k + 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k + 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k + 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k, k % 16);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k + 4, k % 16 - 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k + 8, k % 16 - 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k + 12, k % 16 - 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 64 + j + 2 * VECTOR, s12);
+        vector_store(acc + 64 + j + 3 * VECTOR, s13);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 128 + j + 2 * VECTOR, s22);
+        vector_store(acc + 128 + j + 3 * VECTOR, s23);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+        vector_store(acc + 192 + j + 2 * VECTOR, s32);
+        vector_store(acc + 192 + j + 3 * VECTOR, s33);
+
+        return;
+    }
+#endif
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]);
+        vector s30 = vector_all(-ones[3]);
+        vector v, w0;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot_pairs(s30, v, w0);
+            w0 = vector_digit(b, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k + 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            w0 = vector_digit(b, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k + 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            w0 = vector_digit(b, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k + 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k, k % 16);
+            s30 = vector_dot_pairs(s30, v, w0);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k + 4, k % 16 - 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k + 8, k % 16 - 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k + 12, k % 16 - 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 192 + j, s30);
+#else
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]), s11 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]), s21 = vector_all(-ones[2]);
+        vector s30 = vector_all(-ones[3]), s31 = vector_all(-ones[3]);
+        vector v, w0, w1;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k + 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k + 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k + 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k, k % 16);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k + 4, k % 16 - 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k + 8, k % 16 - 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k + 12, k % 16 - 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 4; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
+                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
+            }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* acc[r][j] = x[r] . w[j] for 5 rows of k elements and a panel of up to 64 columns, which lies [k /
+   16][columns, in sixteens][4], four digits of two bits, a weight more than w, in a byte: those of
+   [4][4]. */
+static void dot5x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 16 * 16;
+    size_t j = 0;
+    int32_t ones[5];
+
+    for (size_t r = 0; r < 5; r++) {
+        ones[r] = vector_row(x + r * k, k);
+    }
+
+#if VECTOR == 16
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]), s02 = vector_all(-ones[0]),
+            s03 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]), s11 = vector_all(-ones[1]), s12 = vector_all(-ones[1]),
+            s13 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]), s21 = vector_all(-ones[2]), s22 = vector_all(-ones[2]),
+            s23 = vector_all(-ones[2]);
+        vector s30 = vector_all(-ones[3]), s31 = vector_all(-ones[3]), s32 = vector_all(-ones[3]),
+            s33 = vector_all(-ones[3]);
+        vector s40 = vector_all(-ones[4]), s41 = vector_all(-ones[4]), s42 = vector_all(-ones[4]),
+            s43 = vector_all(-ones[4]);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k + 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_quad(u + 4 * k + 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k + 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_quad(u + 4 * k + 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k + 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_quad(u + 4 * k + 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k, k % 16);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_rest(u + 4 * k, k % 16);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k + 4, k % 16 - 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_rest(u + 4 * k + 4, k % 16 - 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k + 8, k % 16 - 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_rest(u + 4 * k + 8, k % 16 - 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k + 12, k % 16 - 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_rest(u + 4 * k + 12, k % 16 - 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 64 + j + 2 * VECTOR, s12);
+        vector_store(acc + 64 + j + 3 * VECTOR, s13);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 128 + j + 2 * VECTOR, s22);
+        vector_store(acc + 128 + j + 3 * VECTOR, s23);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+        vector_store(acc + 192 + j + 2 * VECTOR, s32);
+        vector_store(acc + 192 + j + 3 * VECTOR, s33);
+        vector_store(acc + 256 + j, s40);
+        vector_store(acc + 256 + j + 1 * VECTOR, s41);
+        vector_store(acc + 256 + j + 2 * VECTOR, s42);
+        vector_store(acc + 256 + j + 3 * VECTOR, s43);
+
+        return;
+    }
+#endif
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]);
+        vector s30 = vector_all(-ones[3]);
+        vector s40 = vector_all(-ones[4]);
+        vector v, w0;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot_pairs(s40, v, w0);
+            w0 = vector_digit(b, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k + 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_quad(u + 4 * k + 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            w0 = vector_digit(b, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k + 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_quad(u + 4 * k + 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            w0 = vector_digit(b, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k + 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_quad(u + 4 * k + 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k, k % 16);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_rest(u + 4 * k, k % 16);
+            s40 = vector_dot_pairs(s40, v, w0);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k + 4, k % 16 - 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_rest(u + 4 * k + 4, k % 16 - 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k + 8, k % 16 - 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_rest(u + 4 * k + 8, k % 16 - 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k + 12, k % 16 - 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_rest(u + 4 * k + 12, k % 16 - 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 256 + j, s40);
+#else
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]), s11 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]), s21 = vector_all(-ones[2]);
+        vector s30 = vector_all(-ones[3]), s31 = vector_all(-ones[3]);
+        vector s40 = vector_all(-ones[4]), s41 = vector_all(-ones[4]);
+        vector v, w0, w1;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k + 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_quad(u + 4 * k + 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k + 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_quad(u + 4 * k + 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k + 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_quad(u + 4 * k + 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k, k % 16);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_rest(u + 4 * k, k % 16);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k + 4, k % 16 - 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_rest(u + 4 * k + 4, k % 16 - 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k + 8, k % 16 - 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_rest(u + 4 * k + 8, k % 16 - 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k + 12, k % 16 - 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_rest(u + 4 * k + 12, k % 16 - 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+        vector_store(acc + 256 + j, s40);
+        vector_store(acc + 256 + j + 1 * VECTOR, s41);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 5; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
+                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
+            }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* acc[r][j] = x[r] . w[j] for 6 rows of k elements and a panel of up to 64 columns, which lies [k /
+   16][columns, in sixteens][4], four digits of two bits, a weight more than w, in a byte: those of
+   [4][4]. */
+static void dot6x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 16 * 16;
+    size_t j = 0;
+    int32_t ones[6];
+
+    for (size_t r = 0; r < 6; r++) {
+        ones[r] = vector_row(x + r * k, k);
+    }
+
+#if VECTOR == 16
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]), s02 = vector_all(-ones[0]),
+            s03 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]), s11 = vector_all(-ones[1]), s12 = vector_all(-ones[1]),
+            s13 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]), s21 = vector_all(-ones[2]), s22 = vector_all(-ones[2]),
+            s23 = vector_all(-ones[2]);
+        vector s30 = vector_all(-ones[3]), s31 = vector_all(-ones[3]), s32 = vector_all(-ones[3]),
+            s33 = vector_all(-ones[3]);
+        vector s40 = vector_all(-ones[4]), s41 = vector_all(-ones[4]), s42 = vector_all(-ones[4]),
+            s43 = vector_all(-ones[4]);
+        vector s50 = vector_all(-ones[5]), s51 = vector_all(-ones[5]), s52 = vector_all(-ones[5]),
+            s53 = vector_all(-ones[5]);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            v = vector_quad(u + 5 * k);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            s52 = vector_dot_pairs(s52, v, w2);
+            s53 = vector_dot_pairs(s53, v, w3);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k + 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_quad(u + 4 * k + 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            v = vector_quad(u + 5 * k + 4);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            s52 = vector_dot_pairs(s52, v, w2);
+            s53 = vector_dot_pairs(s53, v, w3);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k + 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_quad(u + 4 * k + 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            v = vector_quad(u + 5 * k + 8);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            s52 = vector_dot_pairs(s52, v, w2);
+            s53 = vector_dot_pairs(s53, v, w3);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_quad(u + 3 * k + 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_quad(u + 4 * k + 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            v = vector_quad(u + 5 * k + 12);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            s52 = vector_dot_pairs(s52, v, w2);
+            s53 = vector_dot_pairs(s53, v, w3);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            w2 = vector_digit(b + 8 * VECTOR, 0);
+            w3 = vector_digit(b + 12 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k, k % 16);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_rest(u + 4 * k, k % 16);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            v = vector_rest(u + 5 * k, k % 16);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            s52 = vector_dot_pairs(s52, v, w2);
+            s53 = vector_dot_pairs(s53, v, w3);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            w2 = vector_digit(b + 8 * VECTOR, 1);
+            w3 = vector_digit(b + 12 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k + 4, k % 16 - 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_rest(u + 4 * k + 4, k % 16 - 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            v = vector_rest(u + 5 * k + 4, k % 16 - 4);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            s52 = vector_dot_pairs(s52, v, w2);
+            s53 = vector_dot_pairs(s53, v, w3);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            w2 = vector_digit(b + 8 * VECTOR, 2);
+            w3 = vector_digit(b + 12 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k + 8, k % 16 - 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_rest(u + 4 * k + 8, k % 16 - 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            v = vector_rest(u + 5 * k + 8, k % 16 - 8);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            s52 = vector_dot_pairs(s52, v, w2);
+            s53 = vector_dot_pairs(s53, v, w3);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            w2 = vector_digit(b + 8 * VECTOR, 3);
+            w3 = vector_digit(b + 12 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            s02 = vector_dot_pairs(s02, v, w2);
+            s03 = vector_dot_pairs(s03, v, w3);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            s12 = vector_dot_pairs(s12, v, w2);
+            s13 = vector_dot_pairs(s13, v, w3);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            s22 = vector_dot_pairs(s22, v, w2);
+            s23 = vector_dot_pairs(s23, v, w3);
+            v = vector_rest(u + 3 * k + 12, k % 16 - 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            s32 = vector_dot_pairs(s32, v, w2);
+            s33 = vector_dot_pairs(s33, v, w3);
+            v = vector_rest(u + 4 * k + 12, k % 16 - 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            s42 = vector_dot_pairs(s42, v, w2);
+            s43 = vector_dot_pairs(s43, v, w3);
+            v = vector_rest(u + 5 * k + 12, k % 16 - 12);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            s52 = vector_dot_pairs(s52, v, w2);
+            s53 = vector_dot_pairs(s53, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 64 + j + 2 * VECTOR, s12);
+        vector_store(acc + 64 + j + 3 * VECTOR, s13);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 128 + j + 2 * VECTOR, s22);
+        vector_store(acc + 128 + j + 3 * VECTOR, s23);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+        vector_store(acc + 192 + j + 2 * VECTOR, s32);
+        vector_store(acc + 192 + j + 3 * VECTOR, s33);
+        vector_store(acc + 256 + j, s40);
+        vector_store(acc + 256 + j + 1 * VECTOR, s41);
+        vector_store(acc + 256 + j + 2 * VECTOR, s42);
+        vector_store(acc + 256 + j + 3 * VECTOR, s43);
+        vector_store(acc + 320 + j, s50);
+        vector_store(acc + 320 + j + 1 * VECTOR, s51);
+        vector_store(acc + 320 + j + 2 * VECTOR, s52);
+        vector_store(acc + 320 + j + 3 * VECTOR, s53);
+
+        return;
+    }
+#endif
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]);
+        vector s30 = vector_all(-ones[3]);
+        vector s40 = vector_all(-ones[4]);
+        vector s50 = vector_all(-ones[5]);
+        vector v, w0;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot_pairs(s40, v, w0);
+            v = vector_quad(u + 5 * k);
+            s50 = vector_dot_pairs(s50, v, w0);
+            w0 = vector_digit(b, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k + 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_quad(u + 4 * k + 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            v = vector_quad(u + 5 * k + 4);
+            s50 = vector_dot_pairs(s50, v, w0);
+            w0 = vector_digit(b, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k + 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_quad(u + 4 * k + 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            v = vector_quad(u + 5 * k + 8);
+            s50 = vector_dot_pairs(s50, v, w0);
+            w0 = vector_digit(b, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_quad(u + 3 * k + 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_quad(u + 4 * k + 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+            v = vector_quad(u + 5 * k + 12);
+            s50 = vector_dot_pairs(s50, v, w0);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k, k % 16);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_rest(u + 4 * k, k % 16);
+            s40 = vector_dot_pairs(s40, v, w0);
+            v = vector_rest(u + 5 * k, k % 16);
+            s50 = vector_dot_pairs(s50, v, w0);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k + 4, k % 16 - 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_rest(u + 4 * k + 4, k % 16 - 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            v = vector_rest(u + 5 * k + 4, k % 16 - 4);
+            s50 = vector_dot_pairs(s50, v, w0);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k + 8, k % 16 - 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_rest(u + 4 * k + 8, k % 16 - 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            v = vector_rest(u + 5 * k + 8, k % 16 - 8);
+            s50 = vector_dot_pairs(s50, v, w0);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            v = vector_rest(u + 3 * k + 12, k % 16 - 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            v = vector_rest(u + 4 * k + 12, k % 16 - 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+            v = vector_rest(u + 5 * k + 12, k % 16 - 12);
+            s50 = vector_dot_pairs(s50, v, w0);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 256 + j, s40);
+        vector_store(acc + 320 + j, s50);
+#else
+        vector s00 = vector_all(-ones[0]), s01 = vector_all(-ones[0]);
+        vector s10 = vector_all(-ones[1]), s11 = vector_all(-ones[1]);
+        vector s20 = vector_all(-ones[2]), s21 = vector_all(-ones[2]);
+        vector s30 = vector_all(-ones[3]), s31 = vector_all(-ones[3]);
+        vector s40 = vector_all(-ones[4]), s41 = vector_all(-ones[4]);
+        vector s50 = vector_all(-ones[5]), s51 = vector_all(-ones[5]);
+        vector v, w0, w1;
+
+        for (; u != end; u += 16, b += step) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_quad(u);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            v = vector_quad(u + 5 * k);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_quad(u + 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k + 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_quad(u + 4 * k + 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            v = vector_quad(u + 5 * k + 4);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_quad(u + 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k + 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_quad(u + 4 * k + 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            v = vector_quad(u + 5 * k + 8);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_quad(u + 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_quad(u + 1 * k + 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_quad(u + 2 * k + 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_quad(u + 3 * k + 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_quad(u + 4 * k + 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            v = vector_quad(u + 5 * k + 12);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+        }
+        if (k % 16 > 0) {
+            w0 = vector_digit(b, 0);
+            w1 = vector_digit(b + 4 * VECTOR, 0);
+            v = vector_rest(u, k % 16);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k, k % 16);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k, k % 16);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k, k % 16);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_rest(u + 4 * k, k % 16);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            v = vector_rest(u + 5 * k, k % 16);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+        }
+        if (k % 16 > 4) {
+            w0 = vector_digit(b, 1);
+            w1 = vector_digit(b + 4 * VECTOR, 1);
+            v = vector_rest(u + 4, k % 16 - 4);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 4, k % 16 - 4);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 4, k % 16 - 4);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k + 4, k % 16 - 4);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_rest(u + 4 * k + 4, k % 16 - 4);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            v = vector_rest(u + 5 * k + 4, k % 16 - 4);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+        }
+        if (k % 16 > 8) {
+            w0 = vector_digit(b, 2);
+            w1 = vector_digit(b + 4 * VECTOR, 2);
+            v = vector_rest(u + 8, k % 16 - 8);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 8, k % 16 - 8);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 8, k % 16 - 8);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k + 8, k % 16 - 8);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_rest(u + 4 * k + 8, k % 16 - 8);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            v = vector_rest(u + 5 * k + 8, k % 16 - 8);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+        }
+        if (k % 16 > 12) {
+            w0 = vector_digit(b, 3);
+            w1 = vector_digit(b + 4 * VECTOR, 3);
+            v = vector_rest(u + 12, k % 16 - 12);
+            s00 = vector_dot_pairs(s00, v, w0);
+            s01 = vector_dot_pairs(s01, v, w1);
+            v = vector_rest(u + 1 * k + 12, k % 16 - 12);
+            s10 = vector_dot_pairs(s10, v, w0);
+            s11 = vector_dot_pairs(s11, v, w1);
+            v = vector_rest(u + 2 * k + 12, k % 16 - 12);
+            s20 = vector_dot_pairs(s20, v, w0);
+            s21 = vector_dot_pairs(s21, v, w1);
+            v = vector_rest(u + 3 * k + 12, k % 16 - 12);
+            s30 = vector_dot_pairs(s30, v, w0);
+            s31 = vector_dot_pairs(s31, v, w1);
+            v = vector_rest(u + 4 * k + 12, k % 16 - 12);
+            s40 = vector_dot_pairs(s40, v, w0);
+            s41 = vector_dot_pairs(s41, v, w1);
+            v = vector_rest(u + 5 * k + 12, k % 16 - 12);
+            s50 = vector_dot_pairs(s50, v, w0);
+            s51 = vector_dot_pairs(s51, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+        vector_store(acc + 256 + j, s40);
+        vector_store(acc + 256 + j + 1 * VECTOR, s41);
+        vector_store(acc + 320 + j, s50);
+        vector_store(acc + 320 + j + 1 * VECTOR, s51);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 6; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
+                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
+            }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* A tile of `left` x `width` sums, as many rows at a time as the registers hold. */
+static void tile6x64_zk37(size_t left, size_t width, const uint8_t *x, const int8_t *w,
+    int32_t *acc)
+{
+#ifdef VECTOR
+    const size_t most = VECTOR_DOT_PAIRS_ROWS;
+#else
+    const size_t most = 6;
+#endif
+
+    for (size_t done = 0, rows; done < left; done += rows) {
+        const uint8_t *u = x + done * 37;
+        int32_t *s = acc + done * 64;
+
+        rows = left - done < most ? left - done : most;
+        switch (rows) {
+        case 1:
+            dot1x64_zr(width, 37, u, w, s);
+            break;
+        case 2:
+            dot2x64_zr(width, 37, u, w, s);
+            break;
+        case 3:
+            dot3x64_zr(width, 37, u, w, s);
+            break;
+        case 4:
+            dot4x64_zr(width, 37, u, w, s);
+            break;
+        case 5:
+            dot5x64_zr(width, 37, u, w, s);
+            break;
+        default:
+            dot6x64_zr(width, 37, u, w, s);
+            break;
         }
     }
 }
 
 /* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift  + bias[n], rounded once and
    saturated. sums[n] is the sum of w[n]. */
-static void linear_dynamic_k37_hvv_t2_whole(size_t rows, size_t columns, const uint8_t *restrict q,
+static void linear_dynamic_k37_hvv_z_whole(size_t rows, size_t columns, const uint8_t *restrict q,
     const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
     const int16_t *restrict sums, const int32_t *restrict mul, int shift,
     const int32_t *restrict bias, int32_t *restrict y)
@@ -479,11 +3393,11 @@ static void linear_dynamic_k37_hvv_t2_whole(size_t rows, size_t columns, const u
     for (size_t n = 0; n < columns; n += 64) {
         const size_t width = columns - n < 64 ? columns - n : 64;
 
-        for (size_t i = 0; i < rows; i += 16) {
-            const size_t left = rows - i < 16 ? rows - i : 16;
-            int32_t acc[1024] VECTOR_PLACE;
+        for (size_t i = 0; i < rows; i += 6) {
+            const size_t left = rows - i < 6 ? rows - i : 6;
+            int32_t acc[384] VECTOR_PLACE;
 
-            tile_t2_k37(left, width, q + i * 37, w + n * 10, acc);
+            tile6x64_zk37(left, width, q + i * 37, w + n * 12, acc);
             for (size_t r = 0; r < left; r++) {
                 const int64_t scale = m[i + r];
                 const int down = shift - k[i + r];
