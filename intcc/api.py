@@ -38,8 +38,8 @@ def compile(
     """
     from intcc.backends.c.target import load_target
     from intcc.build import build_graph, write_artifact
+    from intcc.host import NATIVE, native_target
     from intcc.runtime.compiler import find_compiler
-    from intcc.runtime.host import NATIVE, native_target
 
     chosen = Settings.of(**settings)
     if chosen.target == NATIVE:

@@ -13,15 +13,13 @@ import numpy.typing as npt
 
 from intcc.evaluate import float_session
 from intcc.frontends.source import ImageSpec
+from intcc.host import c_contender
 from intcc.locate import load_float_source
 from intcc.model import open_runtime
 from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
-from intcc.runtime.compiler import find_compiler
-from intcc.runtime.host import host_flags
-from intcc.runtime.native import shares_runs
 
-__all__ = ["Timing", "bench", "c_contender"]
+__all__ = ["Timing", "bench"]
 
 Array = npt.NDArray[Any]
 #: Runs before the clock counts.
@@ -97,14 +95,6 @@ def bench(
         Timing(name, float(np.median(t)), min(t), float(np.median(t)) / base)
         for name, t in times.items()
     ]
-
-
-def c_contender(artifact: Artifact, threads: int) -> tuple[str, dict[str, Any]]:
-    """Return the name of an artifact's C in tables, and the options to load it with."""
-    used = threads if shares_runs(artifact.c_folder) else 1
-    flags = host_flags(str(artifact.settings.get("target")), find_compiler())
-    name = f"integers, C {' '.join(flags)}"
-    return name if used == threads else f"{name}, 1 thread", {"flags": flags, "threads": used}
 
 
 def _inputs(artifact: Artifact, length: int | None, batch: int) -> dict[str, Array]:

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from intcc.benchmark import c_contender
 from intcc.errors import DataError
 from intcc.float_step import FloatSession, open_float_step
 from intcc.frontends.ternary import TERNARY
+from intcc.host import c_contender
 from intcc.locate import load_float_source, source_place
 from intcc.model import CompiledModel
 from intcc.passes.canonicalize import canonicalize

@@ -63,8 +63,11 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
 
         return ReferenceModel(artifact.integer_onnx, artifact.inputs, artifact.outputs)
     if backend == "c":
+        from intcc.host import flags_of
         from intcc.runtime.native import NativeModel
 
+        if "flags" not in options:
+            options["flags"] = flags_of(artifact, options.get("compiler"))
         return NativeModel(artifact.c_folder, artifact.manifest, **options)
     if backend.startswith("qemu:"):
         from intcc.emulation.model import EmulatedModel

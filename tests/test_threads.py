@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import intcc
+from intcc import host
 from intcc.backends.c.target import available, load_target
 from intcc.cli import main
-from intcc.runtime import host
 from intcc.runtime.compiler import DEFAULT_FLAGS, find_compiler
 from tests.conftest import ROOT
 

@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from intcc.errors import SettingsError
 from intcc.runtime.c_model import CModel, find_header, number
-from intcc.runtime.compiler import find_compiler, shared_library
-from intcc.runtime.host import host_flags
+from intcc.runtime.compiler import DEFAULT_FLAGS, find_compiler, shared_library
 from intcc.runtime.memory import aligned
 from intcc.runtime.pool import Pool
 
@@ -35,7 +34,7 @@ class NativeModel(CModel):
         manifest: Mapping[str, Any],
         *,
         compiler: str | None = None,
-        flags: Sequence[str] | None = None,
+        flags: Sequence[str] = DEFAULT_FLAGS,
         threads: int = 1,
     ) -> None:
         """Build and load the library.
@@ -44,8 +43,7 @@ class NativeModel(CModel):
             folder: the artifact's folder of C.
             manifest: the artifact's manifest.
             compiler: name or path; the system's by default.
-            flags: compiler flags beside the strict warnings; those of the artifact's target by
-                default.
+            flags: compiler flags beside the strict warnings.
             threads: threads that share a call.
 
         Raises:
@@ -68,13 +66,10 @@ class NativeModel(CModel):
             raise SettingsError(
                 f"{threads} threads", "cannot share this model's C", "Compile it with --threads"
             )
-        found = find_compiler(compiler)
-        if flags is None:
-            flags = host_flags(manifest.get("settings", {}).get("target", ""), found)
         self._library = shared_library(
             sources,
             sorted(folder.glob("*.h")),
-            found,
+            find_compiler(compiler),
             (*flags, *(["-pthread"] if parallel else [])),
         )
         text = header.read_text(encoding="utf-8")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import re
 import subprocess
+from typing import Any
 
 from intcc.backends.c.target import Target, available, load_target
-from intcc.runtime.compiler import DEFAULT_FLAGS
+from intcc.runtime.artifact import Artifact
+from intcc.runtime.compiler import DEFAULT_FLAGS, find_compiler
+from intcc.runtime.native import shares_runs
 
-__all__ = ["NATIVE", "host_flags", "native_target"]
+__all__ = ["NATIVE", "c_contender", "flags_of", "host_flags", "native_target"]
 
 #: In place of a target's name: the best one for this machine.
 NATIVE = "native"
@@ -46,6 +49,27 @@ def host_flags(target: str, compiler: str) -> tuple[str, ...]:
     if machine is None or not _runs(machine, compiler) or machine.toolchain is None:
         return DEFAULT_FLAGS
     return machine.toolchain.flags
+
+
+def flags_of(artifact: Artifact, compiler: str | None = None) -> tuple[str, ...]:
+    """Return the flags that an artifact's C is compiled with to run here.
+
+    Args:
+        artifact: the compiled model.
+        compiler: name or path; the system's by default.
+
+    Raises:
+        MissingToolError: there is no such compiler.
+    """
+    return host_flags(str(artifact.settings.get("target")), find_compiler(compiler))
+
+
+def c_contender(artifact: Artifact, threads: int) -> tuple[str, dict[str, Any]]:
+    """Return the name of an artifact's C in tables of times, and the options to load it with."""
+    used = threads if shares_runs(artifact.c_folder) else 1
+    flags = flags_of(artifact)
+    name = f"integers, C {' '.join(flags)}"
+    return name if used == threads else f"{name}, 1 thread", {"flags": flags, "threads": used}
 
 
 def _runs(target: Target, compiler: str) -> bool:
