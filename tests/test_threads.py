@@ -12,6 +12,7 @@ from intcc import host
 from intcc.backends.c.target import available, load_target
 from intcc.cli import main
 from intcc.runtime.compiler import DEFAULT_FLAGS, find_compiler
+from intcc.verification import constant_ranges
 from tests.conftest import ROOT
 
 
@@ -77,3 +78,10 @@ def test_flags_of_a_target_need_its_instructions() -> None:
     assert host.host_flags(best, compiler) == (toolchain.flags if toolchain else DEFAULT_FLAGS)
     assert host.host_flags("cortex-m4", compiler) == DEFAULT_FLAGS
     assert host.host_flags("", compiler) == DEFAULT_FLAGS
+
+
+def test_ranges_are_proved_from_shared_calls(shared_encoder: Path) -> None:
+    """The check reads the columns of a call from the ranges that its parts take."""
+    artifact = intcc.load(shared_encoder, "c").artifact
+    proved = constant_ranges.prove(artifact.c_folder, artifact.name)
+    assert (proved.calls, proved.columns) == (12, 800)

@@ -25,7 +25,7 @@ _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _FUNCTION = re.compile(r"^static void (linear\w*)\(([^)]*)\)\n\{\n(.*?)^\}", re.M | re.S)
 _TILE = re.compile(r"(\w+)\(left, width, \w+ \+ \w+ \* (\d+), w \+ n \* (\d+), acc\);", re.DOTALL)
 _COLUMNS = re.compile(r"for \(size_t n = \w+; n < (\w+); n \+= (\d+)\)")
-_ROWS = re.compile(r"int32_t acc\[(\d+)\];")
+_ROWS = re.compile(r"int32_t acc\[(\d+)\](?: \w+)?;")
 _CALL = re.compile(r"^ {4,}(linear\w*)\((.*?)\);", re.M | re.S)
 #: Where a thread's columns begin or end: among how many, in multiples of what.
 _RANGE = re.compile(r"begin\([^,]+, \w+, (\d+), \d+\)")
