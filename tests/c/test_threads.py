@@ -219,6 +219,45 @@ def test_equal_on_another_machine(case: str, tmp_path: Path) -> None:
     assert subprocess.run(run, check=False).returncode == 0
 
 
+#: Texts of one and of several threads: a prompt longer than a call, then tokens.
+TEXTS = """
+#include <string.h>
+#include "decoder.h"
+#include "decoder_threads.h"
+
+static struct decoder_threads pool;
+static decoder_state states[2];
+static uint64_t scratch[2][DECODER_PART_BYTES / 8 + 1];
+static int32_t ids[40], logits[2][DECODER_VOCABULARY];
+
+int main(void)
+{
+    const struct decoder_parallel parallel = { decoder_threads_run, &pool, 3, scratch };
+
+    if (decoder_threads_start(&pool, 3) != 0) return 2;
+    for (size_t j = 0; j < 40; j++) ids[j] = (int32_t)(j * 7 % 50);
+    if (decoder_prefill(&states[0], ids, 40, logits[0]) != 0) return 3;
+    if (decoder_prefill_parallel(&parallel, &states[1], ids, 40, logits[1]) != 0) return 4;
+    for (int32_t token = 0; token < 9; token++) {
+        if (memcmp(logits[0], logits[1], sizeof logits[0]) != 0) return 5;
+        if (decoder_step(&states[0], token, logits[0]) != 0) return 6;
+        if (decoder_step_parallel(&parallel, &states[1], token, logits[1]) != 0) return 7;
+    }
+    if (decoder_step_parallel(&parallel, &states[1], 0, NULL) != DECODER_NULL_POINTER) return 8;
+    decoder_threads_stop(&pool);
+    return states[0].position == states[1].position ? 0 : 9;
+}
+"""
+
+
+def test_texts_in_c(tmp_path: Path) -> None:
+    files, program = write_driver("decoder", tmp_path, "generic"), tmp_path / "driver"
+    (tmp_path / "driver.c").write_text(TEXTS, encoding="utf-8")
+    command = ["gcc", *STRICT, "-O1", "-pthread", *files, "-o", str(program)]
+    subprocess.run(command, check=True)
+    assert subprocess.run([program], check=False).returncode == 0
+
+
 def test_c_for_one_thread_is_refused(tmp_path: Path) -> None:
     bench = encoder()
     bench.emit(tmp_path)
