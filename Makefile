@@ -41,6 +41,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --output $(OUT)-stsb --write docs/benchmarks.md
 	$(BIN)/python benchmarks/decode.py --write docs/benchmarks.md
 	$(BIN)/python benchmarks/products.py --write docs/benchmarks.md
+	$(BIN)/python benchmarks/threads.py --output $(OUT)-threads --write docs/benchmarks.md
 	$(BIN)/python benchmarks/microcontrollers.py --write docs/microcontrollers.md
 
 format: $(READY)

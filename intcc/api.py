@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +38,13 @@ def compile(
     """
     from intcc.backends.c.target import load_target
     from intcc.build import build_graph, write_artifact
+    from intcc.host import NATIVE, native_target
+    from intcc.runtime.compiler import find_compiler
 
     chosen = Settings.of(**settings)
-    load_target(chosen.target)
+    if chosen.target == NATIVE:
+        chosen = replace(chosen, target=native_target(find_compiler()))
+    load_target(chosen.target, threads=chosen.threads)
     target = Path(output)
     check_target(target, force=chosen.force, replaceable=is_artifact)
     progress = progress or Progress()
@@ -58,7 +63,7 @@ def load(folder: str | Path, backend: str = "onnx", **options: Any) -> CompiledM
         folder: what `compile` wrote.
         backend: "onnx", "c" (built with the system compiler, cached), "reference", or
             "qemu:TARGET": the C on an emulated machine, see `intcc.emulation`.
-        options: threads=, level= for onnx; compiler=, flags= for c.
+        options: threads=, level= for onnx; threads=, compiler=, flags= for c.
 
     Raises:
         ArtifactError: not an artifact, or one without this backend.

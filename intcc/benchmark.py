@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from intcc.evaluate import float_session
 from intcc.frontends.source import ImageSpec
+from intcc.host import c_contender
 from intcc.locate import load_float_source
 from intcc.model import open_runtime
 from intcc.progress import Progress
@@ -58,7 +59,7 @@ def bench(
         artifact: the compiled model.
         length: tokens per row; None: the maximum.
         batch: rows.
-        threads: of onnxruntime; the C code uses one.
+        threads: of all contenders; C that was compiled without threads uses one.
         repeat: timed runs of each.
         model: the float source; None: where it was when it was compiled.
         progress: receives the course of the work.
@@ -77,8 +78,9 @@ def bench(
         strict = open_runtime(artifact, "onnx", threads=threads)
         contenders["integers, onnxruntime"] = lambda: strict.run(feeds)
     if "c" in emitted:
-        native = open_runtime(artifact, "c", flags=("-O3", "-march=native"))
-        contenders["integers, C -O3 -march=native"] = lambda: native.run(feeds)
+        name, options = c_contender(artifact, threads)
+        native = open_runtime(artifact, "c", **options)
+        contenders[name] = lambda: native.run(feeds)
     progress.stage("time", repeat + WARM_UP)
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(repeat + WARM_UP):

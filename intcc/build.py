@@ -169,6 +169,7 @@ def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:
         folder,
         target=settings.target,
         ternary=None if settings.ternary == "auto" else settings.ternary,
+        threads=settings.threads,
         chunk=settings.chunk,
         generation=_generation(built),
         evaluate=evaluate,

@@ -20,6 +20,7 @@ import numpy as np
 from intcc.errors import DataError
 from intcc.float_step import FloatSession, open_float_step
 from intcc.frontends.ternary import TERNARY
+from intcc.host import c_contender
 from intcc.locate import load_float_source, source_place
 from intcc.model import CompiledModel
 from intcc.passes.canonicalize import canonicalize
@@ -80,7 +81,7 @@ def bench_decoder(
         artifact: a compiled language model.
         length: tokens of the prompt; None: 128, or half of a shorter context.
         steps: tokens after it.
-        threads: of onnxruntime and torch; the C code uses one.
+        threads: of all contenders; C that was compiled without threads uses one.
         repeat: timed turns.
         model: the float source; None: where it was when it was compiled.
         progress: receives the course of the work.
@@ -145,8 +146,9 @@ def _contenders(artifact: Artifact, threads: int, model: str | Path | None) -> d
         strict = CompiledModel(artifact, "onnx", threads=threads)
         found["integers, onnxruntime"] = _stepping(strict.session)
     if "c" in emitted:
-        native = CompiledModel(artifact, "c", flags=("-O3", "-march=native"))
-        found["integers, C -O3 -march=native"] = _stepping(native.session)
+        name, options = c_contender(artifact, threads)
+        native = CompiledModel(artifact, "c", **options)
+        found[name] = _stepping(native.session)
     return found
 
 

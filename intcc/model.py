@@ -46,7 +46,7 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
     Args:
         artifact: the compiled model.
         backend: one of BACKENDS, or the C on an emulated machine such as qemu:cortex-m4.
-        options: the runtime's own: threads and level (onnx), flags and compiler (c).
+        options: the runtime's own: threads and level (onnx), threads, flags and compiler (c).
 
     Raises:
         SettingsError: no such backend or machine, or the machine is too small.
@@ -63,8 +63,11 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
 
         return ReferenceModel(artifact.integer_onnx, artifact.inputs, artifact.outputs)
     if backend == "c":
+        from intcc.host import flags_of
         from intcc.runtime.native import NativeModel
 
+        if "flags" not in options:
+            options["flags"] = flags_of(artifact, options.get("compiler"))
         return NativeModel(artifact.c_folder, artifact.manifest, **options)
     if backend.startswith("qemu:"):
         from intcc.emulation.model import EmulatedModel

@@ -48,7 +48,9 @@ class Settings:
         max_length: longest sequence; None: the tokenizer's, at most 128.
         context: most tokens that a language model sees; None: its positions, at most 512.
         chunk: most tokens that one call of a language model's C takes in; memory grows with it.
-        target: machine family that the C is written for; a name that `intcc targets` lists.
+        target: machine family that the C is written for; a name that `intcc targets` lists, or
+            "native": the best of them for this machine.
+        threads: whether threads can share a run of the C; None: as the target prefers.
         ternary: how C stores ternary weights: a byte each ("int8"), four ("2bit") or five ("trits")
             to a byte; "auto": as the target prefers.
         rope: angles of rotary embeddings, "exact", with transformers' rounding, "hf", or exact ones
@@ -74,6 +76,7 @@ class Settings:
     context: int | None = None
     chunk: int = 16
     target: str = "generic"
+    threads: bool | None = None
     ternary: str = "auto"
     rope: str = "exact"
     float_io: bool = False

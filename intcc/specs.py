@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ class TensorSpec:
             data["range"] = [self.lo, self.hi]
         return data
 
-    @property
+    @cached_property
     def cached(self) -> bool:
         """Whether this is a cache of earlier tokens."""
         return PAST in self.shape
@@ -140,7 +141,7 @@ class TensorSpec:
         shape = [d if isinstance(d, int) else extents[d] for d in self.shape]
         return np.zeros(shape, self.dtype)
 
-    @property
+    @cached_property
     def limits(self) -> tuple[int, int]:
         """Smallest and largest legal value: the declared range, else the type's."""
         info = np.iinfo(self.dtype)

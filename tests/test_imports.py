@@ -18,7 +18,7 @@ RANKS = (
     ("stages", "ops", "templates"),
     ("sampling",),
     ("passes", "backends", "frontends", "runtime"),
-    ("generation", "roofline", "toolchain"),
+    ("generation", "host", "roofline", "toolchain"),
     ("emulation", "objects"),
     ("float_step", "measurement", "model", "perplexity"),
     ("pipeline",),

@@ -6,7 +6,7 @@ lower bound is the largest sum of sizes that are alive at once: no packing can b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from intcc.backends.c.program import Argument, Call, Place, Program, Storage, View
@@ -52,6 +52,19 @@ def lifetimes(program: Program) -> dict[Storage, tuple[int, int]]:
         for storage in _touched(call):
             spans[storage] = (spans.get(storage, (step, step))[0], step)
     return spans
+
+
+def _widened(
+    spans: dict[Storage, tuple[int, int]], groups: Sequence[tuple[int, int]]
+) -> dict[Storage, tuple[int, int]]:
+    """Return lifetimes that end with the groups of their first and last calls."""
+    begin: dict[int, int] = {}
+    end: dict[int, int] = {}
+    for first, last in groups:
+        for step in range(first, last + 1):
+            begin[step] = min(first, begin.get(step, step))
+            end[step] = max(last, end.get(step, step))
+    return {s: (begin.get(a, a), end.get(b, b)) for s, (a, b) in spans.items()}
 
 
 def merge_in_place(program: Program) -> None:
@@ -124,9 +137,15 @@ _ORDERS: tuple[Callable[[Region], tuple[int, ...]], ...] = (
 )
 
 
-def plan(program: Program) -> Arena:
-    """Pack all storages of the arena for the largest token count."""
-    spans = lifetimes(program)
+def plan(program: Program, groups: Sequence[tuple[int, int]] = ()) -> Arena:
+    """Pack all storages of the arena for the largest token count.
+
+    Args:
+        program: the model.
+        groups: first and last of calls that may run at once, as threads share them: what one of
+            them touches lives through all.
+    """
+    spans = _widened(lifetimes(program), groups)
     tokens = max(program.max_tokens, 1)
     regions = [
         Region(s, 0, program.aligned(s.bytes_at(tokens)), first, last)

@@ -131,6 +131,7 @@ class Builder:
             machine=target.kernels,
             headers=target.headers,
             alignment=target.alignment,
+            threads=target.threads,
         )
         self.names = Names()
         #: Names of the run function's parameters, taken before any other.
@@ -241,6 +242,24 @@ class Builder:
             return view
         data = storage.data.astype(narrowest(storage.data))
         return replace(view, storage=self.flash(data, storage.name))
+
+    def ranged(self, total: int, step: int, end: str = "") -> tuple[dict[str, Any], list[Argument]]:
+        """Return what lets a kernel compute a range of its columns, or of its heads.
+
+        Args:
+            total: number of columns.
+            step: a range begins with a multiple of this.
+            end: how a kernel without ranges knows `total`; the number by default.
+
+        Returns:
+            What the template needs: `span` in front of its parameters, `from` and `to` for the
+            loop; and the arguments in front of all others. A target without threads has no ranges,
+            nor have columns that are one range.
+        """
+        if not self.target.threads or total <= step:
+            return {"span": "", "from": "0", "to": end or str(total)}, []
+        names = {"span": "size_t start, size_t stop, ", "from": "start", "to": "stop"}
+        return {**names, "range_step": step}, [0, total]
 
     # -- results --------------------------------------------------------------------------------
 

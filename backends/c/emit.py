@@ -45,6 +45,7 @@ from intcc.backends.c.program import Program
 from intcc.backends.c.recorded import recorded_feeds, recorded_tokens
 from intcc.backends.c.render import render
 from intcc.backends.c.select import select
+from intcc.backends.c.stages import parallel_context
 from intcc.backends.c.state import plan_state
 from intcc.backends.c.target import Target, load_target
 from intcc.backends.c.text import (
@@ -57,6 +58,7 @@ from intcc.backends.c.text import (
     state_rows,
     wrap,
 )
+from intcc.backends.c.threads import plan_threads
 
 __all__ = ["CReport", "OperatorFigures", "emit_c"]
 
@@ -112,6 +114,7 @@ def emit_c(
     *,
     target: str = "generic",
     ternary: str | None = None,
+    threads: bool | None = None,
     chunk: int | None = None,
     generation: Generation | None = None,
     evaluate: Evaluate | None = None,
@@ -125,21 +128,23 @@ def emit_c(
         folder: where the files go; it is created.
         target: name of a file in targets/.
         ternary: packing of ternary layers, in place of the target's choice.
+        threads: whether threads can share a run, in place of the target's choice.
         chunk: most tokens of a text generator's call; its whole context by default.
         generation: settings of a text generator; the fewest by default.
         evaluate: runs the graph on a recorded input for the self-test; none is written without.
 
     Raises:
         UnsupportedOperatorError: an operator or a shape has no C form.
-        SettingsError: no such target or packing.
+        SettingsError: no such target or packing, or threads where there is one core.
     """
     generates = generates_text(integer)
     if generates:
         integer = keep_last_token(integer)
-    machine = load_target(target, ternary=ternary)
+    machine = load_target(target, ternary=ternary, threads=threads)
     program = select(integer, machine, chunk if generates else None)
     program.generates = generates
-    arena = plan(program)
+    shared = plan_threads(program, quiet(program) if generates else 0) if machine.threads else None
+    arena = plan(program, shared.groups if shared else ())
     folder.mkdir(parents=True, exist_ok=True)
     generation, companions = generation or Generation(), Companions()
     if generates:
@@ -149,6 +154,8 @@ def emit_c(
     if generates:
         two = (context["inputs"][0], context["outputs"][0])
         context |= generator_context(program, generation, companions, two)
+    if shared is not None:
+        context |= parallel_context(program, shared, context)
     files = {
         f"{program.name}.h": render("model.h", context),
         f"{program.name}.c": render("model.c", context),
@@ -160,6 +167,14 @@ def emit_c(
         ),
         **firmware_files(context),
     }
+    if shared is not None:
+        files[f"{program.name}_threads.h"] = render("threads.h", context)
+        files[f"{program.name}_threads.c"] = render("threads.c", context)
+    if machine.sets:
+        files[f"{program.name}_sets.h"] = render("sets.h", context)
+        for kernels in machine.sets:
+            text = render("set.c", {**context, "set": kernels})
+            files[f"{program.name}_{kernels.name}.c"] = text
     if evaluate is not None:
         files[f"{program.name}_selftest.c"] = _selftest(integer, program, context, evaluate)
     for name, text in files.items():
@@ -253,6 +268,7 @@ def _context(
         "report": report,
         "target": target,
         "alignment": program.alignment,
+        "threads": program.threads,
         "placement": plan_placement(program, target, report.arena_bytes, report.state_bytes),
         "dynamic": dynamic,
         "max_tokens": program.max_tokens,
@@ -265,6 +281,7 @@ def _context(
         "example": "main",
         "context": program.context,
         "state_rows": state_rows(plan_state(program)[0]),
+        "parameters": parameters,
         "signature": wrap(f"int {program.name}_run(", parameters, ")", 0),
         "pointers": [
             "arena",

@@ -47,7 +47,9 @@ def attention(b: Builder, node: ir.Node) -> None:
     grid = division(np.asarray(down), np.asarray(cap * up))
     by = quotient(b, grid, f"{node.outputs[0].name}.grid", "0")
     kind = f"{kind}_{by.code}"
+    ranges, span = b.ranged(heads, 1)
     parameters = {
+        **ranges,
         "heads": heads,
         "dim": dim,
         "width": heads * dim,
@@ -93,6 +95,7 @@ def attention(b: Builder, node: ir.Node) -> None:
         for what, dtype, count in arrays
     ]
     arguments: list[Argument] = [
+        *span,
         q.rows,
         q,
         k,

@@ -126,7 +126,9 @@ def _attention(
         (POWER, *((sums,) if x86 else ()), *pair_for(b, "kernels/cached_mean", PAIR_OF_BYTES)),
         8 * value_padded,
     )
+    ranges, span = b.ranged(heads, 1)
     parameters = {
+        **ranges,
         "heads": heads,
         "groups": groups,
         "dim": keys.dim,
@@ -160,7 +162,7 @@ def _attention(
     # Queries may be the last rows of a call's tokens.
     first = "position" if n == Extent(1, 1) else f"position + {TOKENS} - {n}"
     arguments: list[Argument] = [
-        n, first, q, *keys.views, *values.views, f"{mul}u", pre, shift, window, *more,
+        *span, n, first, q, *keys.views, *values.views, f"{mul}u", pre, shift, window, *more,
         *(View(s, (s.extent,)) for s in scratch), y,
     ]  # fmt: skip
     b.call(

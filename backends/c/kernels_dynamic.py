@@ -58,13 +58,18 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         sums, argument = b.vector(totals, "sums", f"{stem}.sums")
         center = [argument]
 
+    ranges, span = b.ranged(columns, matmul.tile, "columns")
+
     def kernel(suffix: str) -> Kernel:
         code = "".join(v.code for v in (sums, mul, bias) if v) + ("n" if short else "")
         name = f"linear_dynamic_k{inner}_{code}{suffix}"
         name += f"_{packing.code}" if packing else suffix_of(b, form)
+        if b.target.threads and not span:
+            name += "_whole"
         if height != (ternary.rows_of(b.target) if packing else matmul.rows):
             name += f"_r{height}"
         parameters = {
+            **ranges,
             "k": inner,
             "stride": tile.stride,
             "rows": height,
@@ -84,7 +89,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         return Kernel("ops/linear_dynamic", name, parameters, needs, stack)
 
     head: list[Argument] = [
-        q.rows, columns, q, m, k, packed, *center, mul_argument, shift, *bias_arguments,
+        *span, q.rows, columns, q, m, k, packed, *center, mul_argument, shift, *bias_arguments,
     ]  # fmt: skip
     note, macs = f"[{q.rows}, {inner}] x [{inner}, {columns}]", q.rows * (inner * columns)
     if residual is None:

@@ -128,10 +128,12 @@ def _linear(
     code += ("" if words or d.mul is None or d.narrow else "d") + suffix_of(b, form)
     tile = tile_of(b, k, rows, form)
     matmul, height = b.target.matmul, tile.rows
+    ranges, span = b.ranged(n, matmul.tile)
     kernel = Kernel(
         "ops/linear",
         f"linear_{k}x{n}_{by.code}{code}" + (f"_r{height}" if height != matmul.rows else ""),
         {
+            **ranges,
             "k": k,
             "n": n,
             "stride": tile.stride,
@@ -158,7 +160,7 @@ def _linear(
     bias_view = b.flash_view(np.broadcast_to(bias, (n,)) + uncentered, f"{stem}.bias", hot=True)
     lo, hi = b.scalar(node.inputs[4]), b.scalar(node.inputs[5])
     weights = packed_weight(b, node.inputs[1], form)
-    arguments = [rows, x, weights, bias_view, *by.arguments, lo, hi,
+    arguments = [*span, rows, x, weights, bias_view, *by.arguments, lo, hi,
                  *extra_arguments, y]  # fmt: skip
     b.call(kernel, arguments, [y], note=f"[{rows}, {k}] x [{k}, {n}]", macs=rows * (k * n))
 
@@ -214,11 +216,13 @@ def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
     tile = tile_of(b, k, rows, form)
     matmul, height = b.target.matmul, tile.rows
     weight = packed_weight(b, node.inputs[1], form)
+    ranges, span = b.ranged(n, matmul.tile)
 
     def kernel(suffix: str, declaration: str, addend: str, assign: str) -> Kernel:
         code = mul.code + bias.code
         name = f"linear_wide_{k}x{n}_{code}{suffix}{suffix_of(b, form)}"
         parameters = {
+            **ranges,
             "k": k,
             "n": n,
             "stride": tile.stride,
@@ -238,7 +242,7 @@ def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
         stack = 4 * height * matmul.tile + tile.kernel.stack
         return Kernel("ops/linear_wide", name, parameters, (tile.kernel,), stack)
 
-    head: list[Argument] = [rows, x, weight, mul_argument, bias_argument]
+    head: list[Argument] = [*span, rows, x, weight, mul_argument, bias_argument]
     note, macs = f"[{rows}, {k}] x [{k}, {n}]", rows * (k * n)
     if residual is None:
         b.call(kernel("", "", "", "="), [*head, y], [y], note=note, macs=macs)

@@ -22,8 +22,9 @@ _RESERVED = frozenset(
         """auto break case char const continue default do double else enum extern float for goto if
         inline int long register restrict return short signed sizeof static struct switch typedef
         union unsigned void volatile while asm bool true false nullptr main arena base below at n
-        cache held position tokens int8_t uint8_t int16_t uint16_t int32_t uint32_t int64_t
-        uint64_t size_t""",
+        cache held position tokens parallel work own share part parts row rows column columns stage
+        begin length run int8_t uint8_t int16_t uint16_t int32_t uint32_t int64_t uint64_t
+        size_t""",
     )
 )
 

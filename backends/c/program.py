@@ -208,6 +208,7 @@ class Program:
         machine: a target's own templates, by the name of the general one.
         headers: of intrinsics by the macro of a compiler that has them.
         alignment: bytes; every offset in the arena and in the state is a multiple of it.
+        threads: whether a run can be shared among threads.
     """
 
     name: str
@@ -222,6 +223,7 @@ class Program:
     machine: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     alignment: int = 8
+    threads: bool = False
 
     def aligned(self, size: int) -> int:
         """Return a size in bytes, rounded up to the alignment."""

@@ -14,6 +14,7 @@ __all__ = [
     "KINDS",
     "TERNARY",
     "Emulator",
+    "KernelSet",
     "Matmul",
     "Region",
     "Target",
@@ -107,6 +108,26 @@ class Region:
 
 
 @dataclass(frozen=True)
+class KernelSet:
+    """The model's code for some processors of a family, beside that for all of them.
+
+    Attributes:
+        name: of the file, after the model's.
+        machine: arguments of `#pragma GCC target`; with -m in front, flags of the compiler.
+        features: what `__builtin_cpu_supports` must find.
+    """
+
+    name: str
+    machine: tuple[str, ...]
+    features: tuple[str, ...]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Flags that stand for `machine`."""
+        return tuple(f"-m{word}" for word in self.machine)
+
+
+@dataclass(frozen=True)
 class Target:
     """What templates and kernels ask of a target.
 
@@ -129,6 +150,8 @@ class Target:
         toolchain: a cross compiler; None for the host's own.
         emulator: None where there is none.
         regions: separate memories; none where there is one of each kind.
+        threads: whether a run can be shared among threads.
+        sets: kernels for some of the processors; the first that a processor can run is chosen.
     """
 
     name: str
@@ -147,6 +170,8 @@ class Target:
     ternary_pairs: bool = False
     ternary_stack: int = 0
     gelu_steps: bool = False
+    threads: bool = False
+    sets: tuple[KernelSet, ...] = ()
 
 
 def available() -> tuple[str, ...]:
@@ -155,15 +180,17 @@ def available() -> tuple[str, ...]:
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
-def load_target(name: str, *, ternary: str | None = None) -> Target:
+def load_target(name: str, *, ternary: str | None = None, threads: bool | None = None) -> Target:
     """Read a target.
 
     Args:
         name: name of a file in targets/.
         ternary: one of TERNARY, in place of the target's own choice.
+        threads: whether a run can be shared, in place of the target's own choice.
 
     Raises:
-        SettingsError: no such target or packing.
+        SettingsError: no such target or packing; threads where there is one core, or none where
+            a run chooses its kernels.
     """
     if name not in available():
         raise SettingsError(
@@ -179,6 +206,16 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
             f"Known: {', '.join(TERNARY)}",
         )
     toolchain, emulator = data.get("toolchain"), data.get("emulator")
+    if threads and emulator and emulator.get("startup"):
+        raise SettingsError(
+            f"Target '{name}'", "has one core and no threads", "Compile without --threads"
+        )
+    if threads is False and "sets" in data:
+        raise SettingsError(
+            f"Target '{name}'",
+            "chooses kernels as threads share a run",
+            "Compile without --no-threads, or for one of the sets",
+        )
     return Target(
         name=data["name"],
         description=data["description"],
@@ -196,6 +233,8 @@ def load_target(name: str, *, ternary: str | None = None) -> Target:
         emulator=_record(Emulator, emulator) if emulator else None,
         regions=tuple(_record(Region, r) for r in data.get("regions", ())),
         ternary_stack=data["weights"].get("stack", 0),
+        threads=data.get("threads", False) if threads is None else threads,
+        sets=tuple(_record(KernelSet, s) for s in data.get("sets", ())),
     )
 
 

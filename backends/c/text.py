@@ -13,6 +13,7 @@ from intcc.backends.c.shapes import TOKENS, Extent
 from intcc.backends.c.state import StateRegion
 
 __all__ = [
+    "access",
     "access_macros",
     "arena_rows",
     "argument",
@@ -51,12 +52,17 @@ def wrap(head: str, items: Sequence[str], tail: str, indent: int = 4) -> str:
     return "\n".join([*lines, line.rstrip()])
 
 
+def access(storage: Storage) -> str:
+    """Return the name of the macro that turns an offset into a pointer of a storage's type."""
+    return _ACCESS[storage.dtype.name]
+
+
 def _view(view: View) -> str:
     storage = view.storage
     if storage.place is Place.ARENA:
-        pointer = f"{_ACCESS[storage.dtype.name]}(at_{storage.name})"
+        pointer = f"{access(storage)}(at_{storage.name})"
     elif storage.place is Place.STATE:
-        pointer = f"CACHE_{_ACCESS[storage.dtype.name]}(in_{storage.name})"
+        pointer = f"CACHE_{access(storage)}(in_{storage.name})"
     elif storage.data is not None and _dimensions(storage).count("[") > 1:
         pointer = f"{storage.name}[0]"
     else:
@@ -75,10 +81,17 @@ def argument(a: Argument) -> str:
     return integer(a) if isinstance(a, int) else str(a)
 
 
-def call_text(call: Call) -> str:
-    """Return a call as C lines, its shapes as a comment above."""
-    text = wrap(f"{call.kernel.name}(", [argument(a) for a in call.arguments], ");")
-    return f"    /* {call.operator}: {call.note} */\n{text}" if call.note else text
+def call_text(call: Call, arguments: Sequence[Argument] | None = None, indent: int = 4) -> str:
+    """Return a call as C lines, its shapes as a comment above.
+
+    Args:
+        call: the call.
+        arguments: in place of its own.
+        indent: columns in front of it.
+    """
+    given = call.arguments if arguments is None else arguments
+    text = wrap(f"{call.kernel.name}(", [argument(a) for a in given], ");", indent)
+    return f"{' ' * indent}/* {call.operator}: {call.note} */\n{text}" if call.note else text
 
 
 def access_macros(program: Program) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from intcc.commands.console import JsonFlag, Printer, QuietFlag
+from intcc.commands.console import JsonFlag, Printer, QuietFlag, ThreadsOption
 from intcc.commands.machines import OnOption, show_tallies, tally_json
 from intcc.errors import SettingsError
 
@@ -32,7 +32,7 @@ def command(
     steps: Annotated[
         int, typer.Option(help="Single tokens after a prompt, for language models.", min=1)
     ] = 32,
-    threads: Annotated[int, typer.Option(help="Threads of onnxruntime.", min=1)] = 1,
+    threads: ThreadsOption = 1,
     repeat: Annotated[int, typer.Option(help="Timed runs of each.", min=1)] = 30,
     model: Annotated[
         str | None, typer.Option(help="The float model; default: where it was compiled from.")

@@ -61,8 +61,16 @@ def command(
         int, typer.Option(help="Most tokens per call of a language model's C; its arena grows.")
     ] = 16,
     target: Annotated[
-        str, typer.Option(help="Machine of the C code; `intcc targets` lists them.")
+        str, typer.Option(help="Machine of the C code; `intcc targets` lists them; or native.")
     ] = "generic",
+    threads: Annotated[
+        bool | None,
+        typer.Option(
+            "--threads/--no-threads",
+            help="Let threads share a run of the C. Default: as the target prefers.",
+            show_default=False,
+        ),
+    ] = None,
     ternary: Annotated[
         str, typer.Option(help="Ternary weights in C: int8, 2bit, trits, or auto.")
     ] = "auto",
@@ -118,6 +126,7 @@ def command(
             context=context,
             chunk=chunk,
             target=target,
+            threads=threads,
             ternary=ternary,
             rope=rope,
             float_io=float_io,
@@ -156,8 +165,9 @@ def command(
         if measured is None:
             printer.say(f"  stack       about {format_bytes(memory['stack_bytes'])}, estimated")
         else:
+            machine = artifact.settings["target"]
             printer.say(
-                f"  {target:<11} {format_bytes(measured.flash_bytes)} of code and constants, "
+                f"  {machine:<11} {format_bytes(measured.flash_bytes)} of code and constants, "
                 f"stack {format_bytes(measured.stack_bytes)}, measured"
             )
     if report["figures"]["sqnr"] is not None:

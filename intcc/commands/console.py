@@ -17,12 +17,15 @@ from rich.text import Text
 
 from intcc.progress import Progress
 
-__all__ = ["JsonFlag", "Printer", "QuietFlag"]
+__all__ = ["JsonFlag", "Printer", "QuietFlag", "ThreadsOption"]
 
 QuietFlag = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but errors and the bare result.")
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+ThreadsOption = Annotated[
+    int, typer.Option("--threads", help="Threads that share a run, of onnx and c.", min=1)
+]
 
 #: Width of tables that go to a file or a pipe, where no terminal says.
 PLAIN_WIDTH = 140

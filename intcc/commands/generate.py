@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from intcc.commands.console import JsonFlag, Printer, QuietFlag
+from intcc.commands.console import JsonFlag, Printer, QuietFlag, ThreadsOption
 from intcc.commands.machines import OnOption, machine_model
 from intcc.errors import SettingsError
 
@@ -38,6 +38,7 @@ def command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Start of the random numbers.")] = 0,
     backend: Annotated[str, typer.Option(help="onnx, c or reference.")] = "onnx",
+    threads: ThreadsOption = 1,
     on: OnOption = None,
     quiet: QuietFlag = False,
     as_json: JsonFlag = False,
@@ -52,7 +53,7 @@ def command(
     if temperature is None and (top_k is not None or top_p is not None):
         temperature = 1.0
     printer = Printer(quiet=quiet, as_json=as_json)
-    model = machine_model(folder, on) if on else api.load(folder, backend)
+    model = machine_model(folder, on) if on else api.load(folder, backend, threads=threads)
     model.session()  # what is no language model fails here, before its tokenizer is asked
     plain = tokens is not None and model.artifact.tokenizer_json is None
     tokenizer = None if plain else open_tokenizer(model.artifact)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
-from intcc.commands.console import JsonFlag, Printer, QuietFlag
+from intcc.commands.console import JsonFlag, Printer, QuietFlag, ThreadsOption
 from intcc.commands.machines import OnOption, machine_model, show_tallies, tally_json
 from intcc.errors import ArtifactError, SettingsError
 from intcc.specs import TOTAL
@@ -26,6 +26,7 @@ def command(
         Path | None, typer.Option("--input", help="Integer inputs by name, as .npz.")
     ] = None,
     backend: Annotated[str, typer.Option(help="onnx, c or reference.")] = "onnx",
+    threads: ThreadsOption = 1,
     output: Annotated[
         Path | None, typer.Option("--output", help="Write the integer outputs to this .npz.")
     ] = None,
@@ -41,7 +42,7 @@ def command(
     if bool(text) == (input_file is not None):
         raise SettingsError("Give either --text or --input", "to say what to run", EXAMPLE)
     printer = Printer(quiet=quiet, as_json=as_json)
-    model = machine_model(folder, on) if on else api.load(folder, backend)
+    model = machine_model(folder, on) if on else api.load(folder, backend, threads=threads)
     feeds = model.tokenize(text) if text else [load_npz(str(input_file))]
     results = [model(sample) for sample in feeds]
     tallies = [model.judged(feeds, results)] if isinstance(model, Emulated) else []

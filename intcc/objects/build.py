@@ -12,8 +12,8 @@ __all__ = ["Objects", "Sizes", "build", "is_program", "model_sources"]
 
 
 def is_program(path: Path) -> bool:
-    """Tell whether a generated file is an example or a test program, not part of the model."""
-    return path.stem.endswith("_selftest") or path.parent.name == "examples"
+    """Tell whether a generated file is an example, a test or a pool, not part of the model."""
+    return path.stem.endswith(("_selftest", "_threads")) or path.parent.name == "examples"
 
 
 def model_sources(folder: Path) -> list[Path]:

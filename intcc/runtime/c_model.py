@@ -17,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.errors import ArtifactError, DataError
+from intcc.runtime.memory import aligned
 from intcc.specs import TOTAL, TensorSpec
 
-__all__ = ["Argument", "CModel", "aligned", "find_header", "number"]
+__all__ = ["Argument", "CModel", "find_header", "number"]
 
 Array = npt.NDArray[Any]
+_NOTHING = np.empty(0, np.uint8)
 _STATUS = {
     1: "was called with a null pointer",
     2: "got a misaligned arena",
@@ -139,6 +141,9 @@ class CModel(ABC):
             argument = Argument(words[-1], spec, dtype, sized, last)
             (self._takes if constant else self._gives).append(argument)
         self.last_only = any(a.last for a in self._gives)
+        self._cached = tuple(s.name for s in self.inputs if s.cached)
+        self._fed = tuple(s for s in self.inputs if not s.cached)
+        self._results = {s.name: np.dtype(s.dtype) for s in self.outputs if TOTAL not in s.shape}
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return all outputs by name; positions past a row's tokens are zero.
@@ -147,21 +152,25 @@ class CModel(ABC):
             DataError: a status other than OK, a mask that is not a prefix of ones, or a cache that
                 is not empty: earlier tokens are in a state, see `run_from`.
         """
-        filled = [s.name for s in self.inputs if s.cached and feeds.get(s.name, np.empty(0)).size]
+        filled = [name for name in self._cached if feeds.get(name, _NOTHING).size]
         if filled:
             raise DataError(
                 f"Input '{filled[0]}'", "is not empty", "The C backend keeps its caches in a state"
             )
-        states = [self.new_state() for _ in range(self._batch(feeds))]
+        extents = self._extents(feeds)
+        states = [self.new_state() for _ in range(extents["batch"])]
         if not self.last_only:
-            return self._run_rows(feeds, states, 0)
-        count = self._extents(feeds)[1]["sequence"]
-        rows = [self._run_rows(self._token(feeds, i), states, i) for i in range(count)]
+            return self._run_rows(feeds, states, 0, extents)
+        single = {**extents, "sequence": 1}
+        rows = [
+            self._run_rows(self._token(feeds, i), states, i, single)
+            for i in range(extents["sequence"])
+        ]
         return {name: np.concatenate([row[name] for row in rows], 1) for name in rows[0]}
 
     def new_state(self) -> Array:
         """Return memory for the state of a new text."""
-        return aligned(self.state_bytes)
+        return aligned(self.state_bytes) if self.state_bytes else _NOTHING
 
     def run_from(self, feeds: Mapping[str, Array], state: Array, position: int) -> dict[str, Array]:
         """Continue one text, a batch of one, behind `position` tokens of its state.
@@ -171,20 +180,27 @@ class CModel(ABC):
         Raises:
             DataError: a status other than OK; the state is as before.
         """
-        return self._run_rows(feeds, [state], position)
+        return self._run_rows(feeds, [state], position, self._extents(feeds))
 
     def _run_rows(
-        self, feeds: Mapping[str, Array], states: Sequence[Array], position: int
+        self,
+        feeds: Mapping[str, Array],
+        states: Sequence[Array],
+        position: int,
+        extents: Mapping[str, int],
     ) -> dict[str, Array]:
-        batch, extents = self._extents(feeds)
-        counts = self._token_counts(feeds, batch, extents)
-        results = {a.spec.name: np.zeros(_shape(a, batch, extents), a.dtype) for a in self._gives}
-        for row in range(batch):
-            self._run_row(feeds, results, row, counts[row], states[row], position)
+        counts = self._token_counts(feeds, extents)
+        results = {a.spec.name: np.zeros(_shape(a, extents), a.dtype) for a in self._gives}
+        if counts == [extents.get("sequence", 0)]:
+            # One row without padding: its arrays are the caller's own.
+            held = [np.ascontiguousarray(feeds[a.spec.name], a.dtype) for a in self._takes]
+            made = list(results.values())
+            self._checked_call(held, made, counts[0], states[0], position)
+        else:
+            for row, count in enumerate(counts):
+                self._run_row(feeds, results, row, count, states[row], position)
         return {
-            spec.name: results[spec.name].astype(spec.dtype, copy=False)
-            for spec in self.outputs
-            if TOTAL not in spec.shape
+            name: results[name].astype(dtype, copy=False) for name, dtype in self._results.items()
         }
 
     def _token(self, feeds: Mapping[str, Array], index: int) -> dict[str, Array]:
@@ -197,23 +213,18 @@ class CModel(ABC):
             if not s.cached
         }
 
-    def _batch(self, feeds: Mapping[str, Array]) -> int:
-        return self._extents(feeds)[0]
-
-    def _extents(self, feeds: Mapping[str, Array]) -> tuple[int, dict[str, int]]:
-        extents: dict[str, int] = {}
-        for spec in (s for s in self.inputs if not s.cached):
+    def _extents(self, feeds: Mapping[str, Array]) -> dict[str, int]:
+        extents = {"batch": 1}
+        for spec in self._fed:
             for wanted, actual in zip(spec.shape, feeds[spec.name].shape, strict=True):
                 if isinstance(wanted, str):
                     extents[wanted] = actual
-        return extents.get("batch", 1), extents
+        return extents
 
-    def _token_counts(
-        self, feeds: Mapping[str, Array], batch: int, extents: Mapping[str, int]
-    ) -> list[int]:
-        length = extents.get("sequence", 0)
+    def _token_counts(self, feeds: Mapping[str, Array], extents: Mapping[str, int]) -> list[int]:
+        batch, length = extents["batch"], extents.get("sequence", 0)
         mask = feeds.get("attention_mask")
-        if mask is None:
+        if mask is None or np.count_nonzero(mask) == mask.size:
             return [length] * batch
         valid = np.asarray(mask) != 0
         counts = valid.sum(1)
@@ -224,6 +235,18 @@ class CModel(ABC):
                 "The C backend takes tokens first, padding last",
             )
         return [int(c) for c in counts]
+
+    def _checked_call(
+        self,
+        held: Sequence[Array],
+        made: Sequence[Array],
+        tokens: int,
+        state: Array,
+        position: int,
+    ) -> None:
+        status = self.call(held, made, tokens, state, position)
+        if status != 0:
+            raise DataError("The C model", _STATUS.get(status, f"returned {status}"))
 
     def _run_row(
         self,
@@ -242,9 +265,7 @@ class CModel(ABC):
             np.zeros(_cut(a.spec, results[a.spec.name], row, tokens).shape, a.dtype)
             for a in self._gives
         ]
-        status = self.call(held, made, tokens, state, position)
-        if status != 0:
-            raise DataError("The C model", _STATUS.get(status, f"returned {status}"))
+        self._checked_call(held, made, tokens, state, position)
         for argument, array in zip(self._gives, made, strict=True):
             _cut(argument.spec, results[argument.spec.name], row, tokens)[...] = array
 
@@ -280,15 +301,8 @@ def _plain(name: str) -> str:
     return re.sub(r"[^0-9a-zA-Z]+", "_", name).strip("_").lower()
 
 
-def aligned(size: int) -> Array:
-    """Return an arena that starts at a cache line."""
-    raw = np.empty(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size]
-
-
-def _shape(argument: Argument, batch: int, extents: Mapping[str, int]) -> tuple[int, ...]:
-    known = {**extents, "batch": batch} | ({"sequence": 1} if argument.last else {})
+def _shape(argument: Argument, extents: Mapping[str, int]) -> tuple[int, ...]:
+    known = {**extents, "sequence": 1} if argument.last else extents
     return tuple(d if isinstance(d, int) else known[d] for d in argument.spec.shape)
 
 

@@ -24,9 +24,11 @@ Array = npt.NDArray[Any]
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _FUNCTION = re.compile(r"^static void (linear\w*)\(([^)]*)\)\n\{\n(.*?)^\}", re.M | re.S)
 _TILE = re.compile(r"(\w+)\(left, width, \w+ \+ \w+ \* (\d+), w \+ n \* (\d+), acc\);", re.DOTALL)
-_COLUMNS = re.compile(r"for \(size_t n = 0; n < (\w+); n \+= (\d+)\)")
-_ROWS = re.compile(r"int32_t acc\[(\d+)\];")
-_CALL = re.compile(r"^ {4}(linear\w*)\((.*?)\);", re.M | re.S)
+_COLUMNS = re.compile(r"for \(size_t n = \w+; n < (\w+); n \+= (\d+)\)")
+_ROWS = re.compile(r"int32_t acc\[(\d+)\](?: \w+)?;")
+_CALL = re.compile(r"^ {4,}(linear\w*)\((.*?)\);", re.M | re.S)
+#: Where a thread's columns begin or end: among how many, in multiples of what.
+_RANGE = re.compile(r"begin\([^,]+, \w+, (\d+), \d+\)")
 _CONSTANT = re.compile(r"^extern const (\w+)_t (\w+)((?:\[\d+\])+);", re.M)
 _REFERENCE = re.compile(r"(\w+)(?:\[0\])?(?: \+ (\d+))?")
 
@@ -69,7 +71,9 @@ class ProductCall:
     def columns(self) -> int:
         """Number of sums in a row."""
         name = self.kernel.columns
-        return int(self.arguments.get(name, name))
+        given = self.arguments.get(name, name)
+        shared = _RANGE.fullmatch(given)
+        return int(shared[1] if shared else given)
 
 
 class Emitted:

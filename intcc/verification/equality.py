@@ -17,6 +17,7 @@ from intcc.errors import ToolError
 from intcc.model import Runtime, open_runtime
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.compiler import find_compiler
+from intcc.runtime.native import shares_runs
 from intcc.runtime.ort import LEVELS
 from intcc.specs import TOTAL
 from intcc.verification.inputs import valid_positions
@@ -98,8 +99,8 @@ def variants(artifact: Artifact) -> list[Variant]:
     def ort(threads: int, level: str) -> Callable[[], Runtime]:
         return lambda: open_way(artifact, "onnx", threads=threads, level=level)
 
-    def c(compiler: str, flags: tuple[str, ...]) -> Callable[[], Runtime]:
-        return lambda: open_way(artifact, "c", compiler=compiler, flags=flags)
+    def c(compiler: str, flags: tuple[str, ...], threads: int = 1) -> Callable[[], Runtime]:
+        return lambda: open_way(artifact, "c", compiler=compiler, flags=flags, threads=threads)
 
     found = []
     emitted = artifact.settings.get("emit", ())
@@ -121,6 +122,8 @@ def variants(artifact: Artifact) -> list[Variant]:
         found.append(Variant(f"C, {own} -O3 -march=native", c(own, fast)))
         found.append(Variant(f"C, {own} -O2", c(own, ("-O2",)), 0.25))
         found.append(Variant(f"C, {own} -O0", c(own, ("-O0",)), 0.1))
+        for threads in (2, 3) if shares_runs(artifact.c_folder) else ():
+            found.append(Variant(f"C, {threads} threads", c(own, fast, threads)))
         for other in other_compilers(own):
             found.append(Variant(f"C, {other} -O2", c(other, ("-O2",)), 0.25))
     return found

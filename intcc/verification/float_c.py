@@ -24,6 +24,8 @@ HEADERS = frozenset(("stdint.h", "stddef.h", "string.h")) | {
 }
 #: The self-test and the example are programs, so they may also print.
 PROGRAM_HEADERS = HEADERS | {"stdio.h", "stdlib.h"}
+#: A pool of threads is for a system that has them.
+POOL_HEADERS = HEADERS | {"errno.h", "pthread.h", "sched.h"}
 _FLOAT_WORDS = frozenset(
     ("float", "double", "_Float16", "_Float32", "_Float64", "_Float128", "__fp16", "__bf16",
      "_Complex", "_Imaginary", "float32_t", "float64_t")
@@ -62,8 +64,9 @@ def token_findings(path: Path, *, program: bool = False) -> Iterator[str]:
     """
     folders = (path.parent, path.parent.parent) if program else (path.parent,)
     text = path.read_text(encoding="utf-8", errors="replace")
+    pool = path.stem.endswith("_threads")
+    allowed = POOL_HEADERS if pool else PROGRAM_HEADERS if program else HEADERS
     for match in _INCLUDE.finditer(text):
-        allowed = PROGRAM_HEADERS if program else HEADERS
         if match[1] not in allowed and not any((f / match[1]).is_file() for f in folders):
             yield f"{path.name}: includes <{match[1]}>"
     blank = _IGNORED.sub(lambda m: "\n" * m[0].count("\n") + " ", text)
@@ -71,7 +74,7 @@ def token_findings(path: Path, *, program: bool = False) -> Iterator[str]:
         for token in _TOKEN.findall(line):
             if token in _FLOAT_WORDS:
                 yield f"{path.name}:{number}: {token}"
-            elif token in _HEAP_WORDS and not program:
+            elif token in _HEAP_WORDS and (pool or not program):
                 yield f"{path.name}:{number}: {token}, the heap"
             elif token[0] in ".0123456789" and _is_float_number(token):
                 yield f"{path.name}:{number}: float literal {token}"

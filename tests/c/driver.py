@@ -59,13 +59,17 @@ def run_driver(
     *,
     compiler: Sequence[str] = ("gcc",),
     runner: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> str:
-    """Return what is wrong, or nothing; another processor's program needs a runner."""
+    """Return what is wrong, or nothing; another processor's program needs a runner.
+
+    A model of several sets of kernels has `more` files.
+    """
     sizes = {k: int(np.size(v)) for k, v in {**feeds, **expected}.items()}
     source = work / "driver.c"
     source.write_text(driver_source(name, native, sizes, tokens), encoding="utf-8")
     program = work / "driver"
-    sources = [source, folder / f"{name}.c", folder / f"{name}_weights.c"]
+    sources = [source, *(folder / f"{name}{part}.c" for part in ("", "_weights", *more))]
     command = [*compiler, "-std=c11", *flags, f"-I{folder}", *map(str, sources), "-o", str(program)]
     subprocess.run(command, check=True)
     given = b"".join(

@@ -3385,7 +3385,7 @@ static void tile6x64_zk37(size_t left, size_t width, const uint8_t *x, const int
 
 /* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift  + bias[n], rounded once and
    saturated. sums[n] is the sum of w[n]. */
-static void linear_dynamic_k37_hvv_z(size_t rows, size_t columns, const uint8_t *restrict q,
+static void linear_dynamic_k37_hvv_z_whole(size_t rows, size_t columns, const uint8_t *restrict q,
     const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
     const int16_t *restrict sums, const int32_t *restrict mul, int shift,
     const int32_t *restrict bias, int32_t *restrict y)

@@ -1,0 +1,203 @@
+"""C text of a run that threads share: what one part does of every call, stage by stage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from intcc.backends.c.generator import quiet
+from intcc.backends.c.program import Argument, Call, Program, View
+from intcc.backends.c.shapes import TOKENS, Extent
+from intcc.backends.c.text import access, argument, call_text, wrap
+from intcc.backends.c.threads import ELEMENTS, ROWS, Cut, Plan
+
+__all__ = ["parallel_context"]
+
+_TOKENS = Extent(1, 1)
+
+
+def _stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
+    """Return what the templates of a shared run show.
+
+    Args:
+        program: the model.
+        plan: how its calls are shared.
+        stop: number of calls after which a run may end; 0 where it never does.
+    """
+    stages = _stages(program, plan)
+    text = "\n".join(line for stage in stages for line in stage["lines"])
+    rows = {c.rows for c in plan.cuts if c.tall and c.rows is not None}
+    return {
+        "stages": stages,
+        "stage_kinds": _kinds(plan),
+        "stop": plan.stage_of(stop) if 0 < stop < len(program.calls) else 0,
+        "scratch_bytes": plan.scratch_bytes,
+        "units": [
+            {
+                "row": _row(r),
+                "rows": _rows(r),
+                "counted": _uses(text, rf"{_rows(r)}\b"),
+                "total": str(r),
+            }
+            for r in sorted(rows, key=lambda r: (r.power, r.coefficient))
+            if _uses(text, rf"{_row(r)}\b") or _uses(text, rf"{_rows(r)}\b")
+        ],
+        "fewest_rows": ROWS,
+        "tall": str(plan.tall) if plan.tall else TOKENS,
+        "locals": {
+            "column": _uses(text, r"column\b"),
+            "length": _uses(text, r"length\("),
+            "own": _uses(text, "OWN_"),
+        },
+        "stage_locals": _locals(program, text),
+        "own_access": _own_access(plan),
+        "run_fields": [{"declaration": f"{c_type}{name}"} for c_type, name in _fields(program)],
+    }
+
+
+def _uses(text: str, pattern: str) -> bool:
+    return re.search(rf"\b{pattern}", text) is not None
+
+
+def _stages(program: Program, plan: Plan) -> list[dict[str, Any]]:
+    """Return the calls of every stage; a layer begins with a macro that may measure it."""
+    layers = [name for name, calls in program.layers() for _ in calls]
+    macro, count, found = f"{program.name.upper()}_LAYER", 0, []
+    for stage in plan.stages:
+        lines, title = [], ""
+        for index in range(stage.first, stage.last + 1):
+            if index == 0 or layers[index - 1] != layers[index]:
+                title = title or layers[index]
+                lines.append(
+                    f"        if (part == 0) {{\n            {macro}({count});\n        }}"
+                )
+                count += 1
+            lines.append(_call(plan, program.calls[index], plan.cuts[index]))
+        found.append({"layer": title, "lines": lines})
+    return found
+
+
+def _kinds(plan: Plan) -> str:
+    """Return the elements of the table of stages."""
+    bits = [(s.waits[0], s.alone[0], s.waits[1], s.alone[1]) for s in plan.stages]
+    kinds = [sum(1 << i for i, bit in enumerate(each) if bit) for each in bits]
+    return wrap("", [str(kind) for kind in kinds], "", 8)
+
+
+def _fields(program: Program) -> list[tuple[str, str]]:
+    """Return type and name of what a run has beside its memory."""
+    sized = program.max_tokens > 0 and any(
+        not v.extent.static for call in program.calls for v in (*call.reads, *call.writes)
+    )
+    return [
+        *((f"const {p.view.storage.c_type} *", p.view.storage.name) for p in program.inputs),
+        *((("size_t ", TOKENS),) if sized else ()),
+        *((("size_t ", "position"),) if program.state else ()),
+        *((f"{p.view.storage.c_type} *", p.view.storage.name) for p in program.outputs),
+    ]
+
+
+def _locals(program: Program, text: str) -> list[str]:
+    """Return the declarations of what the calls name, taken from the run."""
+    found = []
+    if _uses(text, r"[UI]\d+\("):
+        found.append("unsigned char *const base = run->base;")
+    if _uses(text, "CACHE_"):
+        found.append("unsigned char *const held = run->held;")
+    for c_type, name in _fields(program):
+        if _uses(text, rf"{name}\b") or (name == TOKENS and _uses(text, r"rows?\b")):
+            constant = f"{c_type}const " if c_type.endswith("*") else f"const {c_type}"
+            found.append(f"{constant}{name} = run->{name};")
+    return found
+
+
+def _row(rows: Extent) -> str:
+    return "row" if rows == _TOKENS else f"row_of_{rows.coefficient}"
+
+
+def _rows(rows: Extent) -> str:
+    return "rows" if rows == _TOKENS else f"rows_of_{rows.coefficient}"
+
+
+def _times(name: str, factor: int) -> str:
+    return name if factor == 1 else f"{name} * {factor}"
+
+
+def _call(plan: Plan, call: Call, cut: Cut) -> str:
+    """Return a call of one part."""
+    arguments: list[Argument] = list(call.arguments)
+    which = "column" if cut.tall else "part"
+    if cut.span:
+        ends = (which, f"{which} + 1")
+        arguments[:2] = [f"begin({end}, {which}s, {cut.span}, {cut.step})" for end in ends]
+    if cut.rows is not None and (cut.tall or cut.elements):
+        rows = _rows(cut.rows) if cut.tall else str(cut.rows)
+        total = _times(rows, cut.width)
+        arguments[cut.count] = (
+            f"length({which}, {which}s, {total}, {ELEMENTS})" if cut.elements else total
+        )
+        for index, width in cut.moved.items():
+            ways = [_times(_row(cut.rows), width)] if cut.tall else []
+            ways += [f"begin({which}, {which}s, {total}, {ELEMENTS})"] if cut.elements else []
+            arguments[index] = " + ".join([argument(call.arguments[index]), *ways])
+        if cut.position and cut.tall:
+            arguments[cut.position] = f"{argument(call.arguments[cut.position])} + {_row(cut.rows)}"
+    for index, given in enumerate(call.arguments):
+        if isinstance(given, View) and given.storage in plan.scratch:
+            macro = f"OWN_{access(given.storage)}"
+            arguments[index] = f"{macro}(at_{given.storage.name}, {plan.scratch[given.storage]})"
+    return call_text(call, arguments, indent=8)
+
+
+def _own_access(plan: Plan) -> list[str]:
+    """Return the macros of scratch: the arena's for the first part, else the part's own."""
+    kinds = {access(s): s.c_type for s in plan.scratch}
+    return [
+        f"#define OWN_{name}(at, behind) "
+        f"(({kinds[name]} *)(void *)(own == NULL ? base + (at) : own + (behind)))"
+        for name in sorted(kinds)
+    ]
+
+
+def parallel_context(program: Program, plan: Plan, context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a model whose runs can be shared shows beside `context`.
+
+    Args:
+        program: the model.
+        plan: how its calls are shared.
+        context: what the model's own templates show.
+    """
+    name, given = program.name, context["parameters"]
+    stop, sets = quiet(program) if program.generates else 0, context["target"].sets
+
+    def signature(entry: str) -> str:
+        return wrap(f"int {entry}(", [f"const struct {name}_parallel *parallel", *given], ")", 0)
+
+    values = ["base", *(["held"] if program.state else [])]
+    values += [field for _, field in _fields(program)]
+    scratch = "parallel == NULL ? NULL : (unsigned char *)parallel->scratch"
+    return {
+        **_stage_context(program, plan, stop),
+        "parallel_signature": signature(f"{name}_run_parallel"),
+        "entry_signature": signature(f"{name.upper()}_ENTRY" if sets else f"{name}_run_parallel"),
+        "sets": [
+            {
+                "entry": f"{name}_run_{s.name}",
+                "signature": signature(f"{name}_run_{s.name}"),
+                "set": s,
+            }
+            for s in sets
+        ],
+        "any_signature": signature(f"{name}_run_any"),
+        "run_values": wrap(
+            "struct run run = { ", [*values, scratch, "parts", "1", "0", "0"], " };"
+        ),
+        "run_arguments": ", ".join(re.split(r"\W+", p)[-1] for p in given),
+        "sources": (
+            *context["sources"],
+            f"{name}_threads.c",
+            *(f"{name}_{s.name}.c" for s in sets),
+        ),
+        "headers": (*context["headers"], f"{name}_threads.h"),
+    }
