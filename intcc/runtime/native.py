@@ -31,6 +31,7 @@ class NativeModel(CModel):
         *,
         compiler: str | None = None,
         flags: Sequence[str] = DEFAULT_FLAGS,
+        beside: Sequence[Path] = (),
     ) -> None:
         """Build and load the library.
 
@@ -39,6 +40,7 @@ class NativeModel(CModel):
             manifest: the artifact's manifest.
             compiler: name or path; the system's by default.
             flags: compiler flags beside the strict warnings.
+            beside: further files to build in; headers are included before everything else.
 
         Raises:
             ToolError: no compiler, or it fails.
@@ -49,8 +51,13 @@ class NativeModel(CModel):
         sources = [folder / f"{name}.c", folder / f"{name}_weights.c"]
         selftest = folder / f"{name}_selftest.c"
         sources += [selftest] if selftest.exists() else []
+        hooks = [p for p in beside if p.suffix == ".h"]
         self._library = shared_library(
-            sources, sorted(folder.glob("*.h")), find_compiler(compiler), tuple(flags)
+            [*sources, *(p for p in beside if p.suffix == ".c")],
+            [*sorted(folder.glob("*.h")), *hooks],
+            find_compiler(compiler),
+            (*flags, *(f"-include{p.name}" for p in hooks)),
+            places=[f"-I{p.parent}" for p in hooks],
         )
         self._run = self._library[f"{name}_run"]
         self._run.restype = ctypes.c_int
