@@ -44,6 +44,6 @@ def test_same_bits_and_no_table(name: str, pairs: int, tmp_path: Path) -> None:
             assert np.array_equal(in_pieces(model, tokens[row].tolist(), cut), whole[row])
     few = tokens[0, :12].tolist()
     assert np.array_equal(in_pieces(models[2], few, CUTS[0]), whole[0, :12])
-    tables, increments = 8 * pairs * CONTEXT, 4 * pairs
+    tables, increments = 4 * pairs * CONTEXT, 4 * pairs  # two tables of 16 bits
     saved = _flash(tmp_path / "exact") - _flash(tmp_path / "phase")
     assert saved == tables - increments - SINE.nbytes

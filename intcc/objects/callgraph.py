@@ -133,9 +133,12 @@ def call_graph(objects: Objects) -> CallGraph:
     groups = {name: sorted(names) for names in objects.aliases() for name in names}
     code = parse(objects.disassembly())
     for name in dict.fromkeys(i.function for i in code):
-        # Clones are called name.constprop.0 by the linker, and name.constprop in the report; a
-        # function with several names is in the report under one of them.
-        titles = [t for n in groups.get(name, [name]) for t in (n, re.sub(r"\.\d+$", "", n))]
+        # Clones are called name.constprop.0.isra.0 by the linker, and in the report without some
+        # of the numbers; a function with several names is in the report under one of them.
+        spelled = (r"\.\d+$", r"\.\d+(?=\.|$)")
+        titles = [
+            t for n in groups.get(name, [name]) for t in (n, *(re.sub(s, "", n) for s in spelled))
+        ]
         frame = next((usage[title] for title in titles if title in usage), None)
         frame = frame or ((0, True) if name.endswith(".cold") else None)
         if frame is None:

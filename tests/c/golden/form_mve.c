@@ -122,7 +122,7 @@ static inline uint32_t high_word(uint32_t a, uint32_t b)
 }
 
 #if defined(__ARM_FEATURE_MVE)
-/* out[j] = clip((acc[j] + bias[j]) / divisor[j], lo, hi) for 1 columns or more. */
+/* out[j] = clip((acc[j] + bias[j]) / divisor[j], lo, hi). */
 static void linear_65x12_vsh0_columns(size_t width, const int32_t *acc, const int32_t *bias,
     const uint32_t *restrict mul, int32_t lo, int32_t hi, uint8_t *out)
 {
@@ -163,7 +163,7 @@ static void linear_65x12_vsh0(size_t rows, const uint8_t *restrict x, const int8
                 uint8_t *restrict out = y + (m + r) * 12 + n;
 
 #if defined(__ARM_FEATURE_MVE)
-                const size_t done = width < 1 ? 0 : width;
+                const size_t done = width;
 
                 if (done != 0) {
                     linear_65x12_vsh0_columns(done, acc + r * 64, bias + n, mul + n, lo, hi, out);

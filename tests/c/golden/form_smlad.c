@@ -40,8 +40,8 @@ static inline int32_t dot2(uint32_t a, uint32_t b, int32_t s)
 #endif
 }
 
-/* y[8 * i + 4 * odd] = the even and the odd bytes of word i of x, 16 bits each; zeros behind the
-   last one. */
+/* y[8 * i + 4 * odd] = the even and the odd bytes of word i of x, less 128, 16 bits each; what lies
+   behind the last one meets weights of zero. */
 static void widen_dot4x4_sk65(size_t count, size_t padded, const uint8_t *x, uint32_t *restrict y)
 {
     for (size_t k = 0; k < padded; k += 4, y += 8) {
@@ -54,8 +54,9 @@ static void widen_dot4x4_sk65(size_t count, size_t padded, const uint8_t *x, uin
                 v |= (uint32_t)x[i] << 8 * (i - k);
             }
         }
-        y[0] = v & 0x00ff00ffu;
-        y[4] = v >> 8 & 0x00ff00ffu;
+        v ^= 0x80808080u;
+        y[0] = signed_even(v);
+        y[4] = signed_odd(v);
     }
 }
 
@@ -74,12 +75,6 @@ static void dot4x4_sk65(const uint32_t *x, const uint32_t *end, const int8_t *w,
     uint32_t v, even;
 
     __asm__ volatile("1:\n"
-        "ldr %[v], [%[w]], #4\n ldmia %[x]!, {r3, r4, r5, r6}\n sxtb16 %[even], %[v]\n"
-        "smlad %[s0], r3, %[even], %[s0]\n smlad %[s1], r4, %[even], %[s1]\n"
-        "smlad %[s2], r5, %[even], %[s2]\n smlad %[s3], r6, %[even], %[s3]\n"
-        "ldmia %[x]!, {r3, r4, r5, r6}\n sxtb16 %[v], %[v], ror #8\n"
-        "smlad %[s0], r3, %[v], %[s0]\n smlad %[s1], r4, %[v], %[s1]\n"
-        "smlad %[s2], r5, %[v], %[s2]\n smlad %[s3], r6, %[v], %[s3]\n"
         "ldr %[v], [%[w]], #4\n ldmia %[x]!, {r3, r4, r5, r6}\n sxtb16 %[even], %[v]\n"
         "smlad %[s0], r3, %[even], %[s0]\n smlad %[s1], r4, %[even], %[s1]\n"
         "smlad %[s2], r5, %[even], %[s2]\n smlad %[s3], r6, %[even], %[s3]\n"
@@ -107,17 +102,18 @@ static void dot4x4_sk65(const uint32_t *x, const uint32_t *end, const int8_t *w,
     acc[96] = s3 + (more ? acc[96] : 0);
 }
 
-/* acc[c] = x . w[c] for 4 columns and one row. */
+/* acc[c] = (x - 128) . w[c] for 4 columns and one row. */
 static void dot1x4_sk65(const uint8_t *x, const int8_t *w, int32_t *acc)
 {
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 
     for (size_t k = 0; k < 64; k += 4) {
-        const uint32_t x4 = word_at(x + k), x0 = x4 & 0x00ff00ffu, x1 = x4 >> 8 & 0x00ff00ffu;
+        const uint32_t x4 = word_at(x + k) ^ 0x80808080u;
+        const uint32_t x0 = signed_even(x4), x1 = signed_odd(x4);
         const uint32_t v0 = word_at(w + k);
-        const uint32_t v1 = word_at(w + 72 + k);
-        const uint32_t v2 = word_at(w + 144 + k);
-        const uint32_t v3 = word_at(w + 216 + k);
+        const uint32_t v1 = word_at(w + 68 + k);
+        const uint32_t v2 = word_at(w + 136 + k);
+        const uint32_t v3 = word_at(w + 204 + k);
 
         s0 = dot2(x1, signed_odd(v0), dot2(x0, signed_even(v0), s0));
         s1 = dot2(x1, signed_odd(v1), dot2(x0, signed_even(v1), s1));
@@ -125,10 +121,10 @@ static void dot1x4_sk65(const uint8_t *x, const int8_t *w, int32_t *acc)
         s3 = dot2(x1, signed_odd(v3), dot2(x0, signed_even(v3), s3));
     }
     for (size_t k = 64; k < 65; k++) {
-        s0 += x[k] * w[k];
-        s1 += x[k] * w[72 + k];
-        s2 += x[k] * w[144 + k];
-        s3 += x[k] * w[216 + k];
+        s0 += (x[k] - 128) * w[k];
+        s1 += (x[k] - 128) * w[68 + k];
+        s2 += (x[k] - 128) * w[136 + k];
+        s3 += (x[k] - 128) * w[204 + k];
     }
     acc[0] = s0;
     acc[1] = s1;
@@ -145,19 +141,19 @@ static void tile4x32_sk65(size_t left, size_t width, const uint8_t *x, const int
 
     if (left == 1) {
         for (size_t j = 0; j < width; j += 4) {
-            dot1x4_sk65(x, w + j * 72, acc + j);
+            dot1x4_sk65(x, w + j * 68, acc + j);
         }
         return;
     }
     for (size_t k = 0; k < 65; k += 64) {
         const size_t count = 65 - k < 64 ? 65 - k : 64;
-        const size_t padded = (count + 7) / 8 * 8;
+        const size_t padded = (count + 3) / 4 * 4;
 
         for (size_t r = 0; r < 4; r++) {
             widen_dot4x4_sk65(count, padded, x + (r < left ? r * 65 : 0) + k, words + r);
         }
         for (size_t j = 0; j < width; j++) {
-            dot4x4_sk65(words, words + 2 * padded, w + j * 72 + k, acc + j, k > 0);
+            dot4x4_sk65(words, words + 2 * padded, w + j * 68 + k, acc + j, k > 0);
         }
     }
 }
@@ -197,7 +193,7 @@ static void linear_65x12_vsh0(size_t rows, const uint8_t *restrict x, const int8
             const size_t left = rows - m < 4 ? rows - m : 4;
             int32_t acc[128];
 
-            tile4x32_sk65(left, width, x + m * 65, w + n * 72, acc);
+            tile4x32_sk65(left, width, x + m * 65, w + n * 68, acc);
             for (size_t r = 0; r < left; r++) {
                 uint8_t *restrict out = y + (m + r) * 12 + n;
 

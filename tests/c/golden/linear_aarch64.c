@@ -116,7 +116,7 @@ static void dot1x16_dk37(size_t width, const uint8_t *x, const int8_t *w, int32_
             for (size_t k = 0; k < 37; k++) {
                 s += (x[r * 37 + k] - 128) * v[k / 4 * 16 + k % 4];
             }
-            acc[r * 64 + c] = s;
+            acc[r * 32 + c] = s;
         }
     }
 #endif
@@ -304,18 +304,18 @@ static void dot4x16_dk37(size_t width, const uint8_t *x, const int8_t *w, int32_
     vst1q_s32(acc + 4, s01);
     vst1q_s32(acc + 8, s02);
     vst1q_s32(acc + 12, s03);
-    vst1q_s32(acc + 64, s10);
-    vst1q_s32(acc + 68, s11);
-    vst1q_s32(acc + 72, s12);
-    vst1q_s32(acc + 76, s13);
-    vst1q_s32(acc + 128, s20);
-    vst1q_s32(acc + 132, s21);
-    vst1q_s32(acc + 136, s22);
-    vst1q_s32(acc + 140, s23);
-    vst1q_s32(acc + 192, s30);
-    vst1q_s32(acc + 196, s31);
-    vst1q_s32(acc + 200, s32);
-    vst1q_s32(acc + 204, s33);
+    vst1q_s32(acc + 32, s10);
+    vst1q_s32(acc + 36, s11);
+    vst1q_s32(acc + 40, s12);
+    vst1q_s32(acc + 44, s13);
+    vst1q_s32(acc + 64, s20);
+    vst1q_s32(acc + 68, s21);
+    vst1q_s32(acc + 72, s22);
+    vst1q_s32(acc + 76, s23);
+    vst1q_s32(acc + 96, s30);
+    vst1q_s32(acc + 100, s31);
+    vst1q_s32(acc + 104, s32);
+    vst1q_s32(acc + 108, s33);
 #else
     for (size_t r = 0; r < 4; r++) {
         for (size_t c = 0; c < width && c < 16; c++) {
@@ -325,14 +325,14 @@ static void dot4x16_dk37(size_t width, const uint8_t *x, const int8_t *w, int32_
             for (size_t k = 0; k < 37; k++) {
                 s += (x[r * 37 + k] - 128) * v[k / 4 * 16 + k % 4];
             }
-            acc[r * 64 + c] = s;
+            acc[r * 32 + c] = s;
         }
     }
 #endif
 }
 
 /* A tile of `left` x `width` sums: blocks of 4 rows while there are as many, else row by row. */
-static void tile4x64_dk37(size_t left, size_t width, const uint8_t *x, const int8_t *w,
+static void tile4x32_dk37(size_t left, size_t width, const uint8_t *x, const int8_t *w,
     int32_t *acc)
 {
     for (size_t j = 0; j < width; j += 16) {
@@ -341,7 +341,7 @@ static void tile4x64_dk37(size_t left, size_t width, const uint8_t *x, const int
             continue;
         }
         for (size_t r = 0; r < left; r++) {
-            dot1x16_dk37(width - j, x + r * 37, w + j * 40, acc + r * 64 + j);
+            dot1x16_dk37(width - j, x + r * 37, w + j * 40, acc + r * 32 + j);
         }
     }
 }
@@ -405,14 +405,14 @@ static void linear_37x21_vs(size_t rows, const uint8_t *restrict x, const int8_t
     const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
     uint8_t *restrict y)
 {
-    for (size_t n = 0; n < 21; n += 64) {
-        const size_t width = 21 - n < 64 ? 21 - n : 64;
+    for (size_t n = 0; n < 21; n += 32) {
+        const size_t width = 21 - n < 32 ? 21 - n : 32;
 
         for (size_t m = 0; m < rows; m += 4) {
             const size_t left = rows - m < 4 ? rows - m : 4;
-            int32_t acc[256];
+            int32_t acc[128];
 
-            tile4x64_dk37(left, width, x + m * 37, w + n * 40, acc);
+            tile4x32_dk37(left, width, x + m * 37, w + n * 40, acc);
             for (size_t r = 0; r < left; r++) {
                 uint8_t *restrict out = y + (m + r) * 21 + n;
 
@@ -420,7 +420,7 @@ static void linear_37x21_vs(size_t rows, const uint8_t *restrict x, const int8_t
                 const size_t done = width < 16 ? 0 : width;
 
                 if (done != 0) {
-                    linear_37x21_vs_columns(done, acc + r * 64, bias + n, mul + n, shift, lo, hi,
+                    linear_37x21_vs_columns(done, acc + r * 32, bias + n, mul + n, shift, lo, hi,
                         out);
                 }
 #else
@@ -428,7 +428,7 @@ static void linear_37x21_vs(size_t rows, const uint8_t *restrict x, const int8_t
 #endif
 
                 for (size_t j = done; j < width; j++) {
-                    int32_t t = acc[r * 64 + j] + bias[n + j];
+                    int32_t t = acc[r * 32 + j] + bias[n + j];
 
                     t = t > 0 ? t : 0;
                     t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);

@@ -1,14 +1,14 @@
 /* q[r] = 128 + round(127 * x[r] / largest), the largest magnitude of the row being about m[r] *
    2^k[r]. */
-static void dynamic_quantize_c37(size_t rows, const int32_t *restrict x, uint8_t *restrict q,
-    int32_t *restrict m, int32_t *restrict k)
+static void dynamic_quantize(size_t rows, size_t columns, const int32_t *restrict x,
+    uint8_t *restrict q, int32_t *restrict m, int32_t *restrict k)
 {
     for (size_t r = 0; r < rows; r++) {
-        const int32_t *restrict in = x + r * 37;
-        uint8_t *restrict out = q + r * 37;
+        const int32_t *restrict in = x + r * columns;
+        uint8_t *restrict out = q + r * columns;
         int32_t largest = 0;
 
-        for (size_t j = 0; j < 37; j++) {
+        for (size_t j = 0; j < columns; j++) {
             const int32_t magnitude = in[j] < 0 ? -in[j] : in[j];
 
             largest = magnitude > largest ? magnitude : largest;
@@ -22,7 +22,7 @@ static void dynamic_quantize_c37(size_t rows, const int32_t *restrict x, uint8_t
         k[r] = down;
         const int32_t factor = (532676608 + m[r] / 2) / m[r]; /* 127 * 2^22 / m */
 
-        for (size_t j = 0; j < 37; j++) {
+        for (size_t j = 0; j < columns; j++) {
             const int32_t v = asr32(in[j] + half, down);
 
             out[j] = (uint8_t)(128 + asr32(v * factor + 2097152, 22));
@@ -95,7 +95,7 @@ static void tile_t2_k37(size_t left, size_t width, const uint8_t *x, const int8_
     for (size_t j = 0; j < width; j += 4) {
         for (size_t r = 0; r < left; r++) {
             for (size_t c = 0; c < 4; c++) {
-                acc[r * 64 + j + c] = 0;
+                acc[r * 32 + j + c] = 0;
             }
         }
         for (size_t k = 0; k < 37; k += 40) {
@@ -107,35 +107,35 @@ static void tile_t2_k37(size_t left, size_t width, const uint8_t *x, const int8_
                 unpack_t2((count + 3) / 4, packed + c * 10, panel + c * 40);
             }
             for (size_t r = 0; r < left; r++) {
-                dot4_40(count, x + r * 37 + k, panel, acc + r * 64 + j);
+                dot4_40(count, x + r * 37 + k, panel, acc + r * 32 + j);
             }
         }
     }
 }
 
-/* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift + bias[n], rounded once and
-   saturated. `center` holds 128 times the sum of each w[n]. */
-static void linear_dynamic_37x21_vv_t2(size_t rows, const uint8_t *restrict q,
+/* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift  + bias[n], rounded once and
+   saturated. sums[n] is the sum of w[n]. */
+static void linear_dynamic_k37_hvv_t2(size_t rows, size_t columns, const uint8_t *restrict q,
     const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
-    const int32_t *restrict center, const int32_t *restrict mul, int shift,
+    const int16_t *restrict sums, const int32_t *restrict mul, int shift,
     const int32_t *restrict bias, int32_t *restrict y)
 {
-    for (size_t n = 0; n < 21; n += 64) {
-        const size_t width = 21 - n < 64 ? 21 - n : 64;
+    for (size_t n = 0; n < columns; n += 32) {
+        const size_t width = columns - n < 32 ? columns - n : 32;
 
         for (size_t i = 0; i < rows; i += 16) {
             const size_t left = rows - i < 16 ? rows - i : 16;
-            int32_t acc[1024];
+            int32_t acc[512];
 
             tile_t2_k37(left, width, q + i * 37, w + n * 10, acc);
             for (size_t r = 0; r < left; r++) {
                 const int64_t scale = m[i + r];
                 const int down = shift - k[i + r];
                 const int64_t half = INT64_C(1) << (down - 1);
-                const size_t at = (i + r) * 21 + n;
+                const size_t at = (i + r) * columns + n;
 
                 for (size_t j = 0; j < width; j++) {
-                    const int64_t sum = acc[r * 64 + j] - center[n + j];
+                    const int32_t sum = acc[r * 32 + j] - 128 * sums[n + j];
                     const int64_t v = clip_wide(asr64(sum * scale * mul[n + j] + half, down)
                         + bias[n + j]);
 
