@@ -27,6 +27,7 @@ from intcc.layers import layer_work
 from intcc.runtime.artifact import Artifact, is_artifact
 
 MACHINE, LLAMA = "machine", "llama.cpp Q8_0"
+HF_INT8, HF_HALF = "transformers, torch dynamic int8", "transformers bf16"
 CONTEXT, PROMPT, STEPS = 512, 128, 16
 #: Random weights have nothing to lose.
 QUICK = ("--no-error-compensation", "--no-equivalences", "--calibration-samples", "4")
@@ -36,11 +37,15 @@ HEADER = [
 ]  # fmt: skip
 
 
-def matrices() -> int:
-    """Return the number of weights that a token is multiplied with."""
+def products(tokens: int) -> int:
+    """Return the multiply-accumulates of a call, without those of attention.
+
+    Logits are those of the last token alone, in every engine.
+    """
     width, inner = int(MEDIUM["hidden_size"]), int(MEDIUM["intermediate_size"])
     layer = 4 * width * width + 3 * width * inner
-    return int(MEDIUM["num_hidden_layers"]) * layer + int(MEDIUM["vocab_size"]) * width
+    head = int(MEDIUM["vocab_size"]) * width
+    return int(MEDIUM["num_hidden_layers"]) * layer * tokens + head
 
 
 def contenders(artifact: Artifact, model: Path, folder: Path, threads: int) -> list[Contender]:
@@ -50,7 +55,8 @@ def contenders(artifact: Artifact, model: Path, folder: Path, threads: int) -> l
     return [
         Contender(MACHINE, "machine", "Machine", {"threads": threads}, ours=True),
         Contender(LLAMA, "llama", "Decoder", {**checkpoint, "file": file, "context": CONTEXT}),
-        Contender("transformers bf16", "hf", "Decoder", {**checkpoint, "dtype": "bfloat16"}),
+        Contender(HF_INT8, "hf", "Decoder", {**checkpoint, "dtype": "int8"}),
+        Contender(HF_HALF, "hf", "Decoder", {**checkpoint, "dtype": "bfloat16"}),
         *kernel_sets.contenders(artifact, "Decoder", folder / "decoder", threads, PROMPT),
     ]
 
@@ -71,11 +77,12 @@ def rows(
     """
     by_name = {o.name: o for o in outcomes}
     limits, other = by_name[MACHINE], by_name.get(LLAMA)
-    work = float(matrices() * PROMPT)
+    work = float(products(PROMPT))
     made = []
     if limits.rounds:
         peak, read = (limits.median(lambda r, i=i: r[i]) for i in (0, 1))
-        figures = ["", f"{read / 1e9:.1f} GB/s", "", "", f"{peak / 1e9:.0f} GMAC/s", "", "", ""]
+        rate = f"{peak / 1e9:.0f} GMAC/s" if peak else "unknown"
+        figures = ["", f"{read / 1e9:.1f} GB/s", "", "", rate, "", "", ""]
         made.append([str(threads), "the machine at most", *figures])
     for outcome in outcomes:
         if outcome is limits:
@@ -130,7 +137,8 @@ def compiled(model: Path, output: Path) -> Artifact:
         make(model, MEDIUM, "bfloat16", "200MB")
     if not is_artifact(output):
         cost = compile_apart(
-            model, output, "--emit", "onnx", "--context", str(CONTEXT), "--chunk", str(PROMPT), *QUICK
+            model, output, "--emit", "onnx", "--context", str(CONTEXT), "--chunk", str(PROMPT),
+            *QUICK,
         )  # fmt: skip
         print(f"compiled in {cost.wall:.0f} s, {cost.peak / 2**20:.0f} MiB")
     return Artifact.open(output)
@@ -149,7 +157,7 @@ def main() -> None:
     exact = exact_logits(model, PROMPT)
     logits: dict[str, Any] = {}
 
-    def look(worker: Worker, outcome: Outcome) -> None:
+    def look(worker: Worker) -> None:
         if worker.name != MACHINE and worker.name not in logits:
             logits[worker.name] = np.array([worker.call("logits", length=PROMPT)])
 
@@ -161,8 +169,9 @@ def main() -> None:
         taking_part = contenders(artifact, model, options.output.parent, threads)
         outcomes = compete(taking_part, options.rounds, ask, last=look)
         sizes = {c.name: own for c in taking_part if c.ours} | {
-            LLAMA: matrices() * 34 / 32,  # 32 weights and a scale of 16 bits
-            "transformers bf16": matrices() * 2.0,
+            LLAMA: products(1) * 34 / 32,  # 32 weights and a scale of 16 bits
+            HF_INT8: products(1),
+            HF_HALF: products(1) * 2,
         }
         known = {} if exact is None else logits
         accuracy = {name: float(cosine(x, exact)[0]) for name, x in known.items()}

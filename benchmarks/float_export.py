@@ -29,12 +29,13 @@ def export(checkpoint: Path, path: Path) -> Path:
             mean = (made.last_hidden_state * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
             return torch.nn.functional.normalize(mean, dim=-1)
 
-    example = torch.ones(2, 8, dtype=torch.int64)
+    # Two tensors: one given twice would be exported as a single input.
+    ids, mask = (torch.ones(2, 8, dtype=torch.int64) for _ in range(2))
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.onnx.export(
         Embedder().eval(),
-        (example, example),
+        (ids, mask),
         path,
         input_names=["input_ids", "attention_mask"],
         output_names=["sentence_embedding"],

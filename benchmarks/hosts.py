@@ -119,7 +119,7 @@ def main() -> None:
     sentences = token_ids(tokenize(artifact, texts), folder / "sentences.json")
     embeddings: dict[str, Any] = {}
 
-    def embed(worker: Worker, outcome: Outcome) -> None:
+    def embed(worker: Worker) -> None:
         if worker.name not in embeddings:
             with tempfile.TemporaryDirectory() as scratch:
                 made = Path(scratch) / "made.npy"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import platform
+import shutil
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import common
 import onnx_ir as ir
 from workers import Contender
 
@@ -25,8 +29,8 @@ NEEDS = {
 }  # fmt: skip
 
 
-def runnable(targets: Iterable[str], processor: str, sets: Iterable[str]) -> list[str]:
-    """Return the targets whose code this machine can run.
+def reasons(targets: Iterable[str], processor: str, sets: Iterable[str]) -> dict[str, str]:
+    """Return the targets for this machine's family, with the reason why one cannot run on it.
 
     Args:
         targets: all there are.
@@ -35,28 +39,41 @@ def runnable(targets: Iterable[str], processor: str, sets: Iterable[str]) -> lis
     """
     families = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}
     family, held = families.get(processor, "-"), set(sets)
-    return [
-        t
-        for t in targets
-        if t in ("generic", "native")
-        or ((t == family or t.startswith(f"{family}-")) and NEEDS.get(t) in (None, *held))
-    ]  # fmt: skip
+    found = {}
+    for target in targets:
+        if target in ("generic", "native") or f"{target}-".startswith(f"{family}-"):
+            needed = NEEDS.get(target)
+            missing = needed is not None and needed not in held
+            found[target] = f"no {needed} on this processor" if missing else ""
+    return found
 
 
 def emitted(artifact: Artifact, target: str, folder: Path, chunk: int | None = None) -> Path:
-    """Return a folder of C for a target, written where it is not there for these integers."""
+    """Return a folder of C for a target, written anew where integers or compiler have changed."""
     mark = folder / f"{target}.sha256"
-    digest = sha256_of(artifact.integer_onnx)
+    digest = sha256_of(artifact.integer_onnx) + _sources()
     if not mark.exists() or mark.read_text(encoding="utf-8") != digest:
+        shutil.rmtree(folder / target, ignore_errors=True)
         emit_c(ir.load(artifact.integer_onnx), folder / target, target=target, chunk=chunk)
         mark.write_text(digest, encoding="utf-8")
     return folder / target
 
 
+@cache
+def _sources() -> str:
+    """Return a digest of everything that writes C."""
+    digest = hashlib.sha256()
+    for place in ("backends", "templates"):
+        for path in sorted((common.ROOT / place).rglob("*")):
+            if path.suffix in (".py", ".toml", ".j2"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def contenders(
     artifact: Artifact, kind: str, folder: Path, threads: int, chunk: int | None = None
 ) -> list[Contender]:
-    """Return the C of every target that runs here.
+    """Return the C of every target of this machine's family.
 
     Args:
         artifact: the compiled model.
@@ -66,18 +83,20 @@ def contenders(
         chunk: most tokens of a decoder's call.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = [s.name for s in supported()]
-    parallel = threads == 1 or "threads" in inspect.signature(NativeModel.__init__).parameters
+    threaded = threads == 1 or "threads" in inspect.signature(NativeModel.__init__).parameters
     made = []
-    for target in runnable(available(), platform.machine(), names):
-        options: dict[str, Any] = {
-            "artifact": str(artifact.folder),
-            "folder": str(emitted(artifact, target, folder, chunk)),
-            "flags": _flags(target),
-            "threads": threads,
-        }
-        note = "" if parallel else "one thread only"
-        made.append(Contender(f"**intcc, C {target}**", "compiled", kind, options, True, note))
+    sets = [s.name for s in supported()]
+    for target, reason in reasons(available(), platform.machine(), sets).items():
+        name, note = f"**intcc, C {target}**", reason or ("" if threaded else "one thread only")
+        options: dict[str, Any] = {}
+        if not note:
+            options = {
+                "artifact": str(artifact.folder),
+                "folder": str(emitted(artifact, target, folder, chunk)),
+                "flags": _flags(target),
+                "threads": threads,
+            }
+        made.append(Contender(name, "compiled", kind, options, ours=True, note=note))
     return made
 
 

@@ -23,9 +23,14 @@ def answer(answers: TextIO, work: Callable[[], Any]) -> None:
     try:
         said = {"result": work()}
     except Exception as error:  # whatever an engine raises belongs into its row of the table
-        said = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+        said = {"error": f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")}
     answers.write(json.dumps(said) + "\n")
     answers.flush()
+
+
+def call(engine: Any, method: str, arguments: dict[str, Any]) -> Any:
+    """Call a method by its name."""
+    return getattr(engine, method)(**arguments)
 
 
 def main() -> None:
@@ -41,7 +46,7 @@ def main() -> None:
         answer(answers, make)
         for line in sys.stdin if made else ():
             asked = json.loads(line)
-            answer(answers, partial(getattr(made[0], asked["call"]), **asked["with"]))
+            answer(answers, partial(call, made[0], asked["call"], asked["with"]))
 
 
 if __name__ == "__main__":

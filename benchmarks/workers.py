@@ -126,7 +126,7 @@ def compete(
     rounds: int,
     ask: Callable[[Worker], Any],
     *,
-    last: Callable[[Worker, Outcome], None] = lambda worker, outcome: None,
+    last: Callable[[Worker], None] = lambda worker: None,
     progress: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
 ) -> list[Outcome]:
     """Ask all contenders in turn, round after round.
@@ -135,7 +135,7 @@ def compete(
         contenders: who takes part; one that cannot keeps its reason.
         rounds: how many count, after one that does not.
         ask: returns the figures of one round.
-        last: asks for what is needed once, behind the rounds.
+        last: asks for what is needed once, behind the rounds; one that fails keeps its figures.
         progress: is told what goes on.
     """
     outcomes = [Outcome(c.name) for c in contenders]
@@ -150,28 +150,24 @@ def compete(
         for turn in range(rounds + 1):
             progress(f"  round {turn} of {rounds}")
             for index in list(workers):
-                figures = _asked(workers, index, outcomes[index], ask)
-                if turn and index in workers:
+                try:
+                    figures = ask(workers[index])
+                except EngineError as error:  # one that fails takes no further part
+                    outcomes[index] = Outcome(contenders[index].name, note=str(error))
+                    workers.pop(index).close()
+                    continue
+                if turn:
                     outcomes[index].rounds.append(figures)
                 time.sleep(PAUSE)
-        for index in list(workers):
-            _asked(workers, index, outcomes[index], lambda w, i=index: last(w, outcomes[i]))
+        for worker in workers.values():
+            try:
+                last(worker)
+            except EngineError as error:
+                progress(f"  {worker.name}: {error}")
     finally:
         for worker in workers.values():
             worker.close()
     return outcomes
-
-
-def _asked(
-    workers: dict[int, Worker], index: int, outcome: Outcome, ask: Callable[[Worker], Any]
-) -> Any:
-    """Ask one; one that fails takes no further part."""
-    try:
-        return ask(workers[index])
-    except EngineError as error:
-        outcome.note, outcome.rounds = str(error), []
-        workers.pop(index).close()
-        return None
 
 
 def ratio(outcome: Outcome, other: Outcome | None, figure: Callable[[Any], float]) -> float | None:

@@ -37,7 +37,7 @@ class Encoder(timing.Encoder):
         graph = core.read_model(model)
         self._names = [i.any_name for i in graph.inputs]
         if length is not None:
-            graph.reshape(dict.fromkeys(self._names, [1, length]))
+            graph.reshape({name: [1, length] for name in self._names})
         self._fixed = core.compile_model(graph, "CPU", options).create_infer_request()
 
     @staticmethod
