@@ -135,19 +135,23 @@ def test_a_module_that_is_missing_is_not_installed(
         bench.workers.Worker(bench.workers.Contender("peer", "no_such_engine", "Encoder"))
 
 
-def test_c_is_written_anew_where_its_compiler_changed(
-    bench: Any, decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_c_is_written_anew_where_integers_or_compiler_changed(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    artifact = bench.kernel_sets.Artifact.open(decoder)
+    written: list[Path] = []
+    monkeypatch.setattr(bench.kernel_sets.ir, "load", lambda path: None)
+    monkeypatch.setattr(bench.kernel_sets, "emit_c", lambda x, f, **_: written.append(f))
     monkeypatch.setattr(bench.kernel_sets, "_sources", lambda: "first")
-    made = bench.kernel_sets.emitted(artifact, "generic", tmp_path)
-    header = next(made.glob("*.h"))
-    header.write_text("changed", encoding="utf-8")
-    bench.kernel_sets.emitted(artifact, "generic", tmp_path)
-    assert header.read_text(encoding="utf-8") == "changed"
+    artifact = SimpleNamespace(integer_onnx=tmp_path / "integer.onnx")
+    artifact.integer_onnx.write_bytes(b"a")
+    for count in (1, 1):
+        assert bench.kernel_sets.emitted(artifact, "generic", tmp_path) == tmp_path / "generic"
+        assert len(written) == count
     monkeypatch.setattr(bench.kernel_sets, "_sources", lambda: "second")
     bench.kernel_sets.emitted(artifact, "generic", tmp_path)
-    assert header.read_text(encoding="utf-8") != "changed"
+    artifact.integer_onnx.write_bytes(b"b")
+    bench.kernel_sets.emitted(artifact, "generic", tmp_path)
+    assert len(written) == 3
 
 
 def test_llama_cpp_rotates_neighbours(bench: Any) -> None:
