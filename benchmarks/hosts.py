@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,46 @@ HEADER = [
 ]  # fmt: skip
 
 
-def contenders(
-    artifact: Artifact, model: Path, calibration: Path, folder: Path, length: int, threads: int
-) -> list[Contender]:
+@dataclass(frozen=True)
+class Setting:
+    """What every competition starts from.
+
+    Attributes:
+        artifact: ours.
+        model: the float model that the peers start from.
+        calibration: token ids that ours is calibrated on.
+        folder: where files go.
+    """
+
+    artifact: Artifact
+    model: Path
+    calibration: Path
+    folder: Path
+
+
+def prepare(output: Path) -> Setting:
+    """Make artifact, float model and calibration, where they are not there.
+
+    Args:
+        output: folder of the artifact.
+    """
+    train, columns = common.SHARED / "data" / "stsb-train.csv", "sentence1,sentence2"
+    artifact = common.artifact(output, calibration=train, calibration_column=columns)
+    folder = output.parent / "hosts"
+    model = float_export.export(common.minilm(), folder / "float.onnx")
+    source = load_source(common.minilm(), task=artifact.task, max_length=artifact.max_length)
+    count = artifact.manifest["calibration"]["samples"]
+    samples = load_samples(source, train, count, columns)
+    return Setting(artifact, model, token_ids(samples, folder / "calibration.json"), folder)
+
+
+def contenders(setting: Setting, length: int, threads: int) -> list[Contender]:
     """Return who takes part: the float model first."""
-    source = {"model": str(model), "threads": threads}
+    source = {"model": str(setting.model), "threads": threads}
     # OpenVINO is quickest with one length; short texts come in all lengths.
-    fixed = {**source, "length": length if length == artifact.max_length else None}
-    int8 = {**fixed, "calibration": str(calibration)}
-    strict = {"artifact": str(artifact.folder), "threads": threads}
+    fixed = {**source, "length": length if length == setting.artifact.max_length else None}
+    int8 = {**fixed, "calibration": str(setting.calibration)}
+    strict = {"artifact": str(setting.artifact.folder), "threads": threads}
     return [
         Contender(FLOAT, "ort", "Encoder", source),
         Contender("onnxruntime dynamic int8", "ort", "Encoder", {**source, "int8": True}),
@@ -52,7 +84,7 @@ def contenders(
         Contender(INT8, "ov", "Encoder", int8),
         Contender(f"{INT8}, no smoothing", "ov", "Encoder", {**int8, "smooth": False}),
         Contender("**intcc, strict ONNX**", "compiled", "Encoder", strict, ours=True),
-        *kernel_sets.contenders(artifact, "Encoder", folder, threads),
+        *kernel_sets.contenders(setting.artifact, "Encoder", setting.folder, threads),
     ]
 
 
@@ -98,25 +130,16 @@ def token_ids(samples: Sequence[dict[str, Any]], path: Path) -> Path:
 
 
 def main() -> None:
-    data = common.SHARED / "data"
     parser = common.parser(__doc__, "build/minilm-stsb")
     parser.add_argument("--lengths", type=int, nargs="+", default=[128, 16])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=200, help="of STS-B dev, for the accuracy")
     options = parser.parse_args()
-    train, columns = data / "stsb-train.csv", "sentence1,sentence2"
-    artifact = common.artifact(options.output, calibration=train, calibration_column=columns)
-    folder = options.output.parent / "hosts"
-    model = float_export.export(common.minilm(), folder / "float.onnx")
-    source = load_source(common.minilm(), task=artifact.task, max_length=artifact.max_length)
-    count = artifact.manifest["calibration"]["samples"]
-    calibration = token_ids(
-        load_samples(source, train, count, columns), folder / "calibration.json"
-    )
-    pairs = read_sts(data / "stsb-dev.csv", options.pairs)
+    setting = prepare(options.output)
+    pairs = read_sts(common.SHARED / "data" / "stsb-dev.csv", options.pairs)
     texts = sorted({text for pair in pairs for text in pair[:2]})
-    sentences = token_ids(tokenize(artifact, texts), folder / "sentences.json")
+    sentences = token_ids(tokenize(setting.artifact, texts), setting.folder / "sentences.json")
     embeddings: dict[str, Any] = {}
 
     def embed(worker: Worker) -> None:
@@ -129,11 +152,10 @@ def main() -> None:
     competitions: list[tuple[int, int, list[Outcome]]] = []
     for threads in options.threads:
         for length in sorted(options.lengths):  # dynamic lengths first: they can embed
-            taking_part = contenders(artifact, model, calibration, folder, length, threads)
             competitions.append((
                 length, threads,
                 compete(
-                    taking_part, options.rounds,
+                    contenders(setting, length, threads), options.rounds,
                     lambda worker, n=length: worker.call("time", length=n, runs=RUNS), last=embed,
                 ),
             ))  # fmt: skip

@@ -48,7 +48,12 @@ class Contender:
 
 
 class Worker:
-    """A running contender."""
+    """A running contender.
+
+    Attributes:
+        name: as in the table.
+        threads: of the engine.
+    """
 
     def __init__(self, contender: Contender) -> None:
         """Start the process and make the engine.
@@ -61,7 +66,7 @@ class Worker:
         python = Path(sys.executable) if contender.ours else PEERS
         if not python.exists():
             raise EngineError(INSTALL)
-        self.name = contender.name
+        self.name, self.threads = contender.name, int(contender.options.get("threads", 1))
         command = [str(python), str(FOLDER / "worker.py"), contender.module, contender.kind]
         self._process = subprocess.Popen(
             [*command, json.dumps(dict(contender.options))],

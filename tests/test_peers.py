@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-MODULES = ("common", "decoders", "hosts", "kernel_sets", "workers")
+MODULES = ("common", "crowded", "decoders", "hosts", "kernel_sets", "workers")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,21 @@ def test_rows_of_encoders(bench: Any) -> None:
         ["16", "1", "ours", "2.00 ms", "2.00 ms", "3.50", "–", "0.99800"],
     ]
     assert {len(row) for row in made} == {len(bench.hosts.HEADER)}
+
+
+def test_rows_of_a_crowded_machine(bench: Any) -> None:
+    one = [outcome(bench, "a", [0.01], [0.02]), outcome(bench, "b", [0.01])]
+    two = [outcome(bench, "a", [0.006, 0.012], [0.008, 0.028]), outcome(bench, "b", note="missing")]
+    assert bench.crowded.rows(one, two) == [
+        ["a", "15.00 ms", "7.00 ms", "20.00 ms", "1.30"],
+        ["b", "missing", "–", "–", "–"],
+    ]
+
+
+def test_a_busy_process_ends(bench: Any) -> None:
+    with bench.crowded.busy(min(os.sched_getaffinity(0))) as process:
+        assert process.poll() is None
+    assert process.poll() is not None
 
 
 def test_rows_of_decoders(bench: Any) -> None:
