@@ -47,6 +47,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/hosts.py --output $(OUT)-stsb --write docs/benchmarks.md
 	$(BIN)/python benchmarks/crowded.py --output $(OUT)-stsb --write docs/benchmarks.md
 	$(BIN)/python benchmarks/decoders.py --write docs/benchmarks.md
+	$(BIN)/python benchmarks/rooflines.py --output $(OUT)-stsb --write docs/benchmarks.md
 
 bench-peers: $(PEERS_VENV)/.ready
 

@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from intcc.backends.c.shapes import Extent
+from intcc.layer_times import phase_times
+from intcc.layers import LayerWork
+
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-MODULES = ("common", "crowded", "decoders", "hosts", "kernel_sets", "workers")
+MODULES = ("common", "crowded", "decoders", "hosts", "kernel_sets", "rooflines", "workers")
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +108,33 @@ def test_a_machine_without_known_instructions_has_no_peak(bench: Any) -> None:
 def test_products_of_the_random_llama(bench: Any) -> None:
     one, two = bench.decoders.products(1), bench.decoders.products(2)
     assert one == 341_049_344 and two - one == one - 32000 * 1024
+
+
+def test_layers_that_differ_in_their_number_are_one_row(bench: Any) -> None:
+    work = [
+        LayerWork("layer 0: mlp", (Extent(100, 0),), 10),
+        LayerWork("layer 0: norm", (), 0),
+        LayerWork("layer 11: mlp", (Extent(300, 0),), 20),
+        LayerWork("layer 11: norm", (), 0),
+    ]
+    phase = phase_times("run", work, [0.0, 1.0, 0.005, 3.0, 0.005], [1], 200.0, 10.0)
+    mlp, others = bench.rooflines.grouped(phase.layers)
+    assert (mlp.name, others.name) == ("mlp", "others")
+    assert (mlp.ms, mlp.macs, mlp.weight_bytes) == (4000.0, 400, 30)
+    assert (mlp.of_peak, mlp.of_read) == pytest.approx((0.5, 0.75))
+    assert bench.rooflines.rows("m", [phase]) == [
+        ["m", "run", "mlp", "4000.00 ms", "100%", "50%", "75%"],
+        ["m", "run", "others", "10.00 ms", "0%", "–", "–"],
+        ["m", "run", "**total**", "4010.00 ms", "100%", "50%", "75%"],
+    ]
+
+
+def test_the_best_target_of_a_machine(bench: Any) -> None:
+    reasons = {"generic": "", "x86-64-v3": "", "x86-64-v4": ""}
+    best = bench.rooflines.best
+    assert best(reasons, ["avx512-vnni", "avx2"]) == "x86-64-v4"
+    assert best({**reasons, "x86-64-v4": "no"}, ["avx512-vnni", "avx2"]) == "x86-64-v3"
+    assert best(reasons, []) == "generic"
 
 
 def test_kernel_sets_of_a_machine(bench: Any) -> None:
