@@ -51,7 +51,7 @@ class Tally:
         tokens: of all of them.
         position: number of tokens before the first one.
         instructions: of all of them, in the run function and what it calls.
-        macs: multiply-accumulates; those of attention to earlier tokens are for a full context.
+        macs: multiply-accumulates.
         stack_bytes: most stack; 0 where it is not measured.
         layers: in the order of execution.
         functions: instructions by function, the largest first.
@@ -186,7 +186,7 @@ def tally(artifact: Artifact, phase: str, calls: Sequence[Call]) -> Tally:
     names, macs = [], Counter[int]()
     for index, layer in enumerate(layer_work(artifact)):
         names.append(layer.name)
-        macs[index] = sum(layer.macs(c.tokens) for c in calls)
+        macs[index] = sum(layer.macs(c.tokens, c.position) for c in calls)
     counts = added(c.counts for c in calls)
     layers = [LayerCount("(checks)", counts.layers.get(-1, 0), 0)]
     layers += [LayerCount(n, counts.layers.get(i, 0), macs[i]) for i, n in enumerate(names)]

@@ -35,6 +35,8 @@ from intcc.runtime.native import NativeModel
 __all__ = ["LayerTime", "PhaseTimes", "TimedModel", "bench_layers", "peak_name"]
 
 Array = npt.NDArray[Any]
+#: Tokens of a call, and tokens before it.
+Span = tuple[int, int]
 #: Runs before the clock counts.
 WARM_UP = 2
 #: Tokens of a prompt where nobody says.
@@ -96,7 +98,7 @@ class TimedModel(NativeModel):
 
     Attributes:
         times: nanoseconds of each call so far: before the first layer, then of each layer.
-        tokens: token counts of these calls.
+        spans: token counts of these calls, and of the tokens before them.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ class TimedModel(NativeModel):
         """
         name = find_header(artifact.c_folder).stem.upper()
         self.times: list[Array] = []
-        self.tokens: list[int] = []
+        self.spans: list[Span] = []
         self._layers = layers
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
@@ -143,14 +145,14 @@ class TimedModel(NativeModel):
         status = super().call(held, made, tokens, state, position)
         self._library["layer_clock_end"](times.ctypes.data_as(ctypes.c_void_p))
         self.times.append(times)
-        self.tokens.append(tokens)
+        self.spans.append((tokens, position))
         return status
 
-    def taken(self) -> tuple[Array, list[int]]:
-        """Return the times of all calls since the last time together, and their token counts."""
-        times, tokens = np.sum(self.times, 0), self.tokens
-        self.times, self.tokens = [], []
-        return times, tokens
+    def taken(self) -> tuple[Array, list[Span]]:
+        """Return the times of all calls since the last time together, and their spans."""
+        times, spans = np.sum(self.times, 0), self.spans
+        self.times, self.spans = [], []
+        return times, spans
 
 
 def peak_name(target: str, peaks: Mapping[str, float]) -> str | None:
@@ -199,7 +201,7 @@ def bench_layers(
     limits = limits or measure().limits[1]
     progress.stage("time", repeat + WARM_UP)
     phases = _phases(artifact, model, length)
-    rounds: dict[str, list[tuple[Array, list[int]]]] = {}
+    rounds: dict[str, list[tuple[Array, list[Span]]]] = {}
     for turn in range(repeat + WARM_UP):
         for name, run in phases().items():
             run()
@@ -225,7 +227,7 @@ def phase_times(
     phase: str,
     work: Sequence[LayerWork],
     seconds: Sequence[float],
-    tokens: Sequence[int],
+    spans: Sequence[Span],
     peak: float | None,
     read: float,
 ) -> PhaseTimes:
@@ -235,7 +237,7 @@ def phase_times(
         phase: what the calls did.
         work: of each layer.
         seconds: before the first layer, then of each layer, in all calls together.
-        tokens: token counts of the calls.
+        spans: token counts of the calls, and of the tokens before them.
         peak: multiply-accumulates a second; None where it is not known.
         read: bytes a second.
     """
@@ -251,12 +253,12 @@ def phase_times(
 
     layers = [layer(CHECKS, float(seconds[0]), 0, 0)]
     for item, spent in zip(work, seconds[1:], strict=True):
-        macs = sum(item.macs(n) for n in tokens)
-        layers.append(layer(item.name, float(spent), macs, item.weight_bytes * len(tokens)))
+        macs = sum(item.macs(*span) for span in spans)
+        layers.append(layer(item.name, float(spent), macs, item.weight_bytes * len(spans)))
     whole = layer(
         "total", total, sum(x.macs for x in layers), sum(x.weight_bytes for x in layers)
     )  # fmt: skip
-    return PhaseTimes(phase, len(tokens), sum(tokens), whole, tuple(layers))
+    return PhaseTimes(phase, len(spans), sum(n for n, _ in spans), whole, tuple(layers))
 
 
 def _phases(

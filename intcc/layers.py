@@ -23,17 +23,32 @@ class LayerWork:
 
     Attributes:
         name: its banner in the C.
-        extents: multiply-accumulates of its products.
+        extents: multiply-accumulates of its products, without attention to a cache.
         weight_bytes: constants that its products read in every call.
+        cached: multiply-accumulates of attention to a cache, for one of its rows.
     """
 
     name: str
     extents: tuple[Extent, ...]
     weight_bytes: int
+    cached: tuple[Extent, ...] = ()
 
-    def macs(self, tokens: int) -> int:
-        """Multiply-accumulates of a call; those of attention are for a full context."""
-        return sum(e.at(tokens) for e in self.extents)
+    def macs(self, tokens: int, position: int = 0) -> int:
+        """Return the multiply-accumulates of a call.
+
+        Each query attends to all rows of the cache up to its own; q queries are the last of the
+        tokens and attend to q * (position + tokens) - q * (q - 1) / 2 rows together.
+
+        Args:
+            tokens: of the call.
+            position: tokens before it.
+        """
+        count = sum(e.at(tokens) for e in self.extents)
+        for row in self.cached:
+            queries = 1 if row.static else tokens
+            attended = queries * (position + tokens) - queries * (queries - 1) // 2
+            count += row.coefficient * attended
+        return count
 
 
 def layer_work(artifact: Artifact) -> list[LayerWork]:
@@ -45,14 +60,18 @@ def layer_work(artifact: Artifact) -> list[LayerWork]:
         load_target(settings.get("target", "generic")),
         settings.get("chunk") if generates else None,
     )
-    return [
-        LayerWork(
-            layer or "(model)",
-            tuple(c.macs for c in calls if c.macs is not None),
-            _weight_bytes([c for c in calls if c.macs is not None]),
-        )
-        for layer, calls in program.layers()
-    ]
+    return [_work(layer, calls, program.context) for layer, calls in program.layers()]
+
+
+def _work(layer: str, calls: Sequence[Call], context: int) -> LayerWork:
+    plain, cached = [], []
+    for call in calls:
+        if call.macs is not None and call.operator.startswith("CachedAttention"):
+            cached.append(call.macs // Extent(context))
+        elif call.macs is not None:
+            plain.append(call.macs)
+    weight_bytes = _weight_bytes([c for c in calls if c.macs is not None])
+    return LayerWork(layer or "(model)", tuple(plain), weight_bytes, tuple(cached))
 
 
 def _weight_bytes(calls: Sequence[Call]) -> int:

@@ -117,7 +117,7 @@ def test_layers_that_differ_in_their_number_are_one_row(bench: Any) -> None:
         LayerWork("layer 11: mlp", (Extent(300, 0),), 20),
         LayerWork("layer 11: norm", (), 0),
     ]
-    phase = phase_times("run", work, [0.0, 1.0, 0.005, 3.0, 0.005], [1], 200.0, 10.0)
+    phase = phase_times("run", work, [0.0, 1.0, 0.005, 3.0, 0.005], [(1, 0)], 200.0, 10.0)
     mlp, others = bench.rooflines.grouped(phase.layers)
     assert (mlp.name, others.name) == ("mlp", "others")
     assert (mlp.ms, mlp.macs, mlp.weight_bytes) == (4000.0, 400, 30)

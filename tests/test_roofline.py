@@ -55,7 +55,7 @@ def test_more_threads_than_processors_are_refused() -> None:
 
 def test_shares_follow_from_times_and_limits() -> None:
     work = [LayerWork("product", (Extent(1_000_000, 1),), 20_000), LayerWork("norm", (), 0)]
-    made = phase_times("prompt", work, [1e-6, 2e-3, 1e-3], [16, 4], 100e9, 10e9)
+    made = phase_times("prompt", work, [1e-6, 2e-3, 1e-3], [(16, 0), (4, 16)], 100e9, 10e9)
     checks, product, norm = made.layers
     assert (made.calls, made.tokens, checks.name) == (2, 20, CHECKS)
     assert product.macs == 20_000_000 and product.weight_bytes == 40_000
@@ -66,8 +66,14 @@ def test_shares_follow_from_times_and_limits() -> None:
     assert sum(x.share for x in made.layers) == pytest.approx(1)
 
 
+def test_queries_attend_to_all_rows_up_to_their_own() -> None:
+    every, last = LayerWork("a", (), 0, (Extent(10, 1),)), LayerWork("b", (), 0, (Extent(10),))
+    assert every.macs(3) == 10 * (1 + 2 + 3) and every.macs(2, 5) == 10 * (6 + 7)
+    assert last.macs(3) == 10 * 3 and last.macs(2, 5) == 10 * 7
+
+
 def test_no_peak_is_no_share() -> None:
-    made = phase_times("run", [LayerWork("x", (), 0)], [0, 1e-3], [1], None, 1e9)
+    made = phase_times("run", [LayerWork("x", (), 0)], [0, 1e-3], [(1, 0)], None, 1e9)
     assert made.layers[1].of_peak is None
 
 
@@ -96,8 +102,8 @@ def test_clock_changes_no_bit(artifact: Path) -> None:
     for feeds in made.recorded():
         expected = plain(feeds)
         assert all((array == expected[name]).all() for name, array in timed.run(feeds).items())
-    times, tokens = timed.taken()
-    assert (times[1:] > 0).all() and len(tokens) > 0 and timed.times == []
+    times, spans = timed.taken()
+    assert (times[1:] > 0).all() and len(spans) > 0 and timed.times == []
 
 
 @needs_compiler
@@ -107,6 +113,9 @@ def test_layers_of_a_prompt_and_a_token(decoder: Path) -> None:
     assert (prompt.phase, prompt.tokens, token.phase, token.tokens) == (
         "prompt", 5, "next token", 1,
     )  # fmt: skip
+    work = layer_work(made)
+    assert [x.macs for x in token.layers[1:]] == [w.macs(1, 5) for w in work]
+    assert any(w.cached for w in work)
     with pytest.raises(DataError, match=r"A prompt of \d+ tokens and one more do not fit"):
         bench_layers(made, length=made.max_length, repeat=1, limits=LIMITS)
 
