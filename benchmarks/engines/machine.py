@@ -12,7 +12,7 @@ class Machine:
         """Prepare the measurement."""
         self._meter, self._threads = Meter(), threads
 
-    def time(self, repeat: int = 3, **_: object) -> list[float]:
+    def time(self, repeat: int = 8, **_: object) -> list[float]:
         """Return multiply-accumulates a second of the best instructions (0: unknown), and bytes."""
         best = next(iter(supported()), None)
         peak = self._meter.peak(best, self._threads, repeat=repeat) if best else 0.0
