@@ -43,6 +43,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/minilm.py --output $(OUT) --write docs/benchmarks.md
 	$(BIN)/python benchmarks/accuracy.py --output $(OUT)-stsb --write docs/benchmarks.md
 	$(BIN)/python benchmarks/decode.py --write docs/benchmarks.md
+	$(BIN)/python benchmarks/products.py --write docs/benchmarks.md
 	$(BIN)/python benchmarks/microcontrollers.py --write docs/microcontrollers.md
 	$(BIN)/python benchmarks/hosts.py --output $(OUT)-stsb --write docs/benchmarks.md
 	$(BIN)/python benchmarks/crowded.py --output $(OUT)-stsb --write docs/benchmarks.md

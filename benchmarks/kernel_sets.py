@@ -17,16 +17,11 @@ from workers import Contender
 
 from intcc.backends.c.emit import emit_c
 from intcc.backends.c.target import available, load_target
+from intcc.layer_times import PEAKS
 from intcc.roofline import supported
 from intcc.runtime.artifact import Artifact, sha256_of
 from intcc.runtime.compiler import DEFAULT_FLAGS
 from intcc.runtime.native import NativeModel
-
-#: What a target's kernels need beyond its processor's family; others need nothing.
-NEEDS = {
-    "x86-64-v3": "avx2", "x86-64-v4": "avx512-vnni", "x86-64-avxvnni": "avx-vnni",
-    "aarch64": "dotprod",
-}  # fmt: skip
 
 
 def reasons(targets: Iterable[str], processor: str, sets: Iterable[str]) -> dict[str, str]:
@@ -42,7 +37,7 @@ def reasons(targets: Iterable[str], processor: str, sets: Iterable[str]) -> dict
     found = {}
     for target in targets:
         if target in ("generic", "native") or f"{target}-".startswith(f"{family}-"):
-            needed = NEEDS.get(target)
+            needed = PEAKS.get(target)
             missing = needed is not None and needed not in held
             found[target] = f"no {needed} on this processor" if missing else ""
     return found

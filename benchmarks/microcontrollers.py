@@ -12,15 +12,14 @@ import common
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+from kernel_graphs import graph, manifest, value
 
 from intcc.backends.c.emit import emit_c
 from intcc.backends.c.target import available, load_target
 from intcc.emulation.machine import PREFIX
 from intcc.emulation.model import EmulatedModel
-from intcc.ops.operator import DOMAIN
 from intcc.ops.softmax import parameters
 from intcc.runtime.reference import evaluate
-from intcc.specs import TensorSpec
 
 Array = npt.NDArray[Any]
 #: Rows, columns and terms of a sum.
@@ -44,32 +43,6 @@ LABELS = {
     "matmul": "int8 matmul 64 × 64 × 64 with a rescale for each channel",
     "softmax": "softmax of 64 rows of 64",
 }
-
-
-def graph(kind: str, inputs: list[ir.Value], constants: list[Array], dtype: Any) -> ir.Model:
-    """Return a model of one operator."""
-    given = [
-        ir.Value(
-            name=f"constant{i}", const_value=ir.tensor(a), shape=ir.Shape(a.shape),
-            type=ir.TensorType(ir.DataType.from_numpy(a.dtype)),
-        )
-        for i, a in enumerate(constants)
-    ]  # fmt: skip
-    result = value("y", dtype, inputs[0].shape)
-    node = ir.Node(DOMAIN.domain, kind, [*inputs, *given], outputs=[result], name="kernel")
-    node.metadata_props["intcc.layer"] = "kernel"
-    made = ir.Graph(
-        inputs, [result], nodes=[node], initializers=given, name="kernel",
-        opset_imports={"": 20, DOMAIN.domain: 1},
-    )  # fmt: skip
-    model = ir.Model(made, ir_version=10)
-    model.metadata_props.update({"intcc.name": "kernel", "intcc.max_length": "0"})
-    return model
-
-
-def value(name: str, dtype: Any, shape: Any) -> ir.Value:
-    kind = ir.TensorType(ir.DataType.from_numpy(np.dtype(dtype)))
-    return ir.Value(name=name, shape=ir.Shape(shape), type=kind)
 
 
 def matmul(rng: np.random.Generator) -> tuple[ir.Model, Array]:
@@ -98,23 +71,13 @@ KERNELS: Mapping[str, Callable[[np.random.Generator], tuple[ir.Model, Array]]] =
 def count(kernel: str, target: str) -> int:
     """Return the instructions of one call, after a comparison of every output."""
     model, x = KERNELS[kernel](np.random.default_rng(1))
-    specs = {
-        "inputs": [spec(model.graph.inputs[0])],
-        "outputs": [spec(model.graph.outputs[0])],
-    }
     with tempfile.TemporaryDirectory() as folder:
         emit_c(model, Path(folder), target=target)
-        machine = EmulatedModel(Path(folder), specs, on=PREFIX + target)
+        machine = EmulatedModel(Path(folder), manifest(model), on=PREFIX + target)
         made, expected = machine.run({"x": x})["y"], evaluate(model, {"x": x})["y"]
     if (made != expected).any():
         raise SystemExit(f"error: {kernel} on {target} differs from the reference")
     return machine.calls[0].counts.layers[0]
-
-
-def spec(v: ir.Value) -> dict[str, Any]:
-    assert v.shape is not None and v.dtype is not None
-    shape = tuple(d if isinstance(d, int) else str(d.value) for d in v.shape)
-    return TensorSpec(str(v.name), v.dtype.numpy().name, shape).to_json()
 
 
 def main() -> None:

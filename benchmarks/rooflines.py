@@ -21,7 +21,7 @@ from decoders import PROMPT, compiled
 from hosts import prepare
 
 from intcc.backends.c.target import available
-from intcc.layer_times import LayerTime, PhaseTimes, bench_layers, peak_name
+from intcc.layer_times import PEAKS, LayerTime, PhaseTimes, bench_layers, peak_name
 from intcc.roofline import Limits, measure
 from intcc.runtime.artifact import Artifact
 
@@ -80,7 +80,7 @@ def best(reasons: Mapping[str, str], sets: Sequence[str]) -> str:
         sets: of the machine, the best first.
     """
     for name in sets:
-        for target, needed in kernel_sets.NEEDS.items():
+        for target, needed in PEAKS.items():
             if needed == name and reasons.get(target) == "":
                 return target
     return "generic"

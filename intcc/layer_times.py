@@ -32,7 +32,7 @@ from intcc.runtime.compiler import DEFAULT_FLAGS
 from intcc.runtime.feeds import random_feeds, random_prompt
 from intcc.runtime.native import NativeModel
 
-__all__ = ["LayerTime", "PhaseTimes", "TimedModel", "bench_layers", "peak_name"]
+__all__ = ["PEAKS", "LayerTime", "PhaseTimes", "TimedModel", "bench_layers", "peak_name"]
 
 Array = npt.NDArray[Any]
 #: Tokens of a call, and tokens before it.
@@ -42,7 +42,10 @@ WARM_UP = 2
 #: Tokens of a prompt where nobody says.
 PROMPT = 128
 #: What a target's kernels multiply with; others take the best that the machine has.
-_PEAKS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512-vnni", "x86-64-avxvnni": "avx-vnni"}
+PEAKS = {
+    "x86-64-v3": "avx2", "x86-64-v4": "avx512-vnni", "x86-64-avxvnni": "avx-vnni",
+    "aarch64": "dotprod",
+}  # fmt: skip
 #: What comes before the first layer.
 CHECKS = "(checks)"
 
@@ -162,7 +165,7 @@ def peak_name(target: str, peaks: Mapping[str, float]) -> str | None:
         target: name of a target.
         peaks: of this machine, by instruction set.
     """
-    wanted = _PEAKS.get(target)
+    wanted = PEAKS.get(target)
     return wanted if wanted in peaks else max(peaks, key=peaks.__getitem__, default=None)
 
 

@@ -96,6 +96,10 @@ class Vector:
         """Element for a channel."""
         return f"{self.name}[{index}]" if self.per_channel else self.name
 
+    def behind(self, index: str) -> str:
+        """Argument for a function that begins at a channel."""
+        return f"{self.name} + {index}" if self.per_channel else self.name
+
     @property
     def code(self) -> str:
         """One letter for the kernel's name: s, or for arrays b and h of 8 and 16 bits, else v."""

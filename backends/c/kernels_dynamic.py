@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from intcc.backends.c import ternary
 from intcc.backends.c.builder import Builder, unsupported
-from intcc.backends.c.matmul import FORMS, packed_weight, tile_of
+from intcc.backends.c.matmul import FORMS, form_of, packed_weight, suffix_of, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import ONE, product
 from intcc.ops import rows as norm
@@ -42,7 +42,9 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     short = LARGEST_MANTISSA * int(factor.max()) < 2**31
     packing = ternary.packing_of(b.target) if ternary.is_ternary(weight) else None
     matmul = b.target.matmul
-    form = FORMS[matmul.kernel]
+    form = form_of(b, weight)
+    if packing and form.ternary and b.target.ternary == "2bit":
+        form, packing = FORMS[form.ternary], None
     if packing:
         tile = ternary.tile_of(b, inner, q.rows, packing)
         packed = ternary.packed_weight(b, node.inputs[3], packing)
@@ -59,8 +61,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     def kernel(suffix: str) -> Kernel:
         code = "".join(v.code for v in (sums, mul, bias) if v) + ("n" if short else "")
         name = f"linear_dynamic_k{inner}_{code}{suffix}"
-        if packing:
-            name += f"_{packing.code}"
+        name += f"_{packing.code}" if packing else suffix_of(b, form)
         if height != (ternary.rows_of(b.target) if packing else matmul.rows):
             name += f"_r{height}"
         parameters = {
@@ -74,10 +75,13 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "mul": mul,
             "bias": bias,
             "short": short,
+            "vectors": short and int(np.abs(offsets).max(initial=0)) <= 2**29,
             "residual": bool(suffix),
         }
         stack = 4 * height * matmul.tile + tile.kernel.stack
-        return Kernel("ops/linear_dynamic", name, parameters, (tile.kernel,), stack)
+        # The rescale in vectors needs their functions, which a tile of ternary weights does not.
+        needs = (*(form.needs if form.dot else ()), tile.kernel)
+        return Kernel("ops/linear_dynamic", name, parameters, needs, stack)
 
     head: list[Argument] = [
         q.rows, columns, q, m, k, packed, *center, mul_argument, shift, *bias_arguments,

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, Vector
 from intcc.backends.c.divide import Division, division
-from intcc.backends.c.matmul import FORMS, Form, packed_weight, tile_of
+from intcc.backends.c.matmul import FORMS, Form, form_of, packed_weight, suffix_of, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
 
@@ -123,7 +123,9 @@ def _linear(
     stem = str(node.outputs[0].name)
     d = division(np.broadcast_to(divisor, (n,)), top)
     by = quotient(b, d, stem, "n + j")
-    form = FORMS[b.target.matmul.kernel]
+    words = int(np.min(d.shift)) >= 32
+    form = form_of(b, weight)
+    code += ("" if words or d.mul is None or d.narrow else "d") + suffix_of(b, form)
     tile = tile_of(b, k, rows, form)
     matmul, height = b.target.matmul, tile.rows
     kernel = Kernel(
@@ -142,6 +144,7 @@ def _linear(
             "mul": by.mul,
             "shift": by.shift,
             "narrow": d.narrow,
+            "words": words,
             "high": by.high,
             "finish": finish,
             "extra": extra,
@@ -176,7 +179,7 @@ def linear_gelu(b: Builder, node: ir.Node, gelu: ir.Node) -> None:
 
 def _centering(b: Builder, w: Array, mul: Array, bias: Array) -> Form:
     """Return the target's form where (x - center) w mul and the bias that undoes it fit int32."""
-    form = FORMS[b.target.matmul.kernel]
+    form = form_of(b, w)
     most = (
         form.center * np.abs(w.astype(np.int64)).sum(0) * np.abs(mul.reshape(-1).astype(np.int64))
     )
@@ -202,7 +205,7 @@ def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
 
     def kernel(suffix: str, declaration: str, addend: str, assign: str) -> Kernel:
         code = mul.code + bias.code
-        name = f"linear_wide_{k}x{n}_{code}{suffix}"
+        name = f"linear_wide_{k}x{n}_{code}{suffix}{suffix_of(b, form)}"
         parameters = {
             "k": k,
             "n": n,

@@ -27,7 +27,7 @@ from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
 from intcc.backends.c.target import Matmul
 
-__all__ = ["FORMS", "Form", "Tile", "packed_weight", "tile_of"]
+__all__ = ["FORMS", "Form", "Tile", "form_of", "packed_weight", "suffix_of", "tile_of"]
 
 Int8 = npt.NDArray[np.int8]
 
@@ -49,6 +49,11 @@ class Form:
         rows: rows of the block, for a kernel that knows no others; 0 for those of the target.
         chunk: elements of K that the tile's kernel widens at a time; 0 where it reads x as it is.
         scratch: bytes of its stack that a chunk takes.
+        dot: the function of vectors that a block calls, for a block that has a kernel for each
+            number of rows and k as an argument; empty for others.
+        pairs: name of the form for weights where two neighbouring products fit 16 bits.
+        ternary: name of the form for ternary weights of two bits.
+        digits: weights in a byte.
     """
 
     code: str
@@ -62,10 +67,14 @@ class Form:
     rows: int = 0
     chunk: int = 0
     scratch: int = 0
+    dot: str = ""
+    pairs: str = ""
+    ternary: str = ""
+    digits: int = 1
 
     def stride(self, k: int) -> int:
         """Return the bytes of a column of k weights."""
-        return -(-k // self.step) * self.step
+        return -(-k // self.step) * self.step // self.digits
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,7 @@ class Tile:
 
 
 _BLOCKS = "kernels/tile_blocks"
+_VECTOR = Kernel("kernels/vector_x86", "vector")
 _REST = Kernel("kernels/dotprod_rest", "dotprod_rest")
 
 
@@ -114,7 +124,34 @@ FORMS: Mapping[str, Form] = {
         "s", "kernels/tile_smlad", 128, 4, packing.columns,
         needs=(Kernel("kernels/dsp", "word_at"),), rows=4, chunk=64, scratch=512,
     ),
+    "x86": Form(
+        "x", "kernels/tile_x86", 0, 4, packing.quad_tiles, "kernels/block_x86",
+        needs=(_VECTOR,), dot="vector_dot", pairs="x86_pairs",
+    ),
+    "x86_pairs": Form(
+        "y", "kernels/tile_x86", 0, 4, packing.quad_tiles, "kernels/block_x86",
+        needs=(_VECTOR,), dot="vector_dot_pairs", ternary="x86_ternary",
+    ),
+    "x86_ternary": Form(
+        "z", "kernels/tile_x86", 0, 16, packing.ternary_tiles, "kernels/block_x86",
+        needs=(_VECTOR,), dot="vector_dot_pairs", digits=4,
+    ),
 }  # fmt: skip
+
+
+def form_of(b: Builder, weight: Int8) -> Form:
+    """Return the target's form for weights [K][N]."""
+    form = FORMS[b.target.matmul.kernel]
+    if not form.pairs:
+        return form
+    size = np.pad(np.abs(weight.astype(np.int32)), ((0, len(weight) % 2), (0, 0)))
+    largest = (size[::2] + size[1::2]).max(initial=0)
+    return FORMS[form.pairs] if 255 * largest < 2**15 else form
+
+
+def suffix_of(b: Builder, form: Form) -> str:
+    """Return what tells kernels of this form from those of the target's own."""
+    return "" if form is FORMS[b.target.matmul.kernel] else f"_{form.code or 'plain'}"
 
 
 def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
@@ -142,7 +179,10 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
         "step": form.step,
     }
     needs, scratch = form.needs, form.scratch
-    if form.block:
+    if form.dot:
+        needs = tuple(_any_block(form, m, k, r) for r in range(1, height + 1))
+        parameters |= {"dots": [n.name for n in needs], "most": f"{form.dot.upper()}_ROWS"}
+    elif form.block:
         needs = tuple(_block(form, m, k, r) for r in sorted({1, height}))
         parameters |= {
             "dot": needs[-1].name,
@@ -151,6 +191,20 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
         }
     kernel = Kernel(form.template, f"tile{height}x{m.tile}_{suffix}", parameters, needs, scratch)
     return Tile(kernel, height, form.stride(k), form.center)
+
+
+def _any_block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:
+    """Return the kernel `name(width, k, x, w, acc)` of some rows."""
+    rest = k % form.step != 0
+    name = f"dot{rows}x{m.tile}_{form.code}{'r' if rest else ''}"
+    parameters = {
+        "rows": rows,
+        "tile": m.tile,
+        "rest": rest,
+        "dot": form.dot,
+        "digits": form.digits,
+    }
+    return Kernel(form.block, name, parameters, form.needs)
 
 
 def _block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:
@@ -172,5 +226,5 @@ def packed_weight(b: Builder, weight: ir.Value | None, form: Form) -> View:
     assert weight is not None
     m = b.target.matmul
     w = b.constant(weight).T
-    rows, columns = -w.shape[0] % m.columns, form.stride(w.shape[1]) - w.shape[1]
+    rows, columns = -w.shape[0] % m.columns, -w.shape[1] % form.step
     return b.flash_view(form.pack(np.pad(w, ((0, rows), (0, columns))), m), str(weight.name))

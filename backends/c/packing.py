@@ -5,6 +5,9 @@ panels     a few columns, for one k after the other: neighbouring columns lie si
            that one pointer, or one vector load, serves them all
 biased     weight + 128 as unsigned bytes, in columns or in panels
 quads      4 columns of 4 k each: the 16 bytes that one dot product instruction multiplies
+quad_tiles 4 k each of all columns of a tile: vectors of any length hold whole groups of 4
+ternary_tiles  16 k each as 4 bytes of a column: byte i of them holds weights i, 4 + i, 8 + i and
+           12 + i, each plus 1 in two bits
 """
 
 from __future__ import annotations
@@ -14,7 +17,16 @@ import numpy.typing as npt
 
 from intcc.backends.c.target import Matmul
 
-__all__ = ["biased", "biased_panels", "columns", "panels", "quads", "tiles"]
+__all__ = [
+    "biased",
+    "biased_panels",
+    "columns",
+    "panels",
+    "quad_tiles",
+    "quads",
+    "ternary_tiles",
+    "tiles",
+]
 
 Int8 = npt.NDArray[np.int8]
 
@@ -53,3 +65,20 @@ def quads(w: Int8, matmul: Matmul) -> Int8:
     """Return [N / 4][K / 4][4][4]; N and K must be multiples of 4."""
     n, k = w.shape
     return w.reshape(n // 4, 4, k // 4, 4).transpose(0, 2, 1, 3).reshape(-1)
+
+
+def quad_tiles(w: Int8, matmul: Matmul) -> Int8:
+    """Return [N / tile][K / 4][tile][4], the last tile as wide as what is left; 4 divides K."""
+    pieces = []
+    for start in range(0, len(w), matmul.tile):
+        tile = w[start : start + matmul.tile]
+        pieces.append(tile.reshape(len(tile), -1, 4).transpose(1, 0, 2).reshape(-1))
+    return np.concatenate([np.zeros(0, np.int8), *pieces])
+
+
+def ternary_tiles(w: Int8, matmul: Matmul) -> Int8:
+    """Return the bytes [N / tile][K / 16][tile][4] of weights -1, 0 and 1; 16 divides K."""
+    n, k = w.shape
+    codes = (w + 1).view(np.uint8).reshape(n, k // 16, 4, 4)
+    packed = (codes << np.arange(0, 8, 2, dtype=np.uint8)[:, None]).sum(2, dtype=np.uint8)
+    return quad_tiles(packed.view(np.int8).reshape(n, -1), matmul)

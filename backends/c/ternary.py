@@ -10,6 +10,8 @@ A kernel unpacks a chunk of a few columns and uses it for a block of rows.
 
 A machine without vectors unpacks two columns into the halves of a word and multiplies both at
 once: |sum of x w| < 2**15 for x <= 255 and 128 terms, so that a chunk's two sums share a word too.
+
+x86 has a form of products for weights of two bits, see `intcc.backends.c.matmul`.
 """
 
 from __future__ import annotations

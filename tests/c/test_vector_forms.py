@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from intcc.backends.c.matmul import FORMS
-from intcc.backends.c.packing import panels, quads, tiles
+from intcc.backends.c.packing import panels, quad_tiles, quads, ternary_tiles, tiles
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import Matmul, load_target
@@ -31,13 +31,14 @@ from tests.ops.harness import i32
 
 Int8 = npt.NDArray[np.int8]
 Array = npt.NDArray[np.int64]
-TARGETS = ("aarch64", "rv32imc", "rv64gcv")
+#: These emit the same C; the flags choose the instructions.
+X86 = ("x86-64-v3", "x86-64-avxvnni", "x86-64-v4")
+TARGETS = ("aarch64", "rv32imc", "rv64gcv", X86[-1])
 UNDEFINED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", "-Wsign-conversion")
 
 
-def weights(rng: np.random.Generator, k: int, n: int, *, ternary: bool = False) -> Int8:
+def weights(rng: np.random.Generator, k: int, n: int, reach: tuple[int, int] = (-128, 127)) -> Int8:
     """Return [K][N] with whole columns at each end of the range among random ones."""
-    reach = (-1, 1) if ternary else (-128, 127)
     w = rng.integers(*reach, (k, n), endpoint=True).astype(np.int8)
     for column, value in zip(rng.permutation(n), (*reach, *reach), strict=False):
         w[:, column] = value
@@ -68,10 +69,13 @@ def add_linear(
     b.output(*b.op("Linear", [x, w, i32(bias), i32(divisors(rng, n, kind)), *limits]))
 
 
-def add_wide(b: Bench, rng: np.random.Generator, k: int, n: int, rows: int | str) -> None:
+def add_wide(
+    b: Bench, rng: np.random.Generator, k: int, n: int, rows: int | str,
+    reach: tuple[int, int] = (-128, 127),
+) -> None:  # fmt: skip
     x = b.input(np.uint8, ["batch", rows, k], 0, 255)
     mul, bias = rng.integers(1, 200, n), rng.integers(-(2**20), 2**20, n)
-    b.output(*b.op("LinearWide", [x, weights(rng, k, n), i32(mul), i32(bias)]))
+    b.output(*b.op("LinearWide", [x, weights(rng, k, n, reach), i32(mul), i32(bias)]))
 
 
 def add_dynamic(
@@ -79,7 +83,7 @@ def add_dynamic(
 ) -> None:
     x = b.input(np.int32, ["batch", rows, k], -(2**28), 2**28)
     q, m, e = b.op("DynamicQuantize", [x], outputs=3)
-    w = weights(rng, k, n, ternary=ternary)
+    w = weights(rng, k, n, (-1, 1) if ternary else (-128, 127))
     mul, shift = dynamic.parameters(rng.uniform(1e-5, 1e-3, n), w)
     bias = i32(rng.integers(-(2**20), 2**20, n))
     b.output(*b.op("LinearDynamic", [q, m, e, w, mul, shift, bias]))
@@ -250,6 +254,19 @@ def test_orders_of_weights() -> None:
             width = 8 if n < 8 else 4
             assert by_tile[n // 8 * 64 + k * width + n % 8] == w[n, k]
             assert by_quad[n // 4 * 32 + k // 4 * 16 + n % 4 * 4 + k % 4] == w[n, k]
+
+
+def test_order_of_ternary_weights() -> None:
+    matmul, rng = Matmul("", 6, 16, 64), np.random.default_rng(0)
+    w = rng.integers(-1, 1, (80, 48), endpoint=True).astype(np.int8)
+    packed, whole = ternary_tiles(w, matmul).view(np.uint8), quad_tiles(w, matmul)
+    assert packed.size * 4 == whole.size == w.size
+    for n in range(80):
+        first, width = n // 64 * 64, 64 if n < 64 else 16
+        for k in range(48):
+            byte = packed[first * 12 + k // 16 * 4 * width + (n - first) * 4 + k % 4]
+            assert byte >> k % 16 // 4 * 2 & 3 == w[n, k] + 1
+            assert whole[first * 48 + k // 4 * 4 * width + (n - first) * 4 + k % 4] == w[n, k]
 
 
 GOLDEN = [(layer, target) for layer in ("linear", "ternary") for target in TARGETS]

@@ -1,0 +1,1633 @@
+#if defined(__GNUC__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VNNI__)
+#define VECTOR 16
+
+typedef __m512i vector;
+
+static inline vector vector_all(int32_t v)
+{
+    return _mm512_set1_epi32(v);
+}
+
+static inline vector vector_load(const void *from)
+{
+    return _mm512_loadu_si512(from);
+}
+
+static inline vector vector_load16(const int16_t *from)
+{
+    return _mm512_cvtepi16_epi32(_mm256_loadu_si256((const void *)from));
+}
+
+static inline vector vector_load8(const int8_t *from)
+{
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)from));
+}
+
+static inline vector vector_load_unsigned8(const uint8_t *from)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)from));
+}
+
+static inline void vector_store(int32_t *to, vector v)
+{
+    _mm512_storeu_si512(to, v);
+}
+
+/* Four bytes, repeated. */
+static inline vector vector_quad(const uint8_t *x)
+{
+    return _mm512_broadcastd_epi32(_mm_loadu_si32(x));
+}
+
+static inline vector vector_and(vector a, vector b)
+{
+    return _mm512_and_si512(a, b);
+}
+
+static inline vector vector_add(vector a, vector b)
+{
+    return _mm512_add_epi32(a, b);
+}
+
+static inline vector vector_sub(vector a, vector b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+
+static inline vector vector_mul(vector a, vector b)
+{
+    return _mm512_mullo_epi32(a, b);
+}
+
+static inline vector vector_max(vector a, vector b)
+{
+    return _mm512_max_epi32(a, b);
+}
+
+static inline vector vector_min(vector a, vector b)
+{
+    return _mm512_min_epi32(a, b);
+}
+
+static inline vector vector_left(vector v, int bits)
+{
+    return _mm512_sll_epi32(v, _mm_cvtsi32_si128(bits));
+}
+
+/* Unsigned shift to the right, by one number or by one for each. */
+static inline vector vector_down(vector v, int bits)
+{
+    return _mm512_srl_epi32(v, _mm_cvtsi32_si128(bits));
+}
+
+static inline vector vector_down_each(vector v, vector bits)
+{
+    return _mm512_srlv_epi32(v, bits);
+}
+
+/* The upper halves of unsigned products. */
+static inline vector vector_high(vector a, vector b)
+{
+    const vector even = _mm512_mul_epu32(a, b);
+    const vector odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
+
+    return _mm512_castps_si512(
+        _mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd), 0x5555, _mm512_castsi512_ps(even)));
+}
+
+/* (a * b + 2^(bits - 1)) / 2^bits, rounded down and held in [-2^30, 2^30]. */
+static inline vector vector_scaled(vector a, vector b, int bits)
+{
+    const vector half = _mm512_set1_epi64(INT64_C(1) << (bits - 1));
+    const vector most = _mm512_set1_epi64(INT64_C(1) << 30),
+        least = _mm512_set1_epi64(-(INT64_C(1) << 30));
+    const __m128i by = _mm_cvtsi32_si128(bits);
+    vector even = _mm512_mul_epi32(a, b);
+    vector odd = _mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
+
+    even = _mm512_sra_epi64(_mm512_add_epi64(even, half), by);
+    odd = _mm512_sra_epi64(_mm512_add_epi64(odd, half), by);
+    even = _mm512_max_epi64(_mm512_min_epi64(even, most), least);
+    odd = _mm512_max_epi64(_mm512_min_epi64(odd, most), least);
+    return _mm512_mask_blend_epi32(0x5555, _mm512_slli_epi64(odd, 32), even);
+}
+
+/* Rows of a block whose sums fit the registers. */
+#define VECTOR_DOT_ROWS 6
+#define VECTOR_DOT_PAIRS_ROWS 6
+
+/* acc + a sum of four products of bytes for each. The empty statement keeps gcc from copying the
+   sums of a loop from register to register, for which there are too few. */
+static inline vector vector_dot(vector acc, vector x, vector w)
+{
+    acc = _mm512_dpbusd_epi32(acc, x, w);
+    __asm__("" : "+v"(acc));
+    return acc;
+}
+
+static inline vector vector_dot_pairs(vector acc, vector x, vector w)
+{
+    return vector_dot(acc, x, w);
+}
+
+typedef __m512i octets;
+
+/* The four vectors as bytes held in [lo, hi]. */
+static inline octets octets_of(vector a, vector b, vector c, vector d, int32_t lo, int32_t hi)
+{
+    const vector order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const octets v = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    const octets held = _mm512_max_epu8(_mm512_min_epu8(v, _mm512_set1_epi8((char)hi)),
+        _mm512_set1_epi8((char)lo));
+
+    return _mm512_permutexvar_epi32(order, held);
+}
+
+static inline void octets_store(uint8_t *to, octets v)
+{
+    _mm512_storeu_si512(to, v);
+}
+
+/* table[v]. */
+static inline octets octets_from(const uint8_t *table, octets v)
+{
+#ifdef __AVX512VBMI__
+    const octets low = _mm512_permutex2var_epi8(_mm512_loadu_si512(table), v,
+        _mm512_loadu_si512(table + 64));
+    const octets high = _mm512_permutex2var_epi8(_mm512_loadu_si512(table + 128), v,
+        _mm512_loadu_si512(table + 192));
+
+    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(v), low, high);
+#else
+    uint8_t each[64];
+
+    _mm512_storeu_si512(each, v);
+    for (size_t i = 0; i < 64; i++) {
+        each[i] = table[each[i]];
+    }
+    return _mm512_loadu_si512(each);
+#endif
+}
+#elif defined(__GNUC__) && defined(__AVX2__)
+#define VECTOR 8
+
+typedef __m256i vector;
+
+static inline vector vector_all(int32_t v)
+{
+    return _mm256_set1_epi32(v);
+}
+
+static inline vector vector_load(const void *from)
+{
+    return _mm256_loadu_si256((const void *)from);
+}
+
+static inline vector vector_load16(const int16_t *from)
+{
+    return _mm256_cvtepi16_epi32(_mm_loadu_si128((const void *)from));
+}
+
+static inline vector vector_load8(const int8_t *from)
+{
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)from));
+}
+
+static inline vector vector_load_unsigned8(const uint8_t *from)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)from));
+}
+
+static inline void vector_store(int32_t *to, vector v)
+{
+    _mm256_storeu_si256((void *)to, v);
+}
+
+/* Four bytes, repeated. */
+static inline vector vector_quad(const uint8_t *x)
+{
+    return _mm256_broadcastd_epi32(_mm_loadu_si32(x));
+}
+
+static inline vector vector_and(vector a, vector b)
+{
+    return _mm256_and_si256(a, b);
+}
+
+static inline vector vector_add(vector a, vector b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+static inline vector vector_sub(vector a, vector b)
+{
+    return _mm256_sub_epi32(a, b);
+}
+
+static inline vector vector_mul(vector a, vector b)
+{
+    return _mm256_mullo_epi32(a, b);
+}
+
+static inline vector vector_max(vector a, vector b)
+{
+    return _mm256_max_epi32(a, b);
+}
+
+static inline vector vector_min(vector a, vector b)
+{
+    return _mm256_min_epi32(a, b);
+}
+
+static inline vector vector_left(vector v, int bits)
+{
+    return _mm256_sll_epi32(v, _mm_cvtsi32_si128(bits));
+}
+
+/* Unsigned shift to the right, by one number or by one for each. */
+static inline vector vector_down(vector v, int bits)
+{
+    return _mm256_srl_epi32(v, _mm_cvtsi32_si128(bits));
+}
+
+static inline vector vector_down_each(vector v, vector bits)
+{
+    return _mm256_srlv_epi32(v, bits);
+}
+
+/* The upper halves of unsigned products. */
+static inline vector vector_high(vector a, vector b)
+{
+    const vector even = _mm256_mul_epu32(a, b);
+    const vector odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
+
+    return _mm256_blend_epi32(odd, _mm256_srli_epi64(even, 32), 0x55);
+}
+
+/* v / 2^bits, rounded down and held in [-2^30, 2^30], for two halves of 64 bits each. */
+static inline vector vector_shifted(vector v, int bits)
+{
+    const vector most = _mm256_set1_epi64x(INT64_C(1) << 30),
+        least = _mm256_set1_epi64x(-(INT64_C(1) << 30));
+    const vector lift = _mm256_set1_epi64x(INT64_C(1) << 62);
+    const __m128i by = _mm_cvtsi32_si128(bits);
+
+    v = _mm256_sub_epi64(_mm256_srl_epi64(_mm256_add_epi64(v, lift), by), _mm256_srl_epi64(lift,
+        by));
+    v = _mm256_blendv_epi8(v, most, _mm256_cmpgt_epi64(v, most));
+    return _mm256_blendv_epi8(v, least, _mm256_cmpgt_epi64(least, v));
+}
+
+/* (a * b + 2^(bits - 1)) / 2^bits, rounded down and held in [-2^30, 2^30]. */
+static inline vector vector_scaled(vector a, vector b, int bits)
+{
+    const vector half = _mm256_set1_epi64x(INT64_C(1) << (bits - 1));
+    vector even = _mm256_mul_epi32(a, b);
+    vector odd = _mm256_mul_epi32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
+
+    even = vector_shifted(_mm256_add_epi64(even, half), bits);
+    odd = vector_shifted(_mm256_add_epi64(odd, half), bits);
+    return _mm256_blend_epi32(_mm256_slli_epi64(odd, 32), even, 0x55);
+}
+
+/* Rows of a block whose sums fit the registers; those of pairs need fewer others. */
+#if defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))
+#define VECTOR_DOT_ROWS 6
+#else
+#define VECTOR_DOT_ROWS 3
+#endif
+#define VECTOR_DOT_PAIRS_ROWS 6
+
+/* acc + a sum of four products of bytes for each. Without an instruction for it, even and odd bytes
+   are widened. The empty statement keeps gcc from copying the sums of a loop from register to
+   register, for which there are too few. */
+static inline vector vector_dot(vector acc, vector x, vector w)
+{
+#if defined(__AVXVNNI__)
+    acc = _mm256_dpbusd_avx_epi32(acc, x, w);
+#elif defined(__AVX512VNNI__) && defined(__AVX512VL__)
+    acc = _mm256_dpbusd_epi32(acc, x, w);
+#else
+    const vector x0 = _mm256_and_si256(x, _mm256_set1_epi16(255)), x1 = _mm256_srli_epi16(x, 8);
+    const vector w0 = _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8), w1 = _mm256_srai_epi16(w, 8);
+
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(x0, w0));
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(x1, w1));
+#endif
+    __asm__("" : "+x"(acc));
+    return acc;
+}
+
+/* The same where the sums of two neighbouring products were proved to fit 16 bits. */
+static inline vector vector_dot_pairs(vector acc, vector x, vector w)
+{
+#if defined(__AVXVNNI__) || (defined(__AVX512VNNI__) && defined(__AVX512VL__))
+    return vector_dot(acc, x, w);
+#else
+    const vector pairs = _mm256_maddubs_epi16(x, w);
+
+    acc = _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    __asm__("" : "+x"(acc));
+    return acc;
+#endif
+}
+
+typedef __m256i octets;
+
+/* The four vectors as bytes held in [lo, hi]. */
+static inline octets octets_of(vector a, vector b, vector c, vector d, int32_t lo, int32_t hi)
+{
+    const vector order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const octets v = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    const octets held = _mm256_max_epu8(_mm256_min_epu8(v, _mm256_set1_epi8((char)hi)),
+        _mm256_set1_epi8((char)lo));
+
+    return _mm256_permutevar8x32_epi32(held, order);
+}
+
+static inline void octets_store(uint8_t *to, octets v)
+{
+    _mm256_storeu_si256((void *)to, v);
+}
+
+/* table[v]: of each 16 elements those that v points to, as other bytes are shuffled to zero. */
+static inline octets octets_from(const uint8_t *table, octets v)
+{
+    octets found = _mm256_setzero_si256();
+
+    for (int i = 0; i < 16; i++) {
+        const octets part = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)(table
+            + 16 * i)));
+        const octets at = _mm256_adds_epu8(v, _mm256_set1_epi8(0x70));
+
+        found = _mm256_or_si256(found, _mm256_shuffle_epi8(part, at));
+        v = _mm256_sub_epi8(v, _mm256_set1_epi8(16));
+    }
+    return found;
+}
+#endif
+
+#ifdef VECTOR
+/* Of sums in memory: no vector crosses a line of the cache. */
+#define VECTOR_PLACE __attribute__((aligned(64)))
+
+/* In each byte, one of the four digits of two bits there. */
+static inline vector vector_digit(const void *from, int digit)
+{
+    return vector_and(vector_down(vector_load(from), 2 * digit), vector_all(0x03030303));
+}
+
+/* The sum of a row. */
+static inline int32_t vector_row(const uint8_t *x, size_t count)
+{
+    int32_t sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        sum += x[i];
+    }
+    return sum;
+}
+
+/* The bytes that a row ends with, four at most; what is past them is zero. */
+static inline vector vector_rest(const uint8_t *x, size_t count)
+{
+    uint32_t v = 0;
+
+    for (size_t i = 0; i < count && i < 4; i++) {
+        v |= (uint32_t)x[i] << 8 * i;
+    }
+    return vector_all((int32_t)v);
+}
+
+/* v held in [lo, hi]. */
+static inline vector vector_clip(vector v, int32_t lo, int32_t hi)
+{
+    return vector_max(vector_min(v, vector_all(hi)), vector_all(lo));
+}
+#else
+#define VECTOR_PLACE
+#endif
+
+/* acc[r][j] = x[r] . w[j] for 1 row of k elements and a panel of up to 64 columns, which lies [k /
+   4][columns, in sixteens][4]. */
+static void dot1x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 4 * 4;
+    size_t j = 0;
+
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+#if VECTOR == 16
+        vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+#else
+        vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0),
+            s04 = vector_all(0), s05 = vector_all(0), s06 = vector_all(0), s07 = vector_all(0);
+        vector v, w0, w1, w2, w3, w4, w5, w6, w7;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            w4 = vector_load(b + 16 * VECTOR);
+            w5 = vector_load(b + 20 * VECTOR);
+            w6 = vector_load(b + 24 * VECTOR);
+            w7 = vector_load(b + 28 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            s04 = vector_dot(s04, v, w4);
+            s05 = vector_dot(s05, v, w5);
+            s06 = vector_dot(s06, v, w6);
+            s07 = vector_dot(s07, v, w7);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            w4 = vector_load(b + 16 * VECTOR);
+            w5 = vector_load(b + 20 * VECTOR);
+            w6 = vector_load(b + 24 * VECTOR);
+            w7 = vector_load(b + 28 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            s04 = vector_dot(s04, v, w4);
+            s05 = vector_dot(s05, v, w5);
+            s06 = vector_dot(s06, v, w6);
+            s07 = vector_dot(s07, v, w7);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + j + 4 * VECTOR, s04);
+        vector_store(acc + j + 5 * VECTOR, s05);
+        vector_store(acc + j + 6 * VECTOR, s06);
+        vector_store(acc + j + 7 * VECTOR, s07);
+#endif
+
+        return;
+    }
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(0);
+        vector v, w0;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+        }
+        vector_store(acc + j, s00);
+#else
+        vector s00 = vector_all(0), s01 = vector_all(0);
+        vector v, w0, w1;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 1; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+            }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* acc[r][j] = x[r] . w[j] for 2 rows of k elements and a panel of up to 64 columns, which lies [k /
+   4][columns, in sixteens][4]. */
+static void dot2x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 4 * 4;
+    size_t j = 0;
+
+#if VECTOR == 16
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+        vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0);
+        vector s10 = vector_all(0), s11 = vector_all(0), s12 = vector_all(0), s13 = vector_all(0);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            s12 = vector_dot(s12, v, w2);
+            s13 = vector_dot(s13, v, w3);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            s12 = vector_dot(s12, v, w2);
+            s13 = vector_dot(s13, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 64 + j + 2 * VECTOR, s12);
+        vector_store(acc + 64 + j + 3 * VECTOR, s13);
+
+        return;
+    }
+#endif
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(0);
+        vector s10 = vector_all(0);
+        vector v, w0;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + 64 + j, s10);
+#else
+        vector s00 = vector_all(0), s01 = vector_all(0);
+        vector s10 = vector_all(0), s11 = vector_all(0);
+        vector v, w0, w1;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 2; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+            }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* acc[r][j] = x[r] . w[j] for 3 rows of k elements and a panel of up to 64 columns, which lies [k /
+   4][columns, in sixteens][4]. */
+static void dot3x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 4 * 4;
+    size_t j = 0;
+
+#if VECTOR == 16
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+        vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0);
+        vector s10 = vector_all(0), s11 = vector_all(0), s12 = vector_all(0), s13 = vector_all(0);
+        vector s20 = vector_all(0), s21 = vector_all(0), s22 = vector_all(0), s23 = vector_all(0);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            s12 = vector_dot(s12, v, w2);
+            s13 = vector_dot(s13, v, w3);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            s22 = vector_dot(s22, v, w2);
+            s23 = vector_dot(s23, v, w3);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            s12 = vector_dot(s12, v, w2);
+            s13 = vector_dot(s13, v, w3);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            s22 = vector_dot(s22, v, w2);
+            s23 = vector_dot(s23, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 64 + j + 2 * VECTOR, s12);
+        vector_store(acc + 64 + j + 3 * VECTOR, s13);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 128 + j + 2 * VECTOR, s22);
+        vector_store(acc + 128 + j + 3 * VECTOR, s23);
+
+        return;
+    }
+#endif
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(0);
+        vector s10 = vector_all(0);
+        vector s20 = vector_all(0);
+        vector v, w0;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 128 + j, s20);
+#else
+        vector s00 = vector_all(0), s01 = vector_all(0);
+        vector s10 = vector_all(0), s11 = vector_all(0);
+        vector s20 = vector_all(0), s21 = vector_all(0);
+        vector v, w0, w1;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 3; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+            }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* acc[r][j] = x[r] . w[j] for 4 rows of k elements and a panel of up to 64 columns, which lies [k /
+   4][columns, in sixteens][4]. */
+static void dot4x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 4 * 4;
+    size_t j = 0;
+
+#if VECTOR == 16
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+        vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0);
+        vector s10 = vector_all(0), s11 = vector_all(0), s12 = vector_all(0), s13 = vector_all(0);
+        vector s20 = vector_all(0), s21 = vector_all(0), s22 = vector_all(0), s23 = vector_all(0);
+        vector s30 = vector_all(0), s31 = vector_all(0), s32 = vector_all(0), s33 = vector_all(0);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            s12 = vector_dot(s12, v, w2);
+            s13 = vector_dot(s13, v, w3);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            s22 = vector_dot(s22, v, w2);
+            s23 = vector_dot(s23, v, w3);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+            s32 = vector_dot(s32, v, w2);
+            s33 = vector_dot(s33, v, w3);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            s12 = vector_dot(s12, v, w2);
+            s13 = vector_dot(s13, v, w3);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            s22 = vector_dot(s22, v, w2);
+            s23 = vector_dot(s23, v, w3);
+            v = vector_rest(u + 3 * k, k % 4);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+            s32 = vector_dot(s32, v, w2);
+            s33 = vector_dot(s33, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 64 + j + 2 * VECTOR, s12);
+        vector_store(acc + 64 + j + 3 * VECTOR, s13);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 128 + j + 2 * VECTOR, s22);
+        vector_store(acc + 128 + j + 3 * VECTOR, s23);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+        vector_store(acc + 192 + j + 2 * VECTOR, s32);
+        vector_store(acc + 192 + j + 3 * VECTOR, s33);
+
+        return;
+    }
+#endif
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(0);
+        vector s10 = vector_all(0);
+        vector s20 = vector_all(0);
+        vector s30 = vector_all(0);
+        vector v, w0;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot(s30, v, w0);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            v = vector_rest(u + 3 * k, k % 4);
+            s30 = vector_dot(s30, v, w0);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 192 + j, s30);
+#else
+        vector s00 = vector_all(0), s01 = vector_all(0);
+        vector s10 = vector_all(0), s11 = vector_all(0);
+        vector s20 = vector_all(0), s21 = vector_all(0);
+        vector s30 = vector_all(0), s31 = vector_all(0);
+        vector v, w0, w1;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            v = vector_rest(u + 3 * k, k % 4);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 4; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+            }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* acc[r][j] = x[r] . w[j] for 5 rows of k elements and a panel of up to 64 columns, which lies [k /
+   4][columns, in sixteens][4]. */
+static void dot5x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 4 * 4;
+    size_t j = 0;
+
+#if VECTOR == 16
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+        vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0);
+        vector s10 = vector_all(0), s11 = vector_all(0), s12 = vector_all(0), s13 = vector_all(0);
+        vector s20 = vector_all(0), s21 = vector_all(0), s22 = vector_all(0), s23 = vector_all(0);
+        vector s30 = vector_all(0), s31 = vector_all(0), s32 = vector_all(0), s33 = vector_all(0);
+        vector s40 = vector_all(0), s41 = vector_all(0), s42 = vector_all(0), s43 = vector_all(0);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            s12 = vector_dot(s12, v, w2);
+            s13 = vector_dot(s13, v, w3);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            s22 = vector_dot(s22, v, w2);
+            s23 = vector_dot(s23, v, w3);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+            s32 = vector_dot(s32, v, w2);
+            s33 = vector_dot(s33, v, w3);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot(s40, v, w0);
+            s41 = vector_dot(s41, v, w1);
+            s42 = vector_dot(s42, v, w2);
+            s43 = vector_dot(s43, v, w3);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            s12 = vector_dot(s12, v, w2);
+            s13 = vector_dot(s13, v, w3);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            s22 = vector_dot(s22, v, w2);
+            s23 = vector_dot(s23, v, w3);
+            v = vector_rest(u + 3 * k, k % 4);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+            s32 = vector_dot(s32, v, w2);
+            s33 = vector_dot(s33, v, w3);
+            v = vector_rest(u + 4 * k, k % 4);
+            s40 = vector_dot(s40, v, w0);
+            s41 = vector_dot(s41, v, w1);
+            s42 = vector_dot(s42, v, w2);
+            s43 = vector_dot(s43, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 64 + j + 2 * VECTOR, s12);
+        vector_store(acc + 64 + j + 3 * VECTOR, s13);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 128 + j + 2 * VECTOR, s22);
+        vector_store(acc + 128 + j + 3 * VECTOR, s23);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+        vector_store(acc + 192 + j + 2 * VECTOR, s32);
+        vector_store(acc + 192 + j + 3 * VECTOR, s33);
+        vector_store(acc + 256 + j, s40);
+        vector_store(acc + 256 + j + 1 * VECTOR, s41);
+        vector_store(acc + 256 + j + 2 * VECTOR, s42);
+        vector_store(acc + 256 + j + 3 * VECTOR, s43);
+
+        return;
+    }
+#endif
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(0);
+        vector s10 = vector_all(0);
+        vector s20 = vector_all(0);
+        vector s30 = vector_all(0);
+        vector s40 = vector_all(0);
+        vector v, w0;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot(s30, v, w0);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot(s40, v, w0);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            v = vector_rest(u + 3 * k, k % 4);
+            s30 = vector_dot(s30, v, w0);
+            v = vector_rest(u + 4 * k, k % 4);
+            s40 = vector_dot(s40, v, w0);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 256 + j, s40);
+#else
+        vector s00 = vector_all(0), s01 = vector_all(0);
+        vector s10 = vector_all(0), s11 = vector_all(0);
+        vector s20 = vector_all(0), s21 = vector_all(0);
+        vector s30 = vector_all(0), s31 = vector_all(0);
+        vector s40 = vector_all(0), s41 = vector_all(0);
+        vector v, w0, w1;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot(s40, v, w0);
+            s41 = vector_dot(s41, v, w1);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            v = vector_rest(u + 3 * k, k % 4);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+            v = vector_rest(u + 4 * k, k % 4);
+            s40 = vector_dot(s40, v, w0);
+            s41 = vector_dot(s41, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+        vector_store(acc + 256 + j, s40);
+        vector_store(acc + 256 + j + 1 * VECTOR, s41);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 5; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+            }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* acc[r][j] = x[r] . w[j] for 6 rows of k elements and a panel of up to 64 columns, which lies [k /
+   4][columns, in sixteens][4]. */
+static void dot6x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w, int32_t *acc)
+{
+    const size_t step = (width + 15) / 16 * 64;
+
+#ifdef VECTOR
+    const uint8_t *end = x + k / 4 * 4;
+    size_t j = 0;
+
+#if VECTOR == 16
+    if (width > 48) {
+        const uint8_t *u = x;
+        const int8_t *b = w;
+        vector s00 = vector_all(0), s01 = vector_all(0), s02 = vector_all(0), s03 = vector_all(0);
+        vector s10 = vector_all(0), s11 = vector_all(0), s12 = vector_all(0), s13 = vector_all(0);
+        vector s20 = vector_all(0), s21 = vector_all(0), s22 = vector_all(0), s23 = vector_all(0);
+        vector s30 = vector_all(0), s31 = vector_all(0), s32 = vector_all(0), s33 = vector_all(0);
+        vector s40 = vector_all(0), s41 = vector_all(0), s42 = vector_all(0), s43 = vector_all(0);
+        vector s50 = vector_all(0), s51 = vector_all(0), s52 = vector_all(0), s53 = vector_all(0);
+        vector v, w0, w1, w2, w3;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            s12 = vector_dot(s12, v, w2);
+            s13 = vector_dot(s13, v, w3);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            s22 = vector_dot(s22, v, w2);
+            s23 = vector_dot(s23, v, w3);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+            s32 = vector_dot(s32, v, w2);
+            s33 = vector_dot(s33, v, w3);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot(s40, v, w0);
+            s41 = vector_dot(s41, v, w1);
+            s42 = vector_dot(s42, v, w2);
+            s43 = vector_dot(s43, v, w3);
+            v = vector_quad(u + 5 * k);
+            s50 = vector_dot(s50, v, w0);
+            s51 = vector_dot(s51, v, w1);
+            s52 = vector_dot(s52, v, w2);
+            s53 = vector_dot(s53, v, w3);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            w2 = vector_load(b + 8 * VECTOR);
+            w3 = vector_load(b + 12 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            s02 = vector_dot(s02, v, w2);
+            s03 = vector_dot(s03, v, w3);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            s12 = vector_dot(s12, v, w2);
+            s13 = vector_dot(s13, v, w3);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            s22 = vector_dot(s22, v, w2);
+            s23 = vector_dot(s23, v, w3);
+            v = vector_rest(u + 3 * k, k % 4);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+            s32 = vector_dot(s32, v, w2);
+            s33 = vector_dot(s33, v, w3);
+            v = vector_rest(u + 4 * k, k % 4);
+            s40 = vector_dot(s40, v, w0);
+            s41 = vector_dot(s41, v, w1);
+            s42 = vector_dot(s42, v, w2);
+            s43 = vector_dot(s43, v, w3);
+            v = vector_rest(u + 5 * k, k % 4);
+            s50 = vector_dot(s50, v, w0);
+            s51 = vector_dot(s51, v, w1);
+            s52 = vector_dot(s52, v, w2);
+            s53 = vector_dot(s53, v, w3);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + j + 2 * VECTOR, s02);
+        vector_store(acc + j + 3 * VECTOR, s03);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 64 + j + 2 * VECTOR, s12);
+        vector_store(acc + 64 + j + 3 * VECTOR, s13);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 128 + j + 2 * VECTOR, s22);
+        vector_store(acc + 128 + j + 3 * VECTOR, s23);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+        vector_store(acc + 192 + j + 2 * VECTOR, s32);
+        vector_store(acc + 192 + j + 3 * VECTOR, s33);
+        vector_store(acc + 256 + j, s40);
+        vector_store(acc + 256 + j + 1 * VECTOR, s41);
+        vector_store(acc + 256 + j + 2 * VECTOR, s42);
+        vector_store(acc + 256 + j + 3 * VECTOR, s43);
+        vector_store(acc + 320 + j, s50);
+        vector_store(acc + 320 + j + 1 * VECTOR, s51);
+        vector_store(acc + 320 + j + 2 * VECTOR, s52);
+        vector_store(acc + 320 + j + 3 * VECTOR, s53);
+
+        return;
+    }
+#endif
+    for (; j < width; j += 16) {
+        const uint8_t *u = x;
+        const int8_t *b = w + 4 * j;
+#if VECTOR == 16
+        vector s00 = vector_all(0);
+        vector s10 = vector_all(0);
+        vector s20 = vector_all(0);
+        vector s30 = vector_all(0);
+        vector s40 = vector_all(0);
+        vector s50 = vector_all(0);
+        vector v, w0;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot(s30, v, w0);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot(s40, v, w0);
+            v = vector_quad(u + 5 * k);
+            s50 = vector_dot(s50, v, w0);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            v = vector_rest(u + 3 * k, k % 4);
+            s30 = vector_dot(s30, v, w0);
+            v = vector_rest(u + 4 * k, k % 4);
+            s40 = vector_dot(s40, v, w0);
+            v = vector_rest(u + 5 * k, k % 4);
+            s50 = vector_dot(s50, v, w0);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 256 + j, s40);
+        vector_store(acc + 320 + j, s50);
+#else
+        vector s00 = vector_all(0), s01 = vector_all(0);
+        vector s10 = vector_all(0), s11 = vector_all(0);
+        vector s20 = vector_all(0), s21 = vector_all(0);
+        vector s30 = vector_all(0), s31 = vector_all(0);
+        vector s40 = vector_all(0), s41 = vector_all(0);
+        vector s50 = vector_all(0), s51 = vector_all(0);
+        vector v, w0, w1;
+
+        for (; u != end; u += 4, b += step) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_quad(u);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            v = vector_quad(u + 1 * k);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            v = vector_quad(u + 2 * k);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            v = vector_quad(u + 3 * k);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+            v = vector_quad(u + 4 * k);
+            s40 = vector_dot(s40, v, w0);
+            s41 = vector_dot(s41, v, w1);
+            v = vector_quad(u + 5 * k);
+            s50 = vector_dot(s50, v, w0);
+            s51 = vector_dot(s51, v, w1);
+        }
+        if (k % 4 > 0) {
+            w0 = vector_load(b);
+            w1 = vector_load(b + 4 * VECTOR);
+            v = vector_rest(u, k % 4);
+            s00 = vector_dot(s00, v, w0);
+            s01 = vector_dot(s01, v, w1);
+            v = vector_rest(u + 1 * k, k % 4);
+            s10 = vector_dot(s10, v, w0);
+            s11 = vector_dot(s11, v, w1);
+            v = vector_rest(u + 2 * k, k % 4);
+            s20 = vector_dot(s20, v, w0);
+            s21 = vector_dot(s21, v, w1);
+            v = vector_rest(u + 3 * k, k % 4);
+            s30 = vector_dot(s30, v, w0);
+            s31 = vector_dot(s31, v, w1);
+            v = vector_rest(u + 4 * k, k % 4);
+            s40 = vector_dot(s40, v, w0);
+            s41 = vector_dot(s41, v, w1);
+            v = vector_rest(u + 5 * k, k % 4);
+            s50 = vector_dot(s50, v, w0);
+            s51 = vector_dot(s51, v, w1);
+        }
+        vector_store(acc + j, s00);
+        vector_store(acc + j + 1 * VECTOR, s01);
+        vector_store(acc + 64 + j, s10);
+        vector_store(acc + 64 + j + 1 * VECTOR, s11);
+        vector_store(acc + 128 + j, s20);
+        vector_store(acc + 128 + j + 1 * VECTOR, s21);
+        vector_store(acc + 192 + j, s30);
+        vector_store(acc + 192 + j + 1 * VECTOR, s31);
+        vector_store(acc + 256 + j, s40);
+        vector_store(acc + 256 + j + 1 * VECTOR, s41);
+        vector_store(acc + 320 + j, s50);
+        vector_store(acc + 320 + j + 1 * VECTOR, s51);
+#endif
+
+    }
+#else
+    for (size_t r = 0; r < 6; r++) {
+        for (size_t j = 0; j < width; j++) {
+            int32_t s = 0;
+
+            for (size_t i = 0; i < k; i++) {
+                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+            }
+            acc[r * 64 + j] = s;
+        }
+    }
+#endif
+}
+
+/* A tile of `left` x `width` sums, as many rows at a time as the registers hold. */
+static void tile6x64_xk37(size_t left, size_t width, const uint8_t *x, const int8_t *w,
+    int32_t *acc)
+{
+#ifdef VECTOR
+    const size_t most = VECTOR_DOT_ROWS;
+#else
+    const size_t most = 6;
+#endif
+
+    for (size_t done = 0, rows; done < left; done += rows) {
+        const uint8_t *u = x + done * 37;
+        int32_t *s = acc + done * 64;
+
+        rows = left - done < most ? left - done : most;
+        switch (rows) {
+        case 1:
+            dot1x64_xr(width, 37, u, w, s);
+            break;
+        case 2:
+            dot2x64_xr(width, 37, u, w, s);
+            break;
+        case 3:
+            dot3x64_xr(width, 37, u, w, s);
+            break;
+        case 4:
+            dot4x64_xr(width, 37, u, w, s);
+            break;
+        case 5:
+            dot5x64_xr(width, 37, u, w, s);
+            break;
+        default:
+            dot6x64_xr(width, 37, u, w, s);
+            break;
+        }
+    }
+}
+
+#ifdef VECTOR
+/* out[r][j] = clip((acc[r][j] + bias[j]) / divisor[j], lo, hi) for whole groups of four vectors. */
+static void linear_37x21_vs_rows(size_t rows, size_t width, const int32_t *restrict acc,
+    const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
+    uint8_t *restrict out)
+{
+    const vector zero = vector_all(0);
+
+    for (size_t j = 0; j < width; j += 4 * VECTOR) {
+        const vector b0 = vector_load(bias + j);
+        const vector m0 = vector_load(mul + j);
+        const vector b1 = vector_load(bias + j + 1 * VECTOR);
+        const vector m1 = vector_load(mul + j + 1 * VECTOR);
+        const vector b2 = vector_load(bias + j + 2 * VECTOR);
+        const vector m2 = vector_load(mul + j + 2 * VECTOR);
+        const vector b3 = vector_load(bias + j + 3 * VECTOR);
+        const vector m3 = vector_load(mul + j + 3 * VECTOR);
+
+        for (size_t r = 0; r < rows; r++) {
+            const int32_t *s = acc + r * 64 + j;
+            const vector v0 = vector_max(vector_add(vector_load(s), b0), zero);
+            const vector t0 = vector_down(vector_high(v0, m0), shift - 32);
+            const vector v1 = vector_max(vector_add(vector_load(s + 1 * VECTOR), b1), zero);
+            const vector t1 = vector_down(vector_high(v1, m1), shift - 32);
+            const vector v2 = vector_max(vector_add(vector_load(s + 2 * VECTOR), b2), zero);
+            const vector t2 = vector_down(vector_high(v2, m2), shift - 32);
+            const vector v3 = vector_max(vector_add(vector_load(s + 3 * VECTOR), b3), zero);
+            const vector t3 = vector_down(vector_high(v3, m3), shift - 32);
+
+            octets_store(out + r * 21 + j, octets_of(t0, t1, t2, t3, lo, hi));
+        }
+    }
+}
+#endif
+
+/* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi). The quotient is a product and a
+   shift, exact for every sum that can occur. */
+static void linear_37x21_vs(size_t rows, const uint8_t *restrict x, const int8_t *restrict w,
+    const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
+    uint8_t *restrict y)
+{
+    for (size_t n = 0; n < 21; n += 64) {
+        const size_t width = 21 - n < 64 ? 21 - n : 64;
+
+        for (size_t m = 0; m < rows; m += 6) {
+            const size_t left = rows - m < 6 ? rows - m : 6;
+            int32_t acc[384] VECTOR_PLACE;
+
+            tile6x64_xk37(left, width, x + m * 37, w + n * 40, acc);
+#ifdef VECTOR
+            const size_t done = width - width % (4 * VECTOR);
+
+            linear_37x21_vs_rows(left, done, acc, bias + n, mul + n, shift, lo, hi, y + m * 21 + n);
+#else
+            const size_t done = 0;
+#endif
+
+            for (size_t r = 0; r < left; r++) {
+                uint8_t *restrict out = y + (m + r) * 21 + n;
+
+                for (size_t j = done; j < width; j++) {
+                    int32_t t = acc[r * 64 + j] + bias[n + j];
+
+                    t = t > 0 ? t : 0;
+                    t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);
+                    t = t < lo ? lo : t > hi ? hi : t;
+                    out[j] = (uint8_t)t;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+"""Products on x86: every set of instructions that this processor has gives the reference's bits.
+
+The three targets emit the same C but for their names: the compiler's flags choose the set. So a
+processor with AVX-512 runs all of them but AVX-VNNI, whose instruction its 256-bit twin stands for.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from intcc.backends.c.target import load_target
+from intcc.runtime.reference import evaluate
+from tests.c.bench import Bench
+from tests.c.driver import run_driver
+from tests.c.test_vector_forms import STRICT, X86, add_dynamic, add_linear, add_wide
+
+V4 = "-march=x86-64-v4 -mavx512vnni"
+VNNI = {"avx512bw", "avx512dq", "avx512_vnni", "avx512vl"}
+#: What runs: a name, flags of the compiler, and what the processor must have.
+SETS = {
+    "avx2": ("-O2 -march=x86-64-v3", {"avx2"}),
+    "vnni of 256 bits": ("-O2 -march=x86-64-v3 -mavx512vnni -mavx512vl", VNNI),
+    "avx512": (f"-O3 {V4} -mavx512vbmi", {*VNNI, "avx512vbmi"}),
+    "avx512 without vbmi": (f"-O2 {V4}", VNNI),
+    "avx512, nothing inlined": (f"-O0 {V4} -mavx512vbmi", {*VNNI, "avx512vbmi"}),
+}
+LONGEST = 300
+
+
+def missing(needs: set[str]) -> str:
+    """Return what this processor lacks, empty where it lacks nothing."""
+    try:
+        has = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        has = set()
+    return " ".join(sorted(needs - has))
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def layers(request: pytest.FixtureRequest) -> Bench:
+    """Layers of random widths up to 300, by both ways to multiply, any number of rows."""
+    rng = np.random.default_rng(request.param)
+    b = Bench("sets", max_tokens=LONGEST)
+    fixed = [(LONGEST, 257), (4, 64), (1, 1)]
+    for i in range(10):
+        k, n = fixed[i] if i < 3 else (int(v) for v in rng.integers(1, LONGEST + 1, 2))
+        b.case(f"linear_{i}_{k}x{n}")
+        add_linear(b, rng, k, n, "sequence", i % 4)
+        b.case(f"wide_{i}_{k}x{n}")
+        add_wide(b, rng, k, n, "sequence", reach=(-64, 63) if i % 2 else (-128, 127))
+        b.case(f"dynamic_{i}_{k}x{n}")
+        add_dynamic(b, rng, k, n, "sequence")
+        b.case(f"ternary_{i}_{k}x{n}")
+        add_dynamic(b, rng, k, n, "sequence", ternary=True)
+    b.finish()
+    return b
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_set(layers: Bench, name: str, tmp_path: Path) -> None:
+    flags, needs = SETS[name]
+    if lacks := missing(needs):
+        pytest.skip(f"this processor lacks {lacks}")
+    layers.emit(tmp_path, target=X86[0])
+    model = layers.native(tmp_path, flags.split())
+    rows = [(n, "random") for n in (*range(1, 17), 64, 101, LONGEST)]
+    for tokens, kind in (*rows, (13, "low"), (13, "high"), (29, "mix")):
+        feeds = layers.feeds(tokens, kind)
+        got = model.run(feeds)
+        for output, expected in evaluate(layers.model, feeds).items():
+            assert np.array_equal(got[output], expected), f"{tokens} rows, {kind}: {output}"
+
+
+#: An instruction that the code of each target must have; each compiler spells AVX-VNNI's its way.
+SHOWN = {"x86-64-v3": "vpmaddubsw", "x86-64-v4": "zmm", "x86-64-avxvnni": "vpdpbusd"}
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang-19"])
+@pytest.mark.parametrize("target", X86)
+def test_compiles(layers: Bench, target: str, compiler: str, tmp_path: Path) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    toolchain = load_target(target).toolchain
+    assert toolchain is not None
+    layers.emit(tmp_path, target=target)
+    command = [compiler, *toolchain.flags, *STRICT.split(), "-Wsign-conversion"]
+    done = subprocess.run(
+        [*command, "-S", "-o", "model.s", "sets.c"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    text = (tmp_path / "model.s").read_text(encoding="utf-8")
+    assert SHOWN[target] in text
+    assert ("zmm" in text) == (target == "x86-64-v4")
+
+
+@pytest.mark.parametrize("name", ["avx2", "avx512"])
+def test_no_access_out_of_bounds(name: str, tmp_path: Path) -> None:
+    flags, needs = SETS[name]
+    if lacks := missing(needs):
+        pytest.skip(f"this processor lacks {lacks}")
+    bench, rng = Bench("bounds"), np.random.default_rng(3)
+    for i, (k, n) in enumerate([(37, 81), (64, 64)]):
+        bench.case(f"linear_{i}")
+        add_linear(bench, rng, k, n, "sequence")
+        bench.case(f"wide_{i}")
+        add_wide(bench, rng, k, n, "sequence", (-64, 63))
+        bench.case(f"ternary_{i}")
+        add_dynamic(bench, rng, k, n, "sequence", ternary=True)
+    bench.finish()
+    bench.emit(tmp_path, target=X86[0])
+    native = bench.native(tmp_path, ("-O0",))
+    # Seven rows are a block and a row; compilers take long to optimise what they also check.
+    feeds = bench.feeds(7, "random")
+    sanitized = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O0")
+    expected, every = evaluate(bench.model, feeds), (*flags.split(), *sanitized)
+    assert not run_driver(tmp_path, "bounds", native, feeds, expected, 7, every, tmp_path)
