@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import platform
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -82,19 +82,17 @@ def contenders(
     made = []
     sets = [s.name for s in supported()]
     for target, reason in reasons(available(), platform.machine(), sets).items():
-        name, note = f"**intcc, C {target}**", reason or ("" if threaded else "one thread only")
+        tools = load_target(target).toolchain
+        machine = "" if tools else ", -march=native"  # of DEFAULT_FLAGS: the compiler's choice
+        name = f"**intcc, C {target}{machine}**"
+        note = reason or ("" if threaded else "one thread only")
         options: dict[str, Any] = {}
         if not note:
             options = {
                 "artifact": str(artifact.folder),
                 "folder": str(emitted(artifact, target, folder, chunk)),
-                "flags": _flags(target),
+                "flags": tools.flags if tools else DEFAULT_FLAGS,
                 "threads": threads,
             }
         made.append(Contender(name, "compiled", kind, options, ours=True, note=note))
     return made
-
-
-def _flags(target: str) -> Sequence[str]:
-    toolchain = load_target(target).toolchain
-    return toolchain.flags if toolchain is not None else DEFAULT_FLAGS
