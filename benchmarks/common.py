@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,21 @@ def machine() -> str:
     except OSError:
         name = platform.machine()
     return f"{name}, {os.cpu_count()} cores"
+
+
+def commit() -> str:
+    """Name the version that is measured; with a plus where files differ from it."""
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    return found.stdout.strip() or "unknown"
+
+
+def circumstances() -> str:
+    """Name machine and version, and what else the machine did."""
+    load = f", load {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
+    return f"{machine()}{load}; commit {commit()}"
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

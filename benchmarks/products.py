@@ -25,6 +25,7 @@ from kernel_graphs import graph, manifest, value
 
 from intcc.backends.c.emit import emit_c
 from intcc.backends.c.target import load_target
+from intcc.layer_times import PEAKS
 from intcc.roofline import Meter, supported
 from intcc.runtime.c_model import aligned
 from intcc.runtime.native import NativeModel
@@ -33,8 +34,6 @@ from intcc.runtime.reference import evaluate
 Array = npt.NDArray[Any]
 #: Rows, terms of a sum, columns.
 SHAPES = ((128, 384, 1536), (128, 1536, 384), (128, 384, 384))
-#: What each target multiplies with.
-PEAKS = {"x86-64-v3": "avx2", "x86-64-v4": "avx512-vnni", "x86-64-avxvnni": "avx-vnni"}
 #: Seconds of one measurement of a peak. Rounds are short: others seldom interrupt one.
 PEAK_SECONDS = 0.0003
 

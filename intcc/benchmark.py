@@ -18,6 +18,7 @@ from intcc.locate import load_float_source
 from intcc.model import open_runtime
 from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
+from intcc.runtime.feeds import random_feeds
 
 __all__ = ["Timing", "bench"]
 
@@ -67,7 +68,7 @@ def bench(
     progress = progress or Progress()
     progress.stage("import the float model")
     source = load_float_source(artifact, model)
-    feeds = _inputs(artifact, length, batch)
+    feeds = random_feeds(artifact.inputs, length or artifact.max_length or 1, batch)
     session = float_session(source, threads)
     floats = _float_inputs(session, feeds, source.image)
     contenders: dict[str, Callable[[], Any]] = {
@@ -95,20 +96,6 @@ def bench(
         Timing(name, float(np.median(t)), min(t), float(np.median(t)) / base)
         for name, t in times.items()
     ]
-
-
-def _inputs(artifact: Artifact, length: int | None, batch: int) -> dict[str, Array]:
-    """Random full-length inputs: time depends on the shape alone."""
-    random = np.random.default_rng(0)
-    extents = {"batch": batch, "sequence": length or artifact.max_length or 1}
-    feeds: dict[str, Array] = {}
-    for spec in artifact.inputs:
-        shape = tuple(d if isinstance(d, int) else extents.get(d, 1) for d in spec.shape)
-        lo, hi = spec.limits
-        if spec.name == "attention_mask":
-            lo = hi = 1
-        feeds[spec.name] = random.integers(lo, hi, shape, endpoint=True).astype(spec.dtype)
-    return feeds
 
 
 def _float_inputs(

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from intcc.errors import DataError
 from intcc.float_step import FloatSession, open_float_step
 from intcc.frontends.ternary import TERNARY
 from intcc.host import c_contender
@@ -26,6 +25,7 @@ from intcc.model import CompiledModel
 from intcc.passes.canonicalize import canonicalize
 from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
+from intcc.runtime.feeds import random_prompt
 
 __all__ = ["DECODE", "PREFILL", "DecoderTiming", "bench_decoder"]
 
@@ -91,18 +91,10 @@ def bench_decoder(
         ModelError: the source is not known.
     """
     progress = progress or Progress()
-    context = artifact.max_length or 1
-    length = length or min(PROMPT, max(context // 2, 1))
-    if length + steps > context:
-        raise DataError(
-            f"A prompt of {length} tokens and {steps} steps",
-            f"do not fit a context of {context}",
-            "Give a smaller --length or --steps",
-        )
+    tokens = random_prompt(artifact.inputs, artifact.max_length or 1, length, PROMPT, steps)
+    length = len(tokens) - steps
     progress.stage("import the float model")
     contenders = _contenders(artifact, threads, model)
-    limit = next(s for s in artifact.inputs if not s.cached).limits[1]
-    tokens = np.random.default_rng(0).integers(0, limit, length + steps, endpoint=True).tolist()
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     progress.stage("time", repeat + WARM_UP)
     for turn in range(repeat + WARM_UP):

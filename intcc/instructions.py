@@ -13,19 +13,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 
-from intcc.backends.c.last_token import generates_text, keep_last_token
-from intcc.backends.c.select import select
-from intcc.backends.c.target import load_target
 from intcc.emulation.counter import added
 from intcc.emulation.machine import machine
 from intcc.emulation.model import Call, EmulatedModel
-from intcc.errors import DataError, EqualityError
+from intcc.errors import EqualityError
 from intcc.generation import LOGITS, Session
+from intcc.layers import layer_work
 from intcc.model import CompiledModel
 from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
+from intcc.runtime.feeds import random_feeds, random_prompt
 
 __all__ = ["Emulated", "LayerCount", "Tally", "bench_instructions", "require_equal", "tally"]
 
@@ -53,7 +51,7 @@ class Tally:
         tokens: of all of them.
         position: number of tokens before the first one.
         instructions: of all of them, in the run function and what it calls.
-        macs: multiply-accumulates; those of attention to earlier tokens are for a full context.
+        macs: multiply-accumulates.
         stack_bytes: most stack; 0 where it is not measured.
         layers: in the order of execution.
         functions: instructions by function, the largest first.
@@ -186,9 +184,9 @@ def tally(artifact: Artifact, phase: str, calls: Sequence[Call]) -> Tally:
         calls: of its C on a machine, at least one.
     """
     names, macs = [], Counter[int]()
-    for index, (name, extents) in enumerate(_layers(artifact)):
-        names.append(name)
-        macs[index] = sum(e.at(c.tokens) for e in extents for c in calls)
+    for index, layer in enumerate(layer_work(artifact)):
+        names.append(layer.name)
+        macs[index] = sum(layer.macs(c.tokens, c.position) for c in calls)
     counts = added(c.counts for c in calls)
     layers = [LayerCount("(checks)", counts.layers.get(-1, 0), 0)]
     layers += [LayerCount(n, counts.layers.get(i, 0), macs[i]) for i, n in enumerate(names)]
@@ -203,21 +201,6 @@ def tally(artifact: Artifact, phase: str, calls: Sequence[Call]) -> Tally:
         tuple(layers),
         counts.functions,
     )
-
-
-def _layers(artifact: Artifact) -> list[tuple[str, list[Any]]]:
-    """Return the banners of an artifact's C with the multiply-accumulates under each."""
-    settings, integer = artifact.settings, ir.load(artifact.integer_onnx)
-    generates = generates_text(integer)
-    program = select(
-        keep_last_token(integer) if generates else integer,
-        load_target(settings.get("target", "generic")),
-        settings.get("chunk") if generates else None,
-    )
-    return [
-        (layer or "(model)", [c.macs for c in calls if c.macs is not None])
-        for layer, calls in program.layers()
-    ]
 
 
 def bench_instructions(
@@ -242,17 +225,9 @@ def bench_instructions(
     model = Emulated(artifact, on)
     progress.stage("run and compare")
     if not artifact.decodes:
-        feeds = _feeds(artifact, length)
+        feeds = random_feeds(artifact.inputs, length or artifact.max_length or 1)
         return [model.judged([feeds], [model(feeds)])]
-    context = artifact.max_length or 1
-    length = length or min(PROMPT, max(context // 2, 1))
-    if length >= context:
-        raise DataError(
-            f"A prompt of {length} tokens and one more", f"do not fit a context of {context}",
-            "Give a smaller --length",
-        )  # fmt: skip
-    limit = next(s for s in artifact.inputs if not s.cached).limits[1]
-    tokens = np.random.default_rng(0).integers(0, limit, length + 1, endpoint=True).tolist()
+    tokens = random_prompt(artifact.inputs, artifact.max_length or 1, length, PROMPT)
     text = model.session()
     for part in (tokens[:-1], tokens[-1:]):
         text.feed(part)
@@ -260,17 +235,3 @@ def bench_instructions(
         tally(artifact, "prompt", model.calls[:-1]),
         tally(artifact, "next token", model.calls[-1:]),
     ]
-
-
-def _feeds(artifact: Artifact, length: int | None) -> dict[str, Array]:
-    """Return random inputs of batch 1: what is executed depends little on their values."""
-    rng = np.random.default_rng(0)
-    extents = {"batch": 1, "sequence": length or artifact.max_length or 1}
-    return {
-        s.name: rng.integers(
-            *((1, 1) if s.name == "attention_mask" else s.limits),
-            [d if isinstance(d, int) else extents[d] for d in s.shape],
-            endpoint=True,
-        ).astype(s.dtype)
-        for s in artifact.inputs
-    }

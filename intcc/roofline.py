@@ -29,8 +29,9 @@ __all__ = ["INSTRUCTION_SETS", "InstructionSet", "Limits", "Roofline", "measure"
 
 #: Bytes of the largest vector, and of a line of the cache.
 LINE = 64
-#: Seconds of one measurement of the peak, and how often each is taken; the best counts.
-SECONDS, REPEAT = 0.02, 7
+#: Seconds of one measurement of the peak, shorter than the turns that a system gives to its
+#: processes; and how often each is taken. The best counts.
+SECONDS, REPEAT = 0.002, 30
 #: Bytes that are read; more than any cache holds.
 BUFFER = 256 << 20
 

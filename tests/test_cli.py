@@ -158,7 +158,7 @@ def test_bench_of_a_language_model(run: Run, decoder: Path) -> None:
     status, out, _ = run("bench", decoder, *options)
     assert status == 0 and "tokens/s" in out
     status, _, err = run("bench", decoder, "--length", "6000")
-    assert status == 1 and "A prompt of 6000 tokens and 32 steps do not fit a context of" in err
+    assert status == 1 and "A prompt of 6000 tokens and 32 more do not fit a context of" in err
     status, _, err = run("bench", decoder, "--batch", "2")
     assert status == 2 and "Texts go one by one" in err
 

@@ -38,18 +38,30 @@ def command(
         str | None, typer.Option(help="The float model; default: where it was compiled from.")
     ] = None,
     on: OnOption = None,
+    roofline: Annotated[
+        bool,
+        typer.Option(
+            "--roofline",
+            help="Time each layer of the C; its share of this machine's multiply-accumulates and "
+            "bytes a second, both measured.",
+        ),
+    ] = False,
     quiet: QuietFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Time the integers and the float model in turn: medians and ratios.
 
-    With --on, count the instructions of the C on an emulated machine instead.
+    With --on, count the instructions of the C on an emulated machine instead. With --roofline,
+    time its layers on one thread.
     """
     from intcc.benchmark import bench
     from intcc.runtime.artifact import Artifact
 
     printer = Printer(quiet=quiet, as_json=as_json)
     artifact = Artifact.open(folder)
+    if roofline:
+        _roofline(printer, artifact, length, repeat)
+        return
     if on is not None:
         if batch != 1:
             raise SettingsError(f"--batch {batch}", "does not go with --on", "Rows go one by one")
@@ -119,3 +131,39 @@ def _decoder(printer: Printer, artifact: Artifact, **options: Any) -> None:
         ],
         right=[2, 3, 4, 5],
     )
+
+
+def _roofline(printer: Printer, artifact: Artifact, length: int | None, repeat: int) -> None:
+    from intcc.layer_times import bench_layers, peak_name
+    from intcc.roofline import measure
+
+    limits = measure().limits[1]
+    with printer.progress() as progress:
+        phases = bench_layers(
+            artifact, length=length, repeat=repeat, limits=limits, progress=progress
+        )
+    printer.result(
+        {"limits": limits.to_json(), "phases": [p.to_json() for p in phases]},
+        "\n".join(f"{p.phase}\t{t.name}\t{t.ms:.4f}" for p in phases for t in p.layers),
+    )
+    name = peak_name(artifact.settings.get("target", "generic"), limits.peak)
+    peak = f"{limits.peak[name] / 1e9:.0f} GMAC/s ({name}), " if name else ""
+    printer.say(f"one thread of this machine: {peak}{limits.read / 1e9:.1f} GB/s read")
+    for phase in phases:
+        printer.say("", f"{phase.phase}: {phase.tokens} token{'s' if phase.tokens != 1 else ''}")
+        printer.table(
+            ["layer", "median", "share", "multiply-accumulates", "of peak", "weights", "of read"],
+            [
+                (
+                    t.name,
+                    f"{t.ms:.3f} ms",
+                    f"{t.share:.1%}",
+                    f"{t.macs:,}" if t.macs else "",
+                    f"{t.of_peak:.1%}" if t.macs and t.of_peak is not None else "",
+                    f"{t.weight_bytes:,}" if t.weight_bytes else "",
+                    f"{t.of_read:.1%}" if t.weight_bytes else "",
+                )
+                for t in (*phase.layers, phase.total)
+            ],
+            right=[1, 2, 3, 4, 5, 6],
+        )

@@ -64,7 +64,11 @@ def _version(compiler: str) -> bytes:
 
 
 def shared_library(
-    sources: Sequence[Path], headers: Sequence[Path], compiler: str, flags: Sequence[str]
+    sources: Sequence[Path],
+    headers: Sequence[Path],
+    compiler: str,
+    flags: Sequence[str],
+    places: Sequence[str] = (),
 ) -> ctypes.CDLL:
     """Return the library of `sources`, built now or found in the cache.
 
@@ -73,12 +77,13 @@ def shared_library(
         headers: files that they include; part of the content.
         compiler: path of the compiler.
         flags: optimisation and the like; the strict warnings are always on.
+        places: further flags that only say where `headers` lie.
 
     Raises:
         ToolError: the compiler fails, or the library cannot be loaded.
         ArtifactError: a source cannot be read.
     """
-    path = built(sources, headers, compiler, (*flags, *SHARED_FLAGS), ".so")
+    path = built(sources, headers, compiler, (*flags, *SHARED_FLAGS), ".so", places=places)
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Inputs of a compiled model, checked before any backend sees them."""
+"""Inputs of a compiled model: checked before any backend sees them, or drawn for measurements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from intcc.errors import DataError
 from intcc.specs import PAST, TensorSpec
 
-__all__ = ["check_feeds", "load_npz"]
+__all__ = ["check_feeds", "load_npz", "random_feeds", "random_prompt"]
 
 Array = npt.NDArray[Any]
 
@@ -130,3 +130,48 @@ def load_npz(path: str) -> dict[str, Array]:
             f"Input file '{path}'", f"is not an .npz of plain arrays ({error})",
             "Write it with numpy.savez(path, name=array, ...)",
         ) from error  # fmt: skip
+
+
+def random_feeds(specs: Sequence[TensorSpec], length: int, batch: int = 1) -> dict[str, Array]:
+    """Return random inputs without padding: what is executed depends little on their values.
+
+    Args:
+        specs: the inputs.
+        length: tokens of each row.
+        batch: rows.
+    """
+    rng = np.random.default_rng(0)
+    extents = {"batch": batch, "sequence": length}
+    feeds: dict[str, Array] = {}
+    for spec in specs:
+        shape = [d if isinstance(d, int) else extents.get(d, 1) for d in spec.shape]
+        lo, hi = (1, 1) if spec.name == "attention_mask" else spec.limits
+        feeds[spec.name] = rng.integers(lo, hi, shape, endpoint=True).astype(spec.dtype)
+    return feeds
+
+
+def random_prompt(
+    specs: Sequence[TensorSpec], context: int, length: int | None, usual: int, steps: int = 1
+) -> list[int]:
+    """Return random tokens of a prompt, and of steps after it.
+
+    Args:
+        specs: the inputs of a decoder.
+        context: most tokens of a text.
+        length: tokens of the prompt; None: the usual number, or half of a shorter context.
+        usual: the usual number.
+        steps: tokens after the prompt.
+
+    Raises:
+        DataError: prompt and steps do not fit the context.
+    """
+    length = length or min(usual, max(context // 2, 1))
+    if length + steps > context:
+        raise DataError(
+            f"A prompt of {length} tokens and {'one' if steps == 1 else steps} more",
+            f"do not fit a context of {context}",
+            "Give a smaller --length" + (" or --steps" if steps > 1 else ""),
+        )
+    limit = next(s for s in specs if not s.cached).limits[1]
+    rng = np.random.default_rng(0)
+    return [int(t) for t in rng.integers(0, limit, length + steps, endpoint=True)]

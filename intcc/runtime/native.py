@@ -36,6 +36,7 @@ class NativeModel(CModel):
         compiler: str | None = None,
         flags: Sequence[str] = DEFAULT_FLAGS,
         threads: int = 1,
+        beside: Sequence[Path] = (),
     ) -> None:
         """Build and load the library.
 
@@ -45,6 +46,7 @@ class NativeModel(CModel):
             compiler: name or path; the system's by default.
             flags: compiler flags beside the strict warnings.
             threads: threads that share a call.
+            beside: further files to build in; headers are included before everything else.
 
         Raises:
             ToolError: no compiler, or it fails; or the system starts no more threads.
@@ -66,11 +68,13 @@ class NativeModel(CModel):
             raise SettingsError(
                 f"{threads} threads", "cannot share this model's C", "Compile it with --threads"
             )
+        hooks = [p for p in beside if p.suffix == ".h"]
         self._library = shared_library(
-            sources,
-            sorted(folder.glob("*.h")),
+            [*sources, *(p for p in beside if p.suffix == ".c")],
+            [*sorted(folder.glob("*.h")), *hooks],
             find_compiler(compiler),
-            (*flags, *(["-pthread"] if parallel else [])),
+            (*flags, *(["-pthread"] if parallel else []), *(f"-include{p.name}" for p in hooks)),
+            places=[f"-I{p.parent}" for p in hooks],
         )
         text = header.read_text(encoding="utf-8")
         selftest = folder / f"{name}_selftest.c"

@@ -1,0 +1,1 @@
+"""Engines for worker.py: encoders have `time` and `embed`, decoders `time` and `logits`."""

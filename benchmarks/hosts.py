@@ -1,0 +1,188 @@
+"""MiniLM on this machine: ours beside onnxruntime and OpenVINO, speed and accuracy in one table.
+
+    python benchmarks/hosts.py [--lengths 128 16] [--threads 1 2] [--rounds 7] [--write DOCUMENT]
+
+Every engine is a process of its own; rounds go from one to the next, and ratios are of times in the
+same round. Accuracy is the mean cosine of sentence embeddings to the float model's, of sentences of
+STS-B dev at their own lengths. NNCF is calibrated on the sentences that ours is calibrated on.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import common
+import float_export
+import kernel_sets
+import numpy as np
+from workers import Contender, Outcome, Worker, compete, ratio
+
+from intcc.evaluate import read_sts
+from intcc.frontends import load_source
+from intcc.frontends.calibration import load_samples
+from intcc.model import tokenize
+from intcc.report.metrics import cosine
+from intcc.runtime.artifact import Artifact
+
+FLOAT, INT8 = "onnxruntime fp32", "OpenVINO, NNCF int8"
+#: Rows in one round; the fastest counts, as a disturbed one says nothing about the engine.
+RUNS = 5
+HEADER = [
+    "tokens", "threads", "engine", "median", "best", f"× {FLOAT}", f"× {INT8}", "cosine to fp32",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every competition starts from.
+
+    Attributes:
+        artifact: ours.
+        model: the float model that the peers start from.
+        calibration: token ids that ours is calibrated on.
+        folder: where files go.
+    """
+
+    artifact: Artifact
+    model: Path
+    calibration: Path
+    folder: Path
+
+
+def prepare(output: Path) -> Setting:
+    """Make artifact, float model and calibration, where they are not there.
+
+    Args:
+        output: folder of the artifact.
+    """
+    train, columns = common.SHARED / "data" / "stsb-train.csv", "sentence1,sentence2"
+    artifact = common.artifact(output, calibration=train, calibration_column=columns)
+    folder = output.parent / "hosts"
+    model = float_export.export(common.minilm(), folder / "float.onnx")
+    source = load_source(common.minilm(), task=artifact.task, max_length=artifact.max_length)
+    count = artifact.manifest["calibration"]["samples"]
+    samples = load_samples(source, train, count, columns)
+    return Setting(artifact, model, token_ids(samples, folder / "calibration.json"), folder)
+
+
+def contenders(setting: Setting, length: int, threads: int) -> list[Contender]:
+    """Return who takes part: the float model first."""
+    source = {"model": str(setting.model), "threads": threads}
+    # OpenVINO is quickest with one length; short texts come in all lengths.
+    fixed = {**source, "length": length if length == setting.artifact.max_length else None}
+    int8 = {**fixed, "calibration": str(setting.calibration)}
+    strict = {"artifact": str(setting.artifact.folder), "threads": threads}
+    return [
+        Contender(FLOAT, "ort", "Encoder", source),
+        Contender("onnxruntime dynamic int8", "ort", "Encoder", {**source, "int8": True}),
+        Contender("OpenVINO fp32", "ov", "Encoder", fixed),
+        Contender(INT8, "ov", "Encoder", int8),
+        Contender(f"{INT8}, no smoothing", "ov", "Encoder", {**int8, "smooth": False}),
+        Contender("**intcc, strict ONNX**", "compiled", "Encoder", strict, ours=True),
+        *kernel_sets.contenders(setting.artifact, "Encoder", setting.folder, threads),
+    ]
+
+
+def rows(
+    length: int, threads: int, outcomes: Sequence[Outcome], accuracy: dict[str, float]
+) -> list[list[str]]:
+    """Return the table's rows of one competition.
+
+    Args:
+        length: tokens.
+        threads: of each engine.
+        outcomes: a round is a list of seconds.
+        accuracy: mean cosine by name; an engine without one has none.
+    """
+    by_name = {o.name: o for o in outcomes}
+    made = []
+    for outcome in outcomes:
+        start = [str(length), str(threads), outcome.name]
+        if not outcome.rounds:
+            made.append([*start, outcome.note, "–", "–", "–", "–"])
+            continue
+        # How many times quicker: the other's time by ours.
+        speedups = [
+            ratio(by_name[other], outcome, min) if other in by_name else None
+            for other in (FLOAT, INT8)
+        ]
+        found = accuracy.get(outcome.name)
+        made.append([
+            *start,
+            f"{1e3 * outcome.median(min):.2f} ms",
+            f"{1e3 * min(min(r) for r in outcome.rounds):.2f} ms",
+            *("–" if s is None else f"{s:.2f}" for s in speedups),
+            "–" if found is None else f"{found:.5f}",
+        ])  # fmt: skip
+    return made
+
+
+def token_ids(samples: Sequence[dict[str, Any]], path: Path) -> Path:
+    """Write token ids for processes without a tokenizer."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([s["input_ids"][0].tolist() for s in samples]), encoding="utf-8")
+    return path
+
+
+def main() -> None:
+    parser = common.parser(__doc__, "build/minilm-stsb")
+    parser.add_argument("--lengths", type=int, nargs="+", default=[128, 16])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--pairs", type=int, default=200, help="of STS-B dev, for the accuracy")
+    options = parser.parse_args()
+    setting = prepare(options.output)
+    pairs = read_sts(common.SHARED / "data" / "stsb-dev.csv", options.pairs)
+    texts = sorted({text for pair in pairs for text in pair[:2]})
+    sentences = token_ids(tokenize(setting.artifact, texts), setting.folder / "sentences.json")
+    embeddings: dict[str, Any] = {}
+
+    def embed(worker: Worker) -> None:
+        if worker.name not in embeddings:
+            with tempfile.TemporaryDirectory() as scratch:
+                made = Path(scratch) / "made.npy"
+                worker.call("embed", source=str(sentences), output=str(made))
+                embeddings[worker.name] = np.load(made).astype(np.float64)
+
+    competitions: list[tuple[int, int, list[Outcome]]] = []
+    for threads in options.threads:
+        for length in sorted(options.lengths):  # dynamic lengths first: they can embed
+            competitions.append((
+                length, threads,
+                compete(
+                    contenders(setting, length, threads), options.rounds,
+                    lambda worker, n=length: worker.call("time", length=n, runs=RUNS), last=embed,
+                ),
+            ))  # fmt: skip
+    exact = embeddings.get(FLOAT)
+    accuracy = {
+        name: float(cosine(made, exact).mean())
+        for name, made in embeddings.items()
+        if exact is not None
+    }
+    order = {(n, t): o for n, t, o in competitions}
+    table = common.markdown(
+        HEADER,
+        [
+            row
+            for length in options.lengths
+            for threads in options.threads
+            for row in rows(length, threads, order[length, threads], accuracy)
+        ],
+    )
+    print(table)
+    if options.write:
+        note = (
+            f"\n{common.circumstances()}; batch 1, {options.rounds} rounds of {RUNS} calls, "
+            f"cosine over {len(texts)} sentences of STS-B dev; `make bench-peers`.\n"
+        )
+        common.replace_section(options.write, "hosts", table + note)
+
+
+if __name__ == "__main__":
+    main()
