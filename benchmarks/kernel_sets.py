@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import platform
 import shutil
 from collections.abc import Iterable
@@ -21,7 +20,6 @@ from intcc.layer_times import PEAKS
 from intcc.roofline import supported
 from intcc.runtime.artifact import Artifact, sha256_of
 from intcc.runtime.compiler import DEFAULT_FLAGS
-from intcc.runtime.native import NativeModel
 
 
 def reasons(targets: Iterable[str], processor: str, sets: Iterable[str]) -> dict[str, str]:
@@ -78,14 +76,15 @@ def contenders(
         chunk: most tokens of a decoder's call.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    threaded = threads == 1 or "threads" in inspect.signature(NativeModel.__init__).parameters
     made = []
     sets = [s.name for s in supported()]
     for target, reason in reasons(available(), platform.machine(), sets).items():
-        tools = load_target(target).toolchain
+        written = load_target(target)
+        tools = written.toolchain
         machine = "" if tools else ", -march=native"  # of DEFAULT_FLAGS: the compiler's choice
         name = f"**intcc, C {target}{machine}**"
-        note = reason or ("" if threaded else "one thread only")
+        alone = threads > 1 and not written.threads
+        note = reason or ("one thread only" if alone else "")
         options: dict[str, Any] = {}
         if not note:
             options = {

@@ -86,7 +86,7 @@ def attention(b: Builder, node: ir.Node) -> None:
     arrays = [
         ("keys", "int8" if x86 else "int16", padded * lanes),
         ("values", "int16", columns * lanes),
-        *([("start", "int32", lanes)] if x86 else []),
+        *([("initial", "int32", lanes)] if x86 else []),
         ("score", "int32", (rows if x86 else 1) * lanes),
         ("e", "int16", rows * lanes),
     ]

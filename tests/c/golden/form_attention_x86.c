@@ -66,9 +66,9 @@ static void softmax_2x20_s18_ss_b(size_t rows, size_t lanes, const int32_t *rest
 #endif
 }
 
-/* start[j] = -64 times the sum of key j, and the least for keys from n on. */
+/* initial[j] = -64 times the sum of key j, and the least for keys from n on. */
 static void starts_2x20_s18_ss_b(size_t steps, size_t n, size_t lanes, const int8_t *restrict keys,
-    int32_t *restrict start)
+    int32_t *restrict initial)
 {
 #ifdef VECTOR
     for (size_t j = 0; j < lanes; j += VECTOR) {
@@ -78,7 +78,7 @@ static void starts_2x20_s18_ss_b(size_t steps, size_t n, size_t lanes, const int
         for (size_t i = 0; i < steps; i++, key += 4 * lanes) {
             sum = vector_dot_pairs(sum, vector_all(0x40404040), vector_load(key));
         }
-        vector_store(start + j, vector_sub(vector_all(0), sum));
+        vector_store(initial + j, vector_sub(vector_all(0), sum));
     }
 #else
     for (size_t j = 0; j < n; j++) {
@@ -87,11 +87,11 @@ static void starts_2x20_s18_ss_b(size_t steps, size_t n, size_t lanes, const int
         for (size_t i = 0; i < 4 * steps; i++) {
             sum += keys[i / 4 * 4 * lanes + 4 * j + i % 4];
         }
-        start[j] = -64 * sum;
+        initial[j] = -64 * sum;
     }
 #endif
     for (size_t j = n; j < lanes; j++) {
-        start[j] = -1073741824;
+        initial[j] = -1073741824;
     }
 }
 
@@ -99,12 +99,12 @@ static void starts_2x20_s18_ss_b(size_t steps, size_t n, size_t lanes, const int
    are widened, [lanes / 2][d][2], pairs of keys 16 apart; keys past n get no weight. The division
    by a row's sum is a product with its reciprocal, exact as (reciprocal * sum - 2^down) * dividend
    < 2^down. */
-static void attention_2x20_s18_ss_biased(size_t n, const uint8_t *restrict q,
-    const uint8_t *restrict k, const uint8_t *restrict v, const int32_t *restrict bias,
-    size_t bias_head, size_t bias_row, int32_t half, int32_t cap, int32_t up, uint32_t mul,
-    int shift, uint32_t c0, uint32_t c1, uint32_t c2, int8_t *restrict keys,
-    int16_t *restrict values, int32_t *restrict start, int32_t *restrict score, int16_t *restrict e,
-    uint8_t *restrict y)
+static void attention_2x20_s18_ss_biased(size_t start, size_t stop, size_t n,
+    const uint8_t *restrict q, const uint8_t *restrict k, const uint8_t *restrict v,
+    const int32_t *restrict bias, size_t bias_head, size_t bias_row, int32_t half, int32_t cap,
+    int32_t up, uint32_t mul, int shift, uint32_t c0, uint32_t c1, uint32_t c2,
+    int8_t *restrict keys, int16_t *restrict values, int32_t *restrict initial,
+    int32_t *restrict score, int16_t *restrict e, uint8_t *restrict y)
 {
     const size_t lanes = (n + 31) / 32 * 32;
     const size_t last = n % 32, pairs = n / 32 * 16 + (last < 16 ? last : 16);
@@ -118,7 +118,7 @@ static void attention_2x20_s18_ss_biased(size_t n, const uint8_t *restrict q,
     for (size_t i = 0; i < 8 * lanes; i++) {
         e[i] = 0;
     }
-    for (size_t h = 0; h < 2; h++) {
+    for (size_t h = start; h < stop; h++) {
         for (size_t j = 0; j < n; j++) {
             const uint8_t *restrict from = k + j * 40 + h * 20;
             int8_t *restrict to = keys + 4 * j;
@@ -129,7 +129,7 @@ static void attention_2x20_s18_ss_biased(size_t n, const uint8_t *restrict q,
                 }
             }
         }
-        starts_2x20_s18_ss_b(5, n, lanes, keys, start);
+        starts_2x20_s18_ss_b(5, n, lanes, keys, initial);
         /* A key without a partner is its own, with a numerator of zero. */
         for (size_t i = 0; i < pairs; i++) {
             const size_t j = i / 16 * 32 + i % 16;
@@ -152,7 +152,7 @@ static void attention_2x20_s18_ss_biased(size_t n, const uint8_t *restrict q,
                     block[r * 20 + d] = q[(m + r) * 40 + h * 20 + d];
                 }
             }
-            scores_of_8_2_2(5, lanes, block, 20, keys, start, score);
+            scores_of_8_2_2(5, lanes, block, 20, keys, initial, score);
             for (size_t r = 0; r < left; r++) {
                 for (size_t j = 0; j < n; j++) {
                     score[r * lanes + j] += bias[h * bias_head + (m + r) * bias_row + j];
