@@ -7,7 +7,7 @@ Forms are per role (`intcc.qparams.Role`). Constraints between them:
 
 * query and key: scale_q[c] * scale_k[c] is one constant, so that scores have one unit;
 * attention output: the scale of its values, since the row sum is divided out exactly;
-* GELU: input and output share their per-channel scale, the input's zero point is the knee.
+* GELU: the output's scale is a whole part of the input's, whose zero point is the knee.
 
 Exactness  nothing is rounded yet.
 Order      after calibrate; lowering reads what this pass writes.
@@ -200,18 +200,16 @@ class _Assigner:
             forms(value)[role] = QParams.of(limit / (top - zero), zero, 1, top)
 
     def gelu(self, node: ir.Node) -> None:
-        """Choose the step per channel so that the largest input fits above the knee."""
+        """Choose the steps per channel so that the largest input fits above the knee."""
         x, y = node.inputs[0], node.outputs[0]
         assert x is not None
         variant = node.attributes.get_string("approximate", "none")
-        knee_real = gelu.fit(variant or "none")[0]
         record = self.statistics[str(x.name)]
         high = self._range(x)[1] * (1.0 if record.probed else HEADROOM)
-        high = np.maximum(np.maximum(high, record.high * HEADROOM), 0.0)
-        step = np.maximum(knee_real / 127, (high + knee_real) / 254)
-        knee = np.rint(knee_real / step).astype(np.int64)
-        forms(x)[Role.GELU] = QParams.of(step, knee)
-        forms(y)[Role.LINEAR] = QParams.of(step, gelu.output_zero(step))
+        high = np.maximum(high, record.high * HEADROOM)
+        step, knee, factor = gelu.grid(high, variant or "none")
+        forms(x)[Role.GELU] = QParams.of(step, knee, hi=gelu.HIGHEST)
+        forms(y)[Role.LINEAR] = QParams.of(step / factor, gelu.output_zero(step / factor))
 
 
 def forms(value: ir.Value) -> dict[Role, QParams]:

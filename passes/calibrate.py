@@ -219,7 +219,7 @@ def probe(
     probes: Sequence[Mapping[str, npt.NDArray[Any]]],
     advance: Callable[[], None] = lambda: None,
 ) -> None:
-    """Record the extremes of what feeds GELU and of attention values, where clipping hurts.
+    """Record the extremes of what feeds GELU, of attention values and of linear inputs.
 
     Args:
         model: canonical float graph.
@@ -229,7 +229,8 @@ def probe(
     """
     position = {"Gelu": 0, "Attention": 2}
     operands = [n.inputs[position[n.op_type]] for n in model.graph if n.op_type in position]
-    names = sorted({str(v.name) for v in operands if v is not None} & set(statistics))
+    probed = {str(v.name) for v in operands if v is not None} | _linear_inputs(model.graph)
+    names = sorted(probed & set(statistics))
     if not names or not probes:
         return
     session = float_session(model, names)

@@ -16,6 +16,7 @@ from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.divide import division
 from intcc.backends.c.program import Argument, Kernel
 from intcc.ops import OPERATORS
+from intcc.ops.gelu import delta
 
 __all__ = ["Epilogue", "epilogue", "gelu", "steps", "tile_epilogue"]
 
@@ -47,28 +48,28 @@ class Epilogue:
 
 
 #: Most steps that are worth their comparisons.
-_STEPS = 8
+_STEPS = 16
 
 
-def steps(knee: Array, divisor: Array) -> Array | None:
+def steps(knee: Array, lift: Array, divisor: Array) -> Array | None:
     """Return the parts of b = 0 ... knee in which delta reaches 1, 2 and so on, per channel.
 
     Args:
-        knee: [channels], at most 127.
+        knee: [channels].
+        lift: [channels].
         divisor: [channels].
 
     Returns:
         uint8 [2 * levels][channels]: where a part starts and what its last b exceeds that by. An
         empty part starts at 255, which no b reaches. None where a delta has too many levels.
     """
-    b = np.arange(128)[:, None]
-    a = np.maximum(knee - b, 0)
-    delta = np.where(b <= knee, (a * b**3 + divisor // 2) // divisor, 0)
-    if delta.max() > _STEPS:
+    b = np.arange(knee.max(initial=0) + 1)[:, None]
+    bends = np.where(b <= knee, delta(b, knee, lift, divisor), 0)
+    if bends.max() > _STEPS:
         return None
     rows = []
-    for level in range(1, int(delta.max()) + 1):
-        inside = delta >= level
+    for level in range(1, int(bends.max()) + 1):
+        inside = bends >= level
         count, first = inside.sum(0), inside.argmax(0)
         last = first + np.maximum(count, 1) - 1
         assert (inside[last, np.arange(len(last))] | (count == 0)).all(), "delta has one peak"
@@ -76,26 +77,34 @@ def steps(knee: Array, divisor: Array) -> Array | None:
     return np.asarray(rows, np.uint8).reshape(len(rows), len(knee))
 
 
+def _constants(b: Builder, node: ir.Node) -> tuple[list[Array], int]:
+    """Return knee, lift, divisor, factor and zero, and the number of channels."""
+    constants = [b.constant(v) for v in node.inputs[1:6]]
+    return constants, max(c.size for c in constants)
+
+
 def tile_epilogue(b: Builder, node: ir.Node, index: str) -> Epilogue:
     """Return the form of a Gelu node behind a product, whose tiles may be taken whole."""
     stem = str(node.outputs[0].name)
-    knee, divisor, offset = (b.constant(v) for v in node.inputs[1:4])
-    channels = max(c.size for c in (knee, divisor, offset))
+    constants, channels = _constants(b, node)
     if not b.target.gelu_steps or channels == 1:
         return epilogue(b, node, index)
-    each = [np.broadcast_to(c.reshape(-1), (channels,)).astype(np.int64) for c in (knee, divisor)]
-    made = steps(*each)
+    each = [np.broadcast_to(c.reshape(-1), (channels,)).astype(np.int64) for c in constants]
+    knee, lift, divisor, factor, zero = each
+    made = steps(knee, lift, divisor)
     if made is None or not made.size:
         return epilogue(b, node, index)
     name = f"gelu_steps_{channels}_{len(made) // 2}"
     kernel = Kernel("kernels/gelu_steps", name, {"columns": channels, "levels": len(made) // 2})
-    offsets = np.broadcast_to(offset.reshape(-1), (channels,)).astype(np.uint8)
-    arrays = {"knee": each[0].astype(np.uint8), "offset": offsets, "steps": made.reshape(-1)}
+    arrays = {"knee": knee, "factor": factor, "zero": zero, "steps": made.reshape(-1)}
     return Epilogue(
         f"_{name}",
         "".join(f"const uint8_t *restrict {what}, " for what in arrays),
         "(uint8_t)t",
-        [b.flash_view(array, f"{stem}.{what}", hot=True) for what, array in arrays.items()],
+        [
+            b.flash_view(array.astype(np.uint8), f"{stem}.{what}", hot=True)
+            for what, array in arrays.items()
+        ],
         (kernel,),
         name,
     )
@@ -104,28 +113,29 @@ def tile_epilogue(b: Builder, node: ir.Node, index: str) -> Epilogue:
 def epilogue(b: Builder, node: ir.Node, index: str) -> Epilogue:
     """Return the form of a Gelu node for channel `index`."""
     stem = str(node.outputs[0].name)
-    constants = [b.constant(v) for v in node.inputs[1:4]]
-    if b.target.gelu_table and all(c.size == 1 for c in constants):
+    constants, channels = _constants(b, node)
+    knee, lift, divisor, factor, zero = constants
+    if b.target.gelu_table and channels == 1:
         x = np.arange(256, dtype=np.uint8).reshape(256, 1)
         table = OPERATORS["Gelu"].evaluate(x, *constants)[0].reshape(256)
         view = b.flash_view(table, f"{stem}.table", hot=True)
         return Epilogue("_lut", "const uint8_t *restrict table, ", "table[t]", [view], ())
-    knee, divisor, offset = constants
-    channels = max(c.size for c in constants)
-    d = np.broadcast_to(divisor.reshape(-1), (channels,)).astype(np.int64)
-    k = np.broadcast_to(knee.reshape(-1), (channels,)).astype(np.int64)
-    # a * b**3 with a + b = knee is largest at a = knee / 4; every integer b is tried.
-    b_all = np.arange(128)[:, None]
-    largest = (np.maximum(k - b_all, 0) * b_all**3).max(0)
+    k, add, d = (
+        np.broadcast_to(c.reshape(-1), (channels,)).astype(np.int64) for c in (knee, lift, divisor)
+    )
+    b_all = np.arange(k.max() + 1)[:, None]
+    largest = np.where(b_all <= k, (k - b_all) * b_all * (b_all**2 + add), 0).max(0)
     inverse = division(d, largest + d // 2)
     assert inverse.mul is not None or isinstance(inverse.shift, int)
     mul = np.ones(1, np.uint32) if inverse.mul is None else inverse.mul
     parameters = [
         b.vector(knee, "knee", f"{stem}.knee", np.uint8),
+        b.vector(lift, "lift", f"{stem}.lift", np.int16),
         b.vector(divisor // 2, "half", f"{stem}.half"),
         b.vector(mul, "gelu_mul", f"{stem}.inverse", np.uint32),
         b.vector(np.asarray(inverse.shift), "gelu_shift", f"{stem}.shift", np.uint8),
-        b.vector(offset, "offset", f"{stem}.offset", np.uint8),
+        b.vector(factor, "factor", f"{stem}.factor", np.uint8),
+        b.vector(zero, "zero", f"{stem}.zero", np.uint8),
     ]
     vectors = [vector for vector, _ in parameters]
     return Epilogue(

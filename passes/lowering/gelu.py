@@ -1,4 +1,4 @@
-"""Lower GELU: unsigned in, unsigned out, one per-channel step for both."""
+"""Lower GELU: unsigned in, unsigned out, the output's step a whole part of the input's."""
 
 from __future__ import annotations
 
@@ -32,16 +32,19 @@ class GeluProducer(Producer):
         ctx, x = self.ctx, self.node.inputs[0]
         assert x is not None
         form: QParams = x.meta["forms"][Role.GELU]
-        zero = self.form(role).zero
         variant = self.node.attributes.get_string("approximate", "none") or "none"
-        divisor = gelu.parameters(form.scale, variant)
+        y = self.form(role)
+        factor = np.rint(form.scale / y.scale)
+        lift, divisor = gelu.parameters(form.scale, factor, variant)
         inputs = [
             ctx.narrow(x, Role.GELU),
             ctx.channels(form.zero),
+            ctx.channels(lift),
             ctx.channels(divisor),
-            ctx.channels(np.broadcast_to(form.zero, np.shape(form.scale)) - zero),
+            ctx.channels(factor),
+            ctx.channels(y.zero),
         ]
-        return ctx.emit("Gelu", inputs, ir.DataType.UINT8, self.value, scale=self.form(role))
+        return ctx.emit("Gelu", inputs, ir.DataType.UINT8, self.value, scale=y)
 
 
 def lower_gelu(ctx: Lowering, node: ir.Node, label: str) -> None:

@@ -60,16 +60,19 @@ def linear(b: Bench) -> None:
 
 def linear_gelu(b: Bench) -> None:
     rng = np.random.default_rng(2)
-    for name, step in (("one", np.array([0.04])), ("each", np.linspace(0.025, 0.2, 37))):
+    for name, step in (("one", np.array([0.04])), ("each", np.linspace(0.02554, 0.2, 37))):
         b.case(f"linear_gelu_{name}")
         x = b.input(np.uint8, ["batch", S, 24], 0, 255)
-        knee = np.ceil(gelu.fit("none")[0] / step)
-        offset = knee - gelu.output_zero(step)
+        knee = np.rint(gelu.fit("none")[0] / step)
+        factor = 1 + (2 * (gelu.HIGHEST - knee) + gelu.output_zero(step / 2) <= 255)
+        zero = gelu.output_zero(step / factor)
         divisor = 2 * rng.integers(20, 90, 37) + 1
         h = b.op(
-            "Linear", [x, weight(rng, 24, 37), i32(128 * divisor), i32(divisor), i32(0), i32(255)]
+            "Linear",
+            [x, weight(rng, 24, 37), i32(128 * divisor), i32(divisor), i32(0), i32(gelu.HIGHEST)],
         )
-        b.output(*b.op("Gelu", [h[0], i32(knee), i32(gelu.parameters(step, "none")), i32(offset)]))
+        constants = [knee, *gelu.parameters(step, factor, "none"), factor, zero]
+        b.output(*b.op("Gelu", [h[0], *map(i32, constants)]))
 
 
 def linear_wide(b: Bench) -> None:
@@ -264,12 +267,14 @@ def embedding(b: Bench) -> None:
 
 
 def gelu_alone(b: Bench) -> None:
-    for name, step in (("one", np.array([0.05])), ("each", np.linspace(0.03, 0.3, 50))):
+    for name, step in (("one", np.array([0.05])), ("each", np.linspace(0.02554, 0.3, 50))):
         b.case(f"gelu_{name}")
-        x = b.input(np.uint8, ["batch", S, 50], 0, 255)
-        knee = np.ceil(gelu.fit("tanh")[0] / step)
-        offset = knee - gelu.output_zero(step)
-        b.output(*b.op("Gelu", [x, i32(knee), i32(gelu.parameters(step, "tanh")), i32(offset)]))
+        x = b.input(np.uint8, ["batch", S, 50], 0, gelu.HIGHEST)
+        knee = np.rint(gelu.fit("tanh")[0] / step)
+        factor = 1 + (2 * (gelu.HIGHEST - knee) + gelu.output_zero(step / 2) <= 255)
+        zero = gelu.output_zero(step / factor)
+        constants = [knee, *gelu.parameters(step, factor, "tanh"), factor, zero]
+        b.output(*b.op("Gelu", [x, *map(i32, constants)]))
 
 
 def attend(b: Bench) -> None:

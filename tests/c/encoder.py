@@ -58,9 +58,9 @@ def encoder(*, pooled: bool = True) -> Bench:
         narrow, stream = _norm(b, b.op("Add", [b.op("LinearWide", dense)[0], stream])[0])
         b.case(f"encoder.layer.{layer}.feed_forward")
         h = _linear(b, rng, narrow, HIDDEN, 0, 255)
-        divisor, offset = i32(gelu.parameters(step, "none")), i32(knee - gelu.output_zero(step))
+        bends = [knee, *gelu.parameters(step, 1, "none"), [1], gelu.output_zero(step)]
         dense = [
-            b.op("Gelu", [h, i32(knee), divisor, offset])[0],
+            b.op("Gelu", [h, *map(i32, bends)])[0],
             weight(rng, HIDDEN, WIDTH),
             i32([2]),
             i32(np.zeros(WIDTH)),

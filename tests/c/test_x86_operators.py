@@ -143,16 +143,21 @@ def test_attention(target: str | None, heads: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("variant", ["none", "tanh"])
 def test_steps_of_gelu(variant: str) -> None:
     """Bytes compared with steps are the polynomial, for each zero point and every byte."""
-    knee = np.arange(1, 128)
+    knee = np.arange(1, 176)
     size = gelu.fit(variant)[0] / knee
-    divisor = gelu.parameters(size, variant)
-    made = steps(knee, divisor)
-    assert made is not None and len(made) == 2 * 7
-    b = np.arange(128, dtype=np.uint8)[:, None]
-    delta = sum(((b - first <= more).astype(int) for first, more in made.reshape(-1, 2, 127)), 0)
-    a = knee - b.astype(np.int64)
-    expected = (a * b.astype(np.int64) ** 3 + divisor // 2) // divisor
-    assert (delta == expected)[b <= knee].all()
+    for factor in (1, 2):
+        lift, divisor = gelu.parameters(size, factor, variant)
+        made = steps(knee, lift, divisor)
+        if factor == 2:
+            assert made is None, "too many levels where the output is finer than any grid makes it"
+            made = steps(knee[:113], lift[:113], divisor[:113])
+        assert made is not None
+        shown = made.shape[1]
+        b = np.arange(176, dtype=np.uint8)[:, None]
+        parts = made.reshape(-1, 2, shown)
+        found = sum(((b - first <= more).astype(int) for first, more in parts), 0)
+        expected = gelu.delta(b.astype(np.int64), knee, lift, divisor)[:, :shown]
+        assert (found == expected)[b <= knee[:shown]].all()
 
 
 def test_golden(request: pytest.FixtureRequest) -> None:

@@ -65,11 +65,12 @@ static void tile4x32_k24(size_t left, size_t width, const uint8_t *x, const int8
 
 /* y[m][n] = clip((x[m] . w[n] + bias[n]) / divisor[n], lo, hi), then GELU. The quotient is a
    product and a shift, exact for every sum that can occur. */
-static void linear_24x37_vs_gelu_vvvsv(size_t rows, const uint8_t *restrict x,
+static void linear_24x37_vs_gelu_vhvvvvv(size_t rows, const uint8_t *restrict x,
     const int8_t *restrict w, const int32_t *restrict bias, const uint32_t *restrict mul, int shift,
-    int32_t lo, int32_t hi, const uint8_t *restrict knee, const int32_t *restrict half,
-    const uint32_t *restrict gelu_mul, uint8_t gelu_shift, const uint8_t *restrict offset,
-    uint8_t *restrict y)
+    int32_t lo, int32_t hi, const uint8_t *restrict knee, const int16_t *restrict lift,
+    const int32_t *restrict half, const uint32_t *restrict gelu_mul,
+    const uint8_t *restrict gelu_shift, const uint8_t *restrict factor,
+    const uint8_t *restrict zero, uint8_t *restrict y)
 {
     for (size_t n = 0; n < 37; n += 32) {
         const size_t width = 37 - n < 32 ? 37 - n : 32;
@@ -88,24 +89,25 @@ static void linear_24x37_vs_gelu_vvvsv(size_t rows, const uint8_t *restrict x,
                     t = t > 0 ? t : 0;
                     t = (int32_t)((uint64_t)(uint32_t)t * mul[n + j] >> shift);
                     t = t < lo ? lo : t > hi ? hi : t;
-                    out[j] = gelu_point(t, knee[n + j], half[n + j], gelu_mul[n + j], gelu_shift,
-                        offset[n + j]);
+                    out[j] = gelu_point(t, knee[n + j], lift[n + j], half[n + j], gelu_mul[n + j],
+                        gelu_shift[n + j], factor[n + j], zero[n + j]);
                 }
             }
         }
     }
 }
 
-/* relu(x) - delta(|x|) about the zero point `knee`; delta is a cubic that vanishes with its first
-   two derivatives at the edges of [0, 2 knee], where GELU meets ReLU. */
-static inline uint8_t gelu_point(int32_t x, int32_t knee, int32_t half, uint32_t mul, int shift,
-    int32_t offset)
+/* factor * relu(x) - delta(|x|) about the zero point `knee`; delta is a polynomial that vanishes at
+   the knee and at the edges of [0, 2 knee]. */
+static inline uint8_t gelu_point(int32_t x, int32_t knee, int32_t lift, int32_t half, uint32_t mul,
+    int shift, int32_t factor, int32_t zero)
 {
-    const int32_t away = x > knee ? x - knee : knee - x;
-    const int32_t b = knee > away ? knee - away : 0;
+    const int32_t relu = x > knee ? x - knee : 0;
+    const int32_t above = relu < knee ? knee - relu : 0;
+    const int32_t b = x < above ? x : above;
     const int32_t a = knee - b;
-    const uint32_t product = (uint32_t)((a * b) * (b * b) + half);
+    const uint32_t product = (uint32_t)((a * b) * (b * b + lift) + half);
     const int32_t delta = (int32_t)((uint64_t)product * mul >> shift);
 
-    return (uint8_t)((x > knee ? x : knee) - delta - offset);
+    return (uint8_t)(factor * relu + zero - delta);
 }

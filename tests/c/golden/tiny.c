@@ -24,8 +24,8 @@ enum {
     at_layer0_attention33_e           =      5504, /*       256    8 .. 8    int16 [128], scratch */
     at_layer0_attention33_score       =      5760, /*       128    8 .. 8    int32 [32], scratch */
     at_layer0_attention_quantize58    =      2624, /*       512   11 .. 13   uint8 [1, n, 20] */
-    at_layer0_feed_forward_gelu11     =      1920, /*       704   13 .. 14   uint8 [1, n, 28] */
-    at_layer0_feed_forward_quantize36 =      1920, /*       512   16 .. 20   uint8 [1, n, 20] */
+    at_layer0_feed_forward_gelu13     =      1920, /*       704   13 .. 14   uint8 [1, n, 28] */
+    at_layer0_feed_forward_quantize38 =      1920, /*       512   16 .. 20   uint8 [1, n, 20] */
     at_layer1_attention_linear6       =      3456, /*       512   18 .. 21   uint8 [1, n, 20] */
     at_layer1_attention_linear13      =      3968, /*       512   19 .. 21   uint8 [1, n, 20] */
     at_layer1_attention_linear20      =      4480, /*       512   20 .. 21   uint8 [1, n, 20] */
@@ -35,7 +35,7 @@ enum {
     at_layer1_attention33_e           =      5504, /*       256   21 .. 21   int16 [128], scratch */
     at_layer1_attention33_score       =      5760, /*       128   21 .. 21   int32 [32], scratch */
     at_layer1_attention_quantize58    =      2624, /*       512   24 .. 26   uint8 [1, n, 20] */
-    at_layer1_feed_forward_gelu11     =      1920, /*       704   26 .. 27   uint8 [1, n, 28] */
+    at_layer1_feed_forward_gelu13     =      1920, /*       704   26 .. 27   uint8 [1, n, 28] */
     at_head_meanpool1                 =      1920  /*       128   30 .. 31   int32 [1, 20] */
 };
 
@@ -124,35 +124,35 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     /* ---- layer 0: feed_forward ---- */
     TINY_LAYER(2);
     /* Linear+Gelu: [n, 20] x [20, 28] */
-    linear_20x28_vs_gelu_vvvsv(n, U8(at_layer0_attention_quantize58),
+    linear_20x28_vs_gelu_vhvvssv(n, U8(at_layer0_attention_quantize58),
         tiny_layer0_feed_forward_const1[0], tiny_layer0_feed_forward_linear6_bias,
-        tiny_layer0_feed_forward_linear6_inverse, 32, 0, 255, tiny_layer0_gelu11_knee,
-        tiny_layer0_gelu11_half, tiny_layer0_gelu11_inverse, 45, tiny_layer0_gelu11_offset,
-        U8(at_layer0_feed_forward_gelu11));
+        tiny_layer0_feed_forward_linear6_inverse, 32, 0, 255, tiny_layer0_gelu13_knee,
+        tiny_layer0_gelu13_lift, tiny_layer0_gelu13_half, tiny_layer0_gelu13_inverse, 44, 1,
+        tiny_layer0_gelu13_zero, U8(at_layer0_feed_forward_gelu13));
     /* LinearWide+Add: [n, 28] x [28, 20] */
-    linear_wide_28x20_ss_onto(n, U8(at_layer0_feed_forward_gelu11),
-        tiny_layer0_feed_forward_const13[0], 2, 0, I32(at_embeddings_embedding3));
+    linear_wide_28x20_ss_onto(n, U8(at_layer0_feed_forward_gelu13),
+        tiny_layer0_feed_forward_const15[0], 2, 0, I32(at_embeddings_embedding3));
     /* LayerNorm: [1, n, 20] */
     layer_norm_c20_inplace(n, 210, 600239927, 16, tiny_reciprocal_roots,
         I32(at_embeddings_embedding3));
     /* Quantize: [1, n, 20] */
     quantize_c20_ssp(n, I32(at_embeddings_embedding3), 40, 524288, 12, 0, 255,
-        U8(at_layer0_feed_forward_quantize36));
+        U8(at_layer0_feed_forward_quantize38));
     /* Affine: [1, n, 20] */
     affine_c20_hs_inplace(n, tiny_affine34_mul, 0, I32(at_embeddings_embedding3));
 
     /* ---- layer 1: attention ---- */
     TINY_LAYER(3);
     /* Linear: [n, 20] x [20, 20] */
-    linear_20x20_vs(n, U8(at_layer0_feed_forward_quantize36), tiny_layer1_attention_const1,
+    linear_20x20_vs(n, U8(at_layer0_feed_forward_quantize38), tiny_layer1_attention_const1,
         tiny_layer1_attention_linear6_bias, tiny_layer1_attention_linear6_inverse, 32, 0, 127,
         U8(at_layer1_attention_linear6));
     /* Linear: [n, 20] x [20, 20] */
-    linear_20x20_vs(n, U8(at_layer0_feed_forward_quantize36), tiny_layer1_attention_const8,
+    linear_20x20_vs(n, U8(at_layer0_feed_forward_quantize38), tiny_layer1_attention_const8,
         tiny_layer1_linear13_bias, tiny_layer1_linear13_inverse, 32, 1, 255,
         U8(at_layer1_attention_linear13));
     /* Linear: [n, 20] x [20, 20] */
-    linear_20x20_vs(n, U8(at_layer0_feed_forward_quantize36), tiny_layer1_attention_const15,
+    linear_20x20_vs(n, U8(at_layer0_feed_forward_quantize38), tiny_layer1_attention_const15,
         tiny_layer1_linear20_bias, tiny_layer1_linear20_inverse, 32, 1, 255,
         U8(at_layer1_attention_linear20));
     /* Attention: [n, 2 x 10] */
@@ -177,14 +177,14 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     /* ---- layer 1: feed_forward ---- */
     TINY_LAYER(4);
     /* Linear+Gelu: [n, 20] x [20, 28] */
-    linear_20x28_vs_gelu_vvvsv(n, U8(at_layer1_attention_quantize58),
+    linear_20x28_vs_gelu_vhvvssv(n, U8(at_layer1_attention_quantize58),
         tiny_layer1_feed_forward_const1[0], tiny_layer1_feed_forward_linear6_bias,
-        tiny_layer1_feed_forward_linear6_inverse, 32, 0, 255, tiny_layer0_gelu11_knee,
-        tiny_layer0_gelu11_half, tiny_layer0_gelu11_inverse, 45, tiny_layer0_gelu11_offset,
-        U8(at_layer1_feed_forward_gelu11));
+        tiny_layer1_feed_forward_linear6_inverse, 32, 0, 255, tiny_layer0_gelu13_knee,
+        tiny_layer0_gelu13_lift, tiny_layer0_gelu13_half, tiny_layer0_gelu13_inverse, 44, 1,
+        tiny_layer0_gelu13_zero, U8(at_layer1_feed_forward_gelu13));
     /* LinearWide+Add: [n, 28] x [28, 20] */
-    linear_wide_28x20_ss_onto(n, U8(at_layer1_feed_forward_gelu11),
-        tiny_layer1_feed_forward_const13[0], 2, 0, I32(at_embeddings_embedding3));
+    linear_wide_28x20_ss_onto(n, U8(at_layer1_feed_forward_gelu13),
+        tiny_layer1_feed_forward_const15[0], 2, 0, I32(at_embeddings_embedding3));
     /* LayerNorm: [1, n, 20] */
     layer_norm_c20_inplace(n, 210, 600239927, 16, tiny_reciprocal_roots,
         I32(at_embeddings_embedding3));

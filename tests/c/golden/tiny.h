@@ -1,7 +1,7 @@
 /* tiny: integers only. No floating point, no heap, no globals; C99 and nothing else.
  *
  *   made by    intcc 0.1.0, task test
- *   flash      11040 bytes of constant data
+ *   flash      11096 bytes of constant data
  *   arena      5888 bytes, the caller's (lower bound 5888)
  *   stack      about 2560 bytes
  *

@@ -12,7 +12,7 @@
 #define TINY_WEIGHTS_SECTION
 #endif
 
-/* Numbers per channel, small tables, all hot: 2680 bytes. */
+/* Numbers per channel, small tables, all hot: 2736 bytes. */
 #ifndef TINY_PARAMETERS_SECTION
 #define TINY_PARAMETERS_SECTION
 #endif
