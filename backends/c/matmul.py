@@ -23,9 +23,12 @@ import onnx_ir as ir
 
 from intcc.backends.c import packing
 from intcc.backends.c.builder import Builder
+from intcc.backends.c.fuse import DIALECT
 from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
 from intcc.backends.c.target import Matmul
+from intcc.interval import UINT8, Operand
+from intcc.ops import OPERATORS
 
 __all__ = ["FORMS", "VECTOR", "Form", "Tile", "form_of", "packed_weight", "suffix_of", "tile_of"]
 
@@ -140,14 +143,25 @@ FORMS: Mapping[str, Form] = {
 }  # fmt: skip
 
 
-def form_of(b: Builder, weight: Int8) -> Form:
-    """Return the target's form for weights [K][N]."""
+def form_of(b: Builder, x: ir.Value | None, weight: Int8) -> Form:
+    """Return the target's form for x [..., K] times weights [K][N]."""
     form = FORMS[b.target.matmul.kernel]
     if not form.pairs:
         return form
-    size = np.pad(np.abs(weight.astype(np.int32)), ((0, len(weight) % 2), (0, 0)))
+    size = np.abs(weight.astype(np.int32)) * _largest(b, x)[:, None]
+    size = np.pad(size, ((0, len(size) % 2), (0, 0)))
     largest = (size[::2] + size[1::2]).max(initial=0)
-    return FORMS[form.pairs] if 255 * largest < 2**15 else form
+    return FORMS[form.pairs] if largest < 2**15 else form
+
+
+def _largest(b: Builder, x: ir.Value | None) -> npt.NDArray[np.int32]:
+    """Return the largest element of x, per channel or of all: a GELU's is below any byte's."""
+    node = x.producer() if x is not None else None
+    if node is None or (node.domain, node.op_type) != (DIALECT, "Gelu"):
+        return np.array([UINT8.max], np.int32)
+    constants = (Operand.of_constant(b.constant(v)) for v in node.inputs[1:])
+    (proved,) = OPERATORS["Gelu"].prove(Operand(UINT8, ()), *constants)
+    return np.atleast_1d(proved.hi).astype(np.int32)
 
 
 def suffix_of(b: Builder, form: Form) -> str:
