@@ -100,7 +100,8 @@ class Tile:
 _BLOCKS = "kernels/tile_blocks"
 #: Vectors on x86.
 VECTOR = Kernel("kernels/vector_x86", "vector")
-_REST = Kernel("kernels/dotprod_rest", "dotprod_rest")
+_DOTPROD_REST = Kernel("kernels/dotprod_rest", "dotprod_rest")
+_I8MM_REST = Kernel("kernels/i8mm_rest", "i8mm_rest")
 
 
 def _row_words(stride: int, center: int) -> Kernel:
@@ -113,7 +114,11 @@ FORMS: Mapping[str, Form] = {
     "panel": Form("p", _BLOCKS, 0, 1, packing.panels, "kernels/block_panel"),
     "rvv": Form("v", _BLOCKS, 0, 1, packing.tiles, "kernels/block_rvv", span=64),
     "dotprod": Form(
-        "d", _BLOCKS, 128, 4, packing.quads, "kernels/block_dotprod", span=16, needs=(_REST,)
+        "d", _BLOCKS, 128, 4, packing.quads, "kernels/block_dotprod",
+        span=16, needs=(_DOTPROD_REST,),
+    ),
+    "i8mm": Form(
+        "i", _BLOCKS, 0, 8, packing.octets, "kernels/block_i8mm", span=16, needs=(_I8MM_REST,)
     ),
     "halves": Form(
         "h", "kernels/tile_row_halves", 0, 8, packing.biased_panels,
