@@ -1,4 +1,4 @@
-#if defined(__ARM_FEATURE_MATMUL_INT8) && defined(__aarch64__)
+#if defined(__ARM_NEON) && defined(__ARM_FEATURE_MATMUL_INT8) && defined(__aarch64__)
 /* The `count` < 8 bytes that a row ends with; what is past them meets weights of zero. */
 static inline uint8x8_t i8mm_rest(const uint8_t *x, size_t count)
 {
@@ -16,7 +16,7 @@ static inline uint8x8_t i8mm_rest(const uint8_t *x, size_t count)
    used. */
 static void dot1x16_ik37(size_t width, const uint8_t *x, const int8_t *w, int32_t *acc)
 {
-#if defined(__ARM_FEATURE_MATMUL_INT8) && defined(__aarch64__)
+#if defined(__ARM_NEON) && defined(__ARM_FEATURE_MATMUL_INT8) && defined(__aarch64__)
     const int8_t *w0 = w;
     const int8_t *w1 = width > 2 ? w + 80 : w;
     const int8_t *w2 = width > 4 ? w + 160 : w;
@@ -92,7 +92,7 @@ static void dot1x16_ik37(size_t width, const uint8_t *x, const int8_t *w, int32_
    used. */
 static void dot4x16_ik37(size_t width, const uint8_t *x, const int8_t *w, int32_t *acc)
 {
-#if defined(__ARM_FEATURE_MATMUL_INT8) && defined(__aarch64__)
+#if defined(__ARM_NEON) && defined(__ARM_FEATURE_MATMUL_INT8) && defined(__aarch64__)
     const int8_t *w0 = w;
     const int8_t *w1 = width > 2 ? w + 80 : w;
     const int8_t *w2 = width > 4 ? w + 160 : w;
