@@ -33,7 +33,7 @@ LEVELS = {
     "x86-64-v4": {"avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512vbmi"},
 }
 #: Kernels that only these targets call.
-ALONE = {"kernels/gelu_steps", "kernels/block_words"}
+ALONE = {"kernels/gelu_steps", "kernels/block_words", "kernels/vector_curve"}
 UNDEFINED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
 
 
