@@ -93,6 +93,15 @@ def test_caches(caches: tuple[Bench, Path], compiler: str, target: str | None) -
         assert test_cache.differences(bench, native, kind) == []
 
 
+def test_caches_of_several_sets(tmp_path: Path) -> None:
+    """The set that is chosen here, over caches in the order that all sets of x86 share."""
+    bench = cache_bench(test_cache.CONTEXT)
+    bench.emit(tmp_path, target="x86-64")
+    native = bench.native(tmp_path, ("-O1",))
+    for kind in ("random", "mix"):
+        assert test_cache.differences(bench, native, kind) == []
+
+
 @pytest.mark.parametrize("target", [None, "x86-64-v3", "x86-64-v4"])
 def test_widths_and_lengths_of_caches(target: str | None, tmp_path: Path) -> None:
     """Widths that words do not divide, and caches so long that they are asked for ahead."""
