@@ -170,6 +170,7 @@ def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:
         target=settings.target,
         ternary=None if settings.ternary == "auto" else settings.ternary,
         threads=settings.threads,
+        weights=None if settings.weights == "auto" else settings.weights,
         chunk=settings.chunk,
         generation=_generation(built),
         evaluate=evaluate,

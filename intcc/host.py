@@ -17,7 +17,7 @@ __all__ = ["NATIVE", "c_contender", "flags_of", "host_flags", "native_target"]
 #: In place of a target's name: the best one for this machine.
 NATIVE = "native"
 #: Targets of machines that have an operating system, the fastest first.
-_HOSTS = ("x86-64-v4", "x86-64-avxvnni", "x86-64-v3", "aarch64")
+_HOSTS = ("x86-64-v4", "x86-64-avxvnni", "x86-64-v3", "aarch64-i8mm", "aarch64")
 #: Macros that stand for a machine or for instructions that it has.
 _FEATURE = re.compile(r"#define (__(?:x86_64|aarch64|AVX\w*?|ARM_(?:NEON|FEATURE_\w+?)))__? \d")
 

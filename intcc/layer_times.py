@@ -44,7 +44,7 @@ PROMPT = 128
 #: What a target's kernels multiply with; others take the best that the machine has.
 PEAKS = {
     "x86-64-v3": "avx2", "x86-64-v4": "avx512-vnni", "x86-64-avxvnni": "avx-vnni",
-    "aarch64": "dotprod",
+    "aarch64": "dotprod", "aarch64-i8mm": "i8mm",
 }  # fmt: skip
 #: What comes before the first layer.
 CHECKS = "(checks)"

@@ -24,6 +24,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "observer": ("minmax", "percentile", "mse"),
     "rope": ("exact", "hf", "phase"),
     "ternary": ("auto", "int8", "2bit", "trits"),
+    "weights": ("auto", "c", "section"),
 }  # fmt: skip
 
 #: Where something is read from or put, not what is made: two runs that differ in these alone
@@ -53,6 +54,8 @@ class Settings:
         threads: whether threads can share a run of the C; None: as the target prefers.
         ternary: how C stores ternary weights: a byte each ("int8"), four ("2bit") or five ("trits")
             to a byte; "auto": as the target prefers.
+        weights: constant data as "c", or as a file of bytes that becomes a "section" of the
+            program; "auto": a section where it is large and the target a host.
         rope: angles of rotary embeddings, "exact", with transformers' rounding, "hf", or exact ones
             whose cosines and sines C computes instead of storing a table, "phase".
         float_io: add a float dequantize to the very end of model.onnx.
@@ -78,6 +81,7 @@ class Settings:
     target: str = "generic"
     threads: bool | None = None
     ternary: str = "auto"
+    weights: str = "auto"
     rope: str = "exact"
     float_io: bool = False
     budget: Budget = field(default_factory=Budget)

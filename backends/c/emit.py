@@ -3,7 +3,7 @@
     <name>.h            what a caller needs, and what a person needs before reading on
     <name>.c            the model: arena map, checks, calls
     <name>_kernels.h    the functions that the model calls, specialised on its shapes
-    <name>_weights.h .c constant data
+    <name>_weights.h .c constant data, and .bin where it is large
     <name>_memory.h     where that data and the caller's memory lie
     <name>_selftest.c   a recorded input with its output
     examples/main.c     how to call it
@@ -18,7 +18,7 @@ Everything is a function of the graph: the same graph gives the same bytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,12 @@ from intcc.backends.c.text import (
     arena_rows,
     call_text,
     declaration,
-    definition,
     kernel_texts,
     state_rows,
     wrap,
 )
 from intcc.backends.c.threads import plan_threads
+from intcc.backends.c.weights import place, write_weights
 
 __all__ = ["CReport", "OperatorFigures", "emit_c"]
 
@@ -115,6 +115,7 @@ def emit_c(
     target: str = "generic",
     ternary: str | None = None,
     threads: bool | None = None,
+    weights: str | None = None,
     chunk: int | None = None,
     generation: Generation | None = None,
     evaluate: Evaluate | None = None,
@@ -129,13 +130,15 @@ def emit_c(
         target: name of a file in targets/.
         ternary: packing of ternary layers, in place of the target's choice.
         threads: whether threads can share a run, in place of the target's choice.
+        weights: constant data as "c", or as the bytes of a "section"; by its size by default.
         chunk: most tokens of a text generator's call; its whole context by default.
         generation: settings of a text generator; the fewest by default.
         evaluate: runs the graph on a recorded input for the self-test; none is written without.
 
     Raises:
         UnsupportedOperatorError: an operator or a shape has no C form.
-        SettingsError: no such target or packing, or threads where there is one core.
+        SettingsError: no such target, packing or form of weights, threads where there is one core,
+            or a section where there is none.
     """
     generates = generates_text(integer)
     if generates:
@@ -143,6 +146,7 @@ def emit_c(
     machine = load_target(target, ternary=ternary, threads=threads)
     program = select(integer, machine, chunk if generates else None)
     program.generates = generates
+    placed = place(program, machine, weights)
     shared = plan_threads(program, quiet(program) if generates else 0) if machine.threads else None
     arena = plan(program, shared.groups if shared else ())
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,6 +155,12 @@ def emit_c(
         companions = emit_companions(generation, program.name, folder)
     report = _figures(program, arena, companions)
     context = _context(integer, program, arena, report, machine, selftest=evaluate is not None)
+    context |= {
+        "section": bool(placed),
+        "placement": plan_placement(
+            program, machine, report.arena_bytes, report.state_bytes, section=bool(placed)
+        ),
+    }
     if generates:
         two = (context["inputs"][0], context["outputs"][0])
         context |= generator_context(program, generation, companions, two)
@@ -181,9 +191,7 @@ def emit_c(
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
-    weights = folder / f"{program.name}_weights.c"
-    with weights.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.writelines(_weights(program, context))
+    write_weights(program, placed, context, folder)
     return report
 
 
@@ -269,7 +277,6 @@ def _context(
         "target": target,
         "alignment": program.alignment,
         "threads": program.threads,
-        "placement": plan_placement(program, target, report.arena_bytes, report.state_bytes),
         "dynamic": dynamic,
         "max_tokens": program.max_tokens,
         "inputs": inputs,
@@ -310,15 +317,6 @@ def _room(program: Program, outputs: list[Port]) -> list[int]:
 def _depends_on_tokens(program: Program) -> bool:
     views = [v for call in program.calls for v in (*call.reads, *call.writes)]
     return any(not v.extent.static for v in views)
-
-
-def _weights(program: Program, context: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the file of constant data in pieces: a large model's is larger than its weights."""
-    yield render("weights.c", context).rstrip("\n")
-    for storage in program.constants:
-        yield "\n\n"
-        yield from definition(storage, program.name.upper())
-    yield "\n"
 
 
 def _selftest(

@@ -42,7 +42,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
     short = LARGEST_MANTISSA * int(factor.max()) < 2**31
     packing = ternary.packing_of(b.target) if ternary.is_ternary(weight) else None
     matmul = b.target.matmul
-    form = form_of(b, weight)
+    form = form_of(b, node.inputs[0], weight)
     if packing and form.ternary and b.target.ternary == "2bit":
         form, packing = FORMS[form.ternary], None
     if packing:

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder
 from intcc.backends.c.kernels_elementwise import pointwise
+from intcc.backends.c.matmul import VECTOR
 from intcc.backends.c.program import Kernel
 from intcc.ops.gelu_wide import REACH
 
@@ -16,14 +17,16 @@ _EXPONENTIAL = Kernel("kernels/exponential", "exponential", needs=(POWER,))
 LOGISTIC = Kernel("kernels/logistic", "logistic", needs=(_EXPONENTIAL,))
 HYPERBOLIC = Kernel("kernels/hyperbolic", "hyperbolic", needs=(LOGISTIC,))
 _GATE = Kernel("kernels/gate", "gate", needs=(LOGISTIC,))
+#: The same curves of vectors on x86.
+_CURVES = Kernel("kernels/vector_curve", "vector_curve", needs=(VECTOR,))
 
 
-def _curve(b: Builder, node: ir.Node, template: str, needed: Kernel) -> None:
+def _curve(b: Builder, node: ir.Node, template: str, *needs: Kernel) -> None:
     x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
     mul, shift = b.scalar(node.inputs[1]), b.scalar(node.inputs[2])
     # C's library owns the plain names of some curves.
     name = f"{template}_values"
-    pointwise(b, template, name, x, y, [x.extent], [mul, shift], needs=(needed,))
+    pointwise(b, template, name, x, y, [x.extent], [mul, shift], needs=needs)
 
 
 def sigmoid(b: Builder, node: ir.Node) -> None:
@@ -33,7 +36,8 @@ def sigmoid(b: Builder, node: ir.Node) -> None:
 
 def silu(b: Builder, node: ir.Node) -> None:
     """Emit y = x / (1 + e**-x)."""
-    _curve(b, node, "silu", _GATE)
+    vectors = b.target.kernels.get("ops/silu", "").endswith("_x86")
+    _curve(b, node, "silu", _GATE, *((_CURVES,) if vectors else ()))
 
 
 def gelu_wide(b: Builder, node: ir.Node) -> None:

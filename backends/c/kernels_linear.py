@@ -124,7 +124,7 @@ def _linear(
     d = division(np.broadcast_to(divisor, (n,)), top)
     by = quotient(b, d, stem, "n + j")
     words = int(np.min(d.shift)) >= 32
-    form = form_of(b, weight)
+    form = form_of(b, node.inputs[0], weight)
     code += ("" if words or d.mul is None or d.narrow else "d") + suffix_of(b, form)
     tile = tile_of(b, k, rows, form)
     matmul, height = b.target.matmul, tile.rows
@@ -191,9 +191,9 @@ def linear_gelu(b: Builder, node: ir.Node, gelu: ir.Node) -> None:
     )
 
 
-def _centering(b: Builder, w: Array, mul: Array, bias: Array) -> Form:
+def _centering(b: Builder, x: ir.Value | None, w: Array, mul: Array, bias: Array) -> Form:
     """Return the target's form where (x - center) w mul and the bias that undoes it fit int32."""
-    form = form_of(b, w)
+    form = form_of(b, x, w)
     most = (
         form.center * np.abs(w.astype(np.int64)).sum(0) * np.abs(mul.reshape(-1).astype(np.int64))
     )
@@ -205,7 +205,7 @@ def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
     x, k, n, rows = _product(b, node)
     stem = str(node.outputs[0].name)
     w, by, constant = (b.constant(v) for v in node.inputs[1:4])
-    form = _centering(b, w, by, constant)
+    form = _centering(b, node.inputs[0], w, by, constant)
     mul, mul_argument = b.vector(by, "mul", f"{stem}.mul")
     uncentered = form.center * w.astype(np.int64).sum(0) * by.reshape(-1)
     bias, bias_argument = b.vector(

@@ -23,9 +23,12 @@ import onnx_ir as ir
 
 from intcc.backends.c import packing
 from intcc.backends.c.builder import Builder
+from intcc.backends.c.fuse import DIALECT
 from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
 from intcc.backends.c.target import Matmul
+from intcc.interval import UINT8, Operand
+from intcc.ops import OPERATORS
 
 __all__ = ["FORMS", "VECTOR", "Form", "Tile", "form_of", "packed_weight", "suffix_of", "tile_of"]
 
@@ -97,7 +100,8 @@ class Tile:
 _BLOCKS = "kernels/tile_blocks"
 #: Vectors on x86.
 VECTOR = Kernel("kernels/vector_x86", "vector")
-_REST = Kernel("kernels/dotprod_rest", "dotprod_rest")
+_DOTPROD_REST = Kernel("kernels/dotprod_rest", "dotprod_rest")
+_I8MM_REST = Kernel("kernels/i8mm_rest", "i8mm_rest")
 
 
 def _row_words(stride: int, center: int) -> Kernel:
@@ -110,7 +114,11 @@ FORMS: Mapping[str, Form] = {
     "panel": Form("p", _BLOCKS, 0, 1, packing.panels, "kernels/block_panel"),
     "rvv": Form("v", _BLOCKS, 0, 1, packing.tiles, "kernels/block_rvv", span=64),
     "dotprod": Form(
-        "d", _BLOCKS, 128, 4, packing.quads, "kernels/block_dotprod", span=16, needs=(_REST,)
+        "d", _BLOCKS, 128, 4, packing.quads, "kernels/block_dotprod",
+        span=16, needs=(_DOTPROD_REST,),
+    ),
+    "i8mm": Form(
+        "i", _BLOCKS, 0, 8, packing.octets, "kernels/block_i8mm", span=16, needs=(_I8MM_REST,)
     ),
     "halves": Form(
         "h", "kernels/tile_row_halves", 0, 8, packing.biased_panels,
@@ -140,14 +148,25 @@ FORMS: Mapping[str, Form] = {
 }  # fmt: skip
 
 
-def form_of(b: Builder, weight: Int8) -> Form:
-    """Return the target's form for weights [K][N]."""
+def form_of(b: Builder, x: ir.Value | None, weight: Int8) -> Form:
+    """Return the target's form for x [..., K] times weights [K][N]."""
     form = FORMS[b.target.matmul.kernel]
     if not form.pairs:
         return form
-    size = np.pad(np.abs(weight.astype(np.int32)), ((0, len(weight) % 2), (0, 0)))
+    size = np.abs(weight.astype(np.int32)) * _largest(b, x)[:, None]
+    size = np.pad(size, ((0, len(size) % 2), (0, 0)))
     largest = (size[::2] + size[1::2]).max(initial=0)
-    return FORMS[form.pairs] if 255 * largest < 2**15 else form
+    return FORMS[form.pairs] if largest < 2**15 else form
+
+
+def _largest(b: Builder, x: ir.Value | None) -> npt.NDArray[np.int32]:
+    """Return the largest element of x, per channel or of all: a GELU's is below any byte's."""
+    node = x.producer() if x is not None else None
+    if node is None or (node.domain, node.op_type) != (DIALECT, "Gelu"):
+        return np.array([UINT8.max], np.int32)
+    constants = (Operand.of_constant(b.constant(v)) for v in node.inputs[1:])
+    (proved,) = OPERATORS["Gelu"].prove(Operand(UINT8, ()), *constants)
+    return np.atleast_1d(proved.hi).astype(np.int32)
 
 
 def suffix_of(b: Builder, form: Form) -> str:

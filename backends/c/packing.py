@@ -5,6 +5,7 @@ panels     a few columns, for one k after the other: neighbouring columns lie si
            that one pointer, or one vector load, serves them all
 biased     weight + 128 as unsigned bytes, in columns or in panels
 quads      4 columns of 4 k each: the 16 bytes that one dot product instruction multiplies
+octets     2 columns of 8 k each: the 16 bytes that one matrix product instruction multiplies
 quad_tiles 4 k each of all columns of a tile: vectors of any length hold whole groups of 4
 ternary_tiles  16 k each as 4 bytes of a column: byte i of them holds weights i, 4 + i, 8 + i and
            12 + i, each plus 1 in two bits
@@ -21,6 +22,7 @@ __all__ = [
     "biased",
     "biased_panels",
     "columns",
+    "octets",
     "panels",
     "quad_tiles",
     "quads",
@@ -61,10 +63,20 @@ def tiles(w: Int8, matmul: Matmul) -> Int8:
     return _panels(w, matmul.tile)
 
 
+def _groups(w: Int8, width: int, inner: int) -> Int8:
+    n, k = w.shape
+    groups = w.reshape(n // width, width, k // inner, inner)
+    return groups.transpose(0, 2, 1, 3).reshape(-1)
+
+
 def quads(w: Int8, matmul: Matmul) -> Int8:
     """Return [N / 4][K / 4][4][4]; N and K must be multiples of 4."""
-    n, k = w.shape
-    return w.reshape(n // 4, 4, k // 4, 4).transpose(0, 2, 1, 3).reshape(-1)
+    return _groups(w, 4, 4)
+
+
+def octets(w: Int8, matmul: Matmul) -> Int8:
+    """Return [N / 2][K / 8][2][8]; N must be a multiple of 2, K of 8."""
+    return _groups(w, 2, 8)
 
 
 def quad_tiles(w: Int8, matmul: Matmul) -> Int8:

@@ -50,7 +50,9 @@ def _section(program: Program, name: str) -> str:
     return f"{program.name}_{name}_SECTION".upper()
 
 
-def plan_placement(program: Program, target: Target, arena: int, state: int) -> Placement:
+def plan_placement(
+    program: Program, target: Target, arena: int, state: int, *, section: bool = False
+) -> Placement:
     """Return the macros of a program.
 
     Args:
@@ -58,6 +60,7 @@ def plan_placement(program: Program, target: Target, arena: int, state: int) -> 
         target: its machine.
         arena: bytes of working memory.
         state: bytes of what is kept from call to call.
+        section: whether weights and tables have a section of their own, which no macro names.
     """
     sizes = {
         hot: sum(s.bytes_at(1) for s in program.constants if s.hot is hot) for hot in (False, True)
@@ -71,6 +74,8 @@ def plan_placement(program: Program, target: Target, arena: int, state: int) -> 
         groups["cache"] = f"The caller's cache: {state} bytes."
     if program.generates:
         groups["arena"] = f"The caller's arena, {arena} bytes, or its state, which holds both."
+    if section:
+        groups.pop("weights")
     places = {kind: r.name for r in target.regions for kind in r.kinds}
     return Placement(
         tuple(

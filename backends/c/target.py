@@ -151,6 +151,7 @@ class Target:
         emulator: None where there is none.
         regions: separate memories; none where there is one of each kind.
         threads: whether a run can be shared among threads.
+        section: whether large weights are a file of bytes instead of C.
         sets: kernels for some of the processors; the first that a processor can run is chosen.
     """
 
@@ -171,6 +172,7 @@ class Target:
     ternary_stack: int = 0
     gelu_steps: bool = False
     threads: bool = False
+    section: bool = False
     sets: tuple[KernelSet, ...] = ()
 
 
@@ -234,6 +236,7 @@ def load_target(name: str, *, ternary: str | None = None, threads: bool | None =
         regions=tuple(_record(Region, r) for r in data.get("regions", ())),
         ternary_stack=data["weights"].get("stack", 0),
         threads=data.get("threads", False) if threads is None else threads,
+        section=data["weights"].get("section", False),
         sets=tuple(_record(KernelSet, s) for s in data.get("sets", ())),
     )
 

@@ -74,6 +74,9 @@ def command(
     ternary: Annotated[
         str, typer.Option(help="Ternary weights in C: int8, 2bit, trits, or auto.")
     ] = "auto",
+    weights: Annotated[
+        str, typer.Option(help="Constant data: c, section (a file beside the C), or auto, by size.")
+    ] = "auto",
     rope: Annotated[
         str,
         typer.Option(
@@ -128,6 +131,7 @@ def command(
             target=target,
             threads=threads,
             ternary=ternary,
+            weights=weights,
             rope=rope,
             float_io=float_io,
             keep_functions=keep_functions,

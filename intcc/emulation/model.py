@@ -15,7 +15,7 @@ from intcc.backends.c.literals import c_type
 from intcc.emulation.counter import Counts
 from intcc.emulation.machine import execute, machine
 from intcc.emulation.program import build_program
-from intcc.runtime.c_model import Argument, CModel
+from intcc.runtime.c_model import Argument, CModel, included
 
 __all__ = ["Call", "EmulatedModel"]
 
@@ -77,7 +77,7 @@ class EmulatedModel(CModel):
             self.target,
             ("program", context),
             [folder / f"{self.name}.c", folder / f"{self.name}_weights.c"],
-            sorted(folder.glob("*.h")),
+            included(folder),
             [f"{self.name.upper()}_LAYER=MARK"],
         )
 

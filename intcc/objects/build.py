@@ -114,5 +114,5 @@ def build(sources: Sequence[Path], tools: Tools, folder: Path, *flags: str) -> O
     made = []
     for source in sources:
         made.append(folder / f"{source.stem}.o")
-        tools.compile(source, made[-1], "-std=c99", *include, *flags)
+        tools.compile(source, made[-1], "-std=c99", f"-I{source.parent}", *include, *flags)
     return Objects(tools, tuple(made))

@@ -20,7 +20,7 @@ from intcc.errors import ArtifactError, DataError
 from intcc.runtime.memory import aligned
 from intcc.specs import TOTAL, TensorSpec
 
-__all__ = ["Argument", "CModel", "find_header", "number"]
+__all__ = ["Argument", "CModel", "find_header", "included", "number"]
 
 Array = npt.NDArray[Any]
 _NOTHING = np.empty(0, np.uint8)
@@ -282,6 +282,11 @@ def find_header(folder: Path) -> Path:
             f"Folder '{folder.name}'", "holds no generated C", "Compile with --emit c"
         )
     return headers[0]
+
+
+def included(folder: Path) -> list[Path]:
+    """Return what the sources in a folder of generated C take in: headers, and bytes of weights."""
+    return sorted(p for pattern in ("*.h", "*_weights.bin") for p in folder.glob(pattern))
 
 
 def number(text: str, macro: str) -> int:

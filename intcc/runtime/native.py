@@ -15,7 +15,7 @@ from typing import Any
 import numpy.typing as npt
 
 from intcc.errors import SettingsError
-from intcc.runtime.c_model import CModel, find_header, number
+from intcc.runtime.c_model import CModel, find_header, included, number
 from intcc.runtime.compiler import DEFAULT_FLAGS, find_compiler, shared_library
 from intcc.runtime.memory import aligned
 from intcc.runtime.pool import Pool
@@ -71,10 +71,10 @@ class NativeModel(CModel):
         hooks = [p for p in beside if p.suffix == ".h"]
         self._library = shared_library(
             [*sources, *(p for p in beside if p.suffix == ".c")],
-            [*sorted(folder.glob("*.h")), *hooks],
+            [*included(folder), *hooks],
             find_compiler(compiler),
             (*flags, *(["-pthread"] if parallel else []), *(f"-include{p.name}" for p in hooks)),
-            places=[f"-I{p.parent}" for p in hooks],
+            places=[f"-I{folder}", *(f"-I{p.parent}" for p in hooks)],
         )
         text = header.read_text(encoding="utf-8")
         selftest = folder / f"{name}_selftest.c"

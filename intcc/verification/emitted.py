@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from intcc.runtime.c_model import included
 from intcc.runtime.compiler import find_compiler, shared_library
 from intcc.verification.report import FailedError
 
@@ -161,8 +162,7 @@ class Emitted:
             source.write_text("\n".join(lines) + "\n", encoding="utf-8")
             flags = ["-O3", "-Wno-unused-function", "-Wno-error", "-I", str(self.folder)]
             weights = self.folder / f"{self.name}_weights.c"
-            headers = [self.folder / f"{self.name}_{x}.h" for x in ("kernels", "weights")]
-            return shared_library([source, weights], headers, find_compiler(), flags)
+            return shared_library([source, weights], included(self.folder), find_compiler(), flags)
 
     def constant(self, argument: str) -> Array:
         """Return the elements that an argument points to, or the number that it is.

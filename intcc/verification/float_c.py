@@ -106,7 +106,7 @@ def compile_without_float(sources: list[Path], compiler: str) -> list[str]:
             )
         found = []
         for source in sources:
-            error = _error_of([*flags, output, str(source)])
+            error = _error_of([*flags, output, str(source), f"-I{source.parent}"])
             if error:
                 found.append(f"{source.name}: {error}")
         return found

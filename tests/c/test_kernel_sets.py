@@ -42,6 +42,16 @@ def folder(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["x86-64-v3", "x86-64-avxvnni", "x86-64-v4"])
+def test_a_set_has_the_kernels_of_its_target(name: str) -> None:
+    every, alone = load_target("x86-64"), load_target(name)
+    assert (every.kernels, every.matmul, every.gelu_steps) == (
+        alone.kernels, alone.matmul, alone.gelu_steps,
+    )  # fmt: skip
+    assert alone.toolchain is not None
+    assert alone.toolchain.flags[1:] in [s.flags for s in every.sets]
+
+
 @pytest.mark.parametrize("compiler", ["gcc", "clang-19"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_choice_gives_equal_bits(

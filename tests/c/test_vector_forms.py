@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from intcc.backends.c.matmul import FORMS
-from intcc.backends.c.packing import panels, quad_tiles, quads, ternary_tiles, tiles
+from intcc.backends.c.packing import octets, panels, quad_tiles, quads, ternary_tiles, tiles
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import Matmul, load_target
@@ -33,7 +33,7 @@ Int8 = npt.NDArray[np.int8]
 Array = npt.NDArray[np.int64]
 #: These emit the same C; the flags choose the instructions.
 X86 = ("x86-64-v3", "x86-64-avxvnni", "x86-64-v4")
-TARGETS = ("aarch64", "rv32imc", "rv64gcv", X86[-1])
+TARGETS = ("aarch64", "aarch64-i8mm", "rv32imc", "rv64gcv", X86[-1])
 UNDEFINED = ("-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all", "-Wsign-conversion")
 
 
@@ -146,19 +146,23 @@ def test_no_access_out_of_bounds(target: str, tmp_path: Path) -> None:
         assert wrong == ""
 
 
-def test_intrinsics_stay_in_bounds(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("target", "flags"),
+    [("aarch64", "-march=armv8.2-a+dotprod"), ("aarch64-i8mm", "-march=armv8.2-a+dotprod+i8mm")],
+)
+def test_intrinsics_stay_in_bounds(target: str, flags: str, tmp_path: Path) -> None:
     """Sanitized programs for 64-bit Arm run under user emulation."""
     for command in ("aarch64-linux-gnu-gcc", "qemu-aarch64"):
         if shutil.which(command) is None:
             pytest.skip(f"{command} is not installed")
     bench = shapes(3, 6)
-    bench.emit(tmp_path, target="aarch64")
+    bench.emit(tmp_path, target=target)
     native = bench.native(tmp_path, ("-O0",))
     feeds = bench.feeds(7, "random")
-    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    checks = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     wrong = run_driver(
-        tmp_path, "forms3", native, feeds, evaluate(bench.model, feeds), 7, flags, tmp_path,
-        compiler=("aarch64-linux-gnu-gcc", "-march=armv8.2-a+dotprod"),
+        tmp_path, "forms3", native, feeds, evaluate(bench.model, feeds), 7, checks, tmp_path,
+        compiler=("aarch64-linux-gnu-gcc", flags),
         runner=("env", "ASAN_OPTIONS=detect_leaks=0",
                 "qemu-aarch64", "-cpu", "max", "-L", "/usr/aarch64-linux-gnu"),
     )  # fmt: skip
@@ -171,7 +175,10 @@ def layers() -> Bench:
 
 
 #: The length of RISC-V vectors is the machine's choice and must change no bit.
-MACHINES = [("aarch64", 0), ("rv32imc", 0), ("rv64gcv", 128), ("rv64gcv", 256), ("rv64gcv", 1024)]
+MACHINES = [
+    ("aarch64", 0), ("aarch64-i8mm", 0), ("rv32imc", 0),
+    ("rv64gcv", 128), ("rv64gcv", 256), ("rv64gcv", 1024),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("target", "bits"), MACHINES)
@@ -211,6 +218,9 @@ RELATIVES = [
     ("aarch64", "aarch64-linux-gnu-gcc", "-march=armv8-a"),
     ("aarch64", "aarch64-linux-gnu-gcc", "-march=armv8-a -mgeneral-regs-only"),
     ("aarch64", "clang-19", "--target=aarch64-linux-gnu -march=armv8.2-a+dotprod"),
+    ("aarch64-i8mm", "aarch64-linux-gnu-gcc", "-march=armv8.2-a"),
+    ("aarch64-i8mm", "aarch64-linux-gnu-gcc", "-march=armv8.2-a+i8mm -mgeneral-regs-only"),
+    ("aarch64-i8mm", "clang-19", "--target=aarch64-linux-gnu -march=armv8.2-a+i8mm"),
     ("rv32imc", "clang-19", "--target=riscv32-none-elf -march=rv32imc -mabi=ilp32"),
     ("rv64gcv", "clang-19", "--target=riscv64-none-elf -march=rv64gc_zve32x -mabi=lp64d"),
     ("rv64gcv", "riscv64-unknown-elf-gcc", "-march=rv64gc -mabi=lp64d"),
@@ -241,18 +251,21 @@ def test_compiles_for_relatives(
     # What the machine lacks must not be in the code, what it has must be.
     text = (tmp_path / "model.s").read_text(encoding="utf-8")
     assert ("sdot" in text) == ("dotprod" in flags)
+    assert ("usmmla" in text) == ("i8mm" in flags and "general" not in flags)
     assert ("vwmacc" in text) == ("zve" in flags)
 
 
 def test_orders_of_weights() -> None:
     matmul = Matmul("", 4, 4, 8)
     w = np.arange(8 * 12, dtype=np.int8).reshape(12, 8)
-    by_panel, by_tile, by_quad = panels(w, matmul), tiles(w, matmul), quads(w, matmul)
+    by_panel, by_tile = panels(w, matmul), tiles(w, matmul)
+    by_quad, by_octet = quads(w, matmul), octets(w, matmul)
     for n in range(12):
         for k in range(8):
             assert by_panel[n // 4 * 32 + k * 4 + n % 4] == w[n, k]
             width = 8 if n < 8 else 4
             assert by_tile[n // 8 * 64 + k * width + n % 8] == w[n, k]
+            assert by_octet[n // 2 * 16 + n % 2 * 8 + k] == w[n, k]
             assert by_quad[n // 4 * 32 + k // 4 * 16 + n % 4 * 4 + k % 4] == w[n, k]
 
 
@@ -269,7 +282,9 @@ def test_order_of_ternary_weights() -> None:
             assert whole[first * 48 + k // 4 * 4 * width + (n - first) * 4 + k % 4] == w[n, k]
 
 
-GOLDEN = [(layer, target) for layer in ("linear", "ternary") for target in TARGETS]
+GOLDEN = [("linear", target) for target in TARGETS]
+#: Both targets for 64-bit Arm take the same form of ternary weights.
+GOLDEN += [("ternary", target) for target in TARGETS if target != "aarch64-i8mm"]
 
 
 @pytest.mark.parametrize(("layer", "target"), [*GOLDEN, ("attention", "rv64gcv")])

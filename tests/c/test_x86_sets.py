@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from intcc.backends.c.select import select
 from intcc.backends.c.target import load_target
+from intcc.ops import gelu
 from intcc.runtime.reference import evaluate
 from tests.c.bench import Bench
 from tests.c.driver import run_driver
 from tests.c.test_vector_forms import STRICT, X86, add_dynamic, add_linear, add_wide
+from tests.ops.harness import i32
 
 V4 = "-march=x86-64-v4 -mavx512vnni"
 VNNI = {"avx512bw", "avx512dq", "avx512_vnni", "avx512vl"}
@@ -74,6 +77,42 @@ def test_set(layers: Bench, name: str, tmp_path: Path) -> None:
         got = model.run(feeds)
         for output, expected in evaluate(layers.model, feeds).items():
             assert np.array_equal(got[output], expected), f"{tokens} rows, {kind}: {output}"
+
+
+@pytest.mark.parametrize("channels", [1, 6])
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_pairs_behind_a_gelu(beyond: int, channels: int, tmp_path: Path) -> None:
+    """A GELU's largest byte, not 255, decides whether two products fit 16 bits."""
+    flags, needs = SETS["avx2"]
+    if lacks := missing(needs):
+        pytest.skip(f"this processor lacks {lacks}")
+    step = np.linspace(0.04, 0.1, channels)
+    knee = np.ceil(gelu.fit("none")[0] / step).astype(np.int64)
+    offset = knee - gelu.output_zero(step)
+    constants = [i32(v) for v in (knee, gelu.parameters(step, "none"), offset)]
+    top = np.broadcast_to(255 - offset, 6)
+    # Weights of two that are as large as they may be, of either sign, and then one more.
+    weight = np.zeros((6, 70), np.int8)
+    weight[0::2] = ((2**15 - 1) // top[0::2] // 2)[:, None]
+    weight[1::2] = ((2**15 - 1 - top[0::2] * weight[0::2, 0]) // top[1::2])[:, None]
+    assert 255 * (int(weight[0, 0]) + int(weight[1, 0])) >= 2**15
+    weight[1, 69] += beyond
+    weight[:, ::2] *= -1
+    b = Bench("pairs")
+    b.case("gelu")
+    x = b.input(np.uint8, ["batch", "sequence", 6], 0, 255)
+    y = b.op("Gelu", [x, *constants])
+    b.output(*b.op("LinearWide", [y[0], weight, i32(np.ones(70)), i32(np.zeros(70))]))
+    b.finish()
+    blocks = {k.template: k.parameters for k in select(b.model, load_target(X86[0])).kernels()}
+    dot = blocks["kernels/block_x86"]["dot"]
+    assert dot == ("vector_dot" if beyond else "vector_dot_pairs")
+    b.emit(tmp_path, target=X86[0])
+    model = b.native(tmp_path, flags.split())
+    for kind in ("low", "high", "mix", "random"):
+        feeds = b.feeds(13, kind)
+        for output, expected in evaluate(b.model, feeds).items():
+            assert np.array_equal(model.run(feeds)[output], expected), kind
 
 
 #: An instruction that the code of each target must have; each compiler spells AVX-VNNI's its way.

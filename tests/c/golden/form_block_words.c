@@ -61,13 +61,19 @@ static void cached_sums_1_2(size_t steps, size_t width, const uint8_t *x, size_t
 #endif
 #else
     for (size_t r = 0; r < 2; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        const uint8_t *u = x + r * stride;
+        int32_t *restrict sum = acc + r * width;
 
-            for (size_t i = 0; i < 4 * steps; i++) {
-                s += x[r * stride + i] * w[i / 4 * 4 * width + 4 * j + i % 4];
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < steps; i++) {
+            const int8_t *b = w + 4 * i * width;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u[4 * i] * b[4 * j] + u[4 * i + 1] * b[4 * j + 1] + u[4 * i + 2] * b[4 * j
+                    + 2] + u[4 * i + 3] * b[4 * j + 3];
             }
-            acc[r * width + j] = s;
         }
     }
 #endif

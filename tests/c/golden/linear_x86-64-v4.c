@@ -549,13 +549,20 @@ static void dot1x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 1; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const int8_t *restrict b = w + i / 4 * step;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * b[4 * j] + u1 * b[4 * j + 1] + u2 * b[4 * j + 2] + u3 * b[4 * j + 3];
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif
@@ -681,13 +688,20 @@ static void dot2x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 2; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const int8_t *restrict b = w + i / 4 * step;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * b[4 * j] + u1 * b[4 * j + 1] + u2 * b[4 * j + 2] + u3 * b[4 * j + 3];
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif
@@ -843,13 +857,20 @@ static void dot3x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 3; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const int8_t *restrict b = w + i / 4 * step;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * b[4 * j] + u1 * b[4 * j + 1] + u2 * b[4 * j + 2] + u3 * b[4 * j + 3];
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif
@@ -1035,13 +1056,20 @@ static void dot4x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 4; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const int8_t *restrict b = w + i / 4 * step;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * b[4 * j] + u1 * b[4 * j + 1] + u2 * b[4 * j + 2] + u3 * b[4 * j + 3];
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif
@@ -1257,13 +1285,20 @@ static void dot5x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 5; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const int8_t *restrict b = w + i / 4 * step;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * b[4 * j] + u1 * b[4 * j + 1] + u2 * b[4 * j + 2] + u3 * b[4 * j + 3];
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif
@@ -1509,13 +1544,20 @@ static void dot6x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 6; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * w[i / 4 * step + 4 * j + i % 4];
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const int8_t *restrict b = w + i / 4 * step;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * b[4 * j] + u1 * b[4 * j + 1] + u2 * b[4 * j + 2] + u3 * b[4 * j + 3];
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif

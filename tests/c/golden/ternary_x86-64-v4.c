@@ -817,14 +817,22 @@ static void dot1x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 1; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
-                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const uint8_t *restrict b = (const uint8_t *)w + i / 16 * step;
+            const size_t down = i % 16 / 2;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * ((b[4 * j] >> down & 3) - 1) + u1 * ((b[4 * j + 1] >> down & 3) - 1)
+                    + u2 * ((b[4 * j + 2] >> down & 3) - 1) + u3 * ((b[4 * j + 3] >> down & 3) - 1);
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif
@@ -1138,14 +1146,22 @@ static void dot2x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 2; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
-                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const uint8_t *restrict b = (const uint8_t *)w + i / 16 * step;
+            const size_t down = i % 16 / 2;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * ((b[4 * j] >> down & 3) - 1) + u1 * ((b[4 * j + 1] >> down & 3) - 1)
+                    + u2 * ((b[4 * j + 2] >> down & 3) - 1) + u3 * ((b[4 * j + 3] >> down & 3) - 1);
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif
@@ -1550,14 +1566,22 @@ static void dot3x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 3; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
-                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const uint8_t *restrict b = (const uint8_t *)w + i / 16 * step;
+            const size_t down = i % 16 / 2;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * ((b[4 * j] >> down & 3) - 1) + u1 * ((b[4 * j + 1] >> down & 3) - 1)
+                    + u2 * ((b[4 * j + 2] >> down & 3) - 1) + u3 * ((b[4 * j + 3] >> down & 3) - 1);
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif
@@ -2053,14 +2077,22 @@ static void dot4x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 4; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
-                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const uint8_t *restrict b = (const uint8_t *)w + i / 16 * step;
+            const size_t down = i % 16 / 2;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * ((b[4 * j] >> down & 3) - 1) + u1 * ((b[4 * j + 1] >> down & 3) - 1)
+                    + u2 * ((b[4 * j + 2] >> down & 3) - 1) + u3 * ((b[4 * j + 3] >> down & 3) - 1);
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif
@@ -2647,14 +2679,22 @@ static void dot5x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 5; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
-                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const uint8_t *restrict b = (const uint8_t *)w + i / 16 * step;
+            const size_t down = i % 16 / 2;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * ((b[4 * j] >> down & 3) - 1) + u1 * ((b[4 * j + 1] >> down & 3) - 1)
+                    + u2 * ((b[4 * j + 2] >> down & 3) - 1) + u3 * ((b[4 * j + 3] >> down & 3) - 1);
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif
@@ -3332,14 +3372,22 @@ static void dot6x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
     }
 #else
     for (size_t r = 0; r < 6; r++) {
-        for (size_t j = 0; j < width; j++) {
-            int32_t s = 0;
+        int32_t *restrict sum = acc + r * 64;
 
-            for (size_t i = 0; i < k; i++) {
-                s += x[r * k + i] * (((uint8_t)w[i / 16 * step + 4 * j
-                    + i % 4] >> i % 16 / 4 * 2 & 3) - 1);
+        for (size_t j = 0; j < width; j++) {
+            sum[j] = 0;
+        }
+        for (size_t i = 0; i < k; i += 4) {
+            const uint8_t *restrict u = x + r * k + i;
+            const uint8_t *restrict b = (const uint8_t *)w + i / 16 * step;
+            const size_t down = i % 16 / 2;
+            const int32_t u0 = u[0], u1 = k - i > 1 ? u[1] : 0, u2 = k - i > 2 ? u[2] : 0,
+                u3 = k - i > 3 ? u[3] : 0;
+
+            for (size_t j = 0; j < width; j++) {
+                sum[j] += u0 * ((b[4 * j] >> down & 3) - 1) + u1 * ((b[4 * j + 1] >> down & 3) - 1)
+                    + u2 * ((b[4 * j + 2] >> down & 3) - 1) + u3 * ((b[4 * j + 3] >> down & 3) - 1);
             }
-            acc[r * 64 + j] = s;
         }
     }
 #endif

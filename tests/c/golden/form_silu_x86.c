@@ -1,0 +1,19 @@
+/* y[i] = x[i] / (1 + e^-x[i]), the product in 64 bits. */
+static void silu_values(size_t count, const int32_t *restrict x, uint32_t mul, int shift,
+    int32_t *restrict y)
+{
+    size_t i = 0;
+
+#ifdef VECTOR
+    for (; i + VECTOR <= count; i += VECTOR) {
+        const vector v = vector_load(x + i);
+
+        vector_store(y + i, vector_rounded(v, vector_gate(v, mul, shift), 15));
+    }
+#endif
+    for (; i < count; i++) {
+        const int64_t product = (int64_t)x[i] * gate(x[i], mul, shift);
+
+        y[i] = (int32_t)asr64(product + 16384, 15);
+    }
+}
