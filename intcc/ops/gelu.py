@@ -151,11 +151,11 @@ vectors = (
             as_array([[0, 56, 112, 168, 232]], np.uint8),
             as_array([112], np.int32),
             as_array([726], np.int32),
-            as_array([1392258], np.int32),
+            as_array([1392273], np.int32),
             as_array([2], np.int32),
             as_array([14], np.int32),
         ),
-        outputs=(as_array([[14, 6, 14, 118, 254]], np.uint8),),
+        outputs=(as_array([[14, 5, 14, 117, 254]], np.uint8),),
     ),
 )
 

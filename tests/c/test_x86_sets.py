@@ -88,9 +88,9 @@ def test_pairs_behind_a_gelu(beyond: int, channels: int, tmp_path: Path) -> None
         pytest.skip(f"this processor lacks {lacks}")
     step = np.linspace(0.04, 0.1, channels)
     knee = np.ceil(gelu.fit("none")[0] / step).astype(np.int64)
-    offset = knee - gelu.output_zero(step)
-    constants = [i32(v) for v in (knee, gelu.parameters(step, "none"), offset)]
-    top = np.broadcast_to(255 - offset, 6)
+    zero = gelu.output_zero(step)
+    constants = [i32(v) for v in (knee, *gelu.parameters(step, 1, "none"), [1], zero)]
+    top = np.broadcast_to(255 - knee + zero, 6)
     # Weights of two that are as large as they may be, of either sign, and then one more.
     weight = np.zeros((6, 70), np.int8)
     weight[0::2] = ((2**15 - 1) // top[0::2] // 2)[:, None]
