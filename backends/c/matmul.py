@@ -27,7 +27,8 @@ from intcc.backends.c.fuse import DIALECT
 from intcc.backends.c.program import Kernel, View
 from intcc.backends.c.shapes import Extent
 from intcc.backends.c.target import Matmul
-from intcc.interval import UINT8, Operand
+from intcc.errors import RangeProofError
+from intcc.interval import UINT8, Interval, Operand
 from intcc.ops import OPERATORS
 
 __all__ = ["FORMS", "VECTOR", "Form", "Tile", "form_of", "packed_weight", "suffix_of", "tile_of"]
@@ -164,8 +165,15 @@ def _largest(b: Builder, x: ir.Value | None) -> npt.NDArray[np.int32]:
     node = x.producer() if x is not None else None
     if node is None or (node.domain, node.op_type) != (DIALECT, "Gelu"):
         return np.array([UINT8.max], np.int32)
+    source = node.inputs[0].producer() if node.inputs[0] is not None else None
+    reads = UINT8
+    if source is not None and (source.domain, source.op_type) == (DIALECT, "Linear"):
+        reads = Interval.of(*(b.scalar(v) for v in source.inputs[4:6]))  # where it saturates
     constants = (Operand.of_constant(b.constant(v)) for v in node.inputs[1:])
-    (proved,) = OPERATORS["Gelu"].prove(Operand(UINT8, ()), *constants)
+    try:
+        (proved,) = OPERATORS["Gelu"].prove(Operand(reads, ()), *constants)
+    except RangeProofError:  # its input ends earlier, for a reason that is not seen here
+        return np.array([UINT8.max], np.int32)
     return np.atleast_1d(proved.hi).astype(np.int32)
 
 
