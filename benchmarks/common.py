@@ -8,6 +8,10 @@ import os
 import platform
 import re
 import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +67,25 @@ def circumstances() -> str:
     """Name machine and version, and what else the machine did."""
     load = f", load {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
     return f"{machine()}{load}; commit {commit()}"
+
+
+def seconds(run: Callable[[], object], calls: int) -> float:
+    """Return the time of one of some calls."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) / calls
+
+
+@contextmanager
+def busy(processor: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Keep a processor busy with another process."""
+    code = f"import os\nos.sched_setaffinity(0, {{{processor}}})\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

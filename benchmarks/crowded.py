@@ -10,10 +10,7 @@ round.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import common
 import numpy as np
@@ -21,17 +18,6 @@ from hosts import FLOAT, INT8, RUNS, contenders, prepare
 from workers import Outcome, Worker, compete, ratio
 
 HEADER = ["engine", "1 thread", "2 threads", "2 threads, crowded", "crowded by 1 thread"]
-
-
-@contextmanager
-def busy(processor: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Keep a processor busy."""
-    code = f"import os\nos.sched_setaffinity(0, {{{processor}}})\nwhile True: pass"
-    with subprocess.Popen([sys.executable, "-c", code]) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def rows(one: Sequence[Outcome], two: Sequence[Outcome]) -> list[list[str]]:
@@ -75,7 +61,7 @@ def main() -> None:
         if worker.threads == 1:
             return [typical()]
         alone = typical()
-        with busy(processor):
+        with common.busy(processor):
             return [alone, typical()]
 
     outcomes = compete([*one, *two], options.rounds, ask)

@@ -11,7 +11,6 @@ import ctypes
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from intcc.backends.c.emit import emit_c
 from intcc.backends.c.target import load_target
 from intcc.layer_times import PEAKS
 from intcc.roofline import Meter, supported
-from intcc.runtime.c_model import aligned
+from intcc.runtime.memory import aligned
 from intcc.runtime.native import NativeModel
 from intcc.runtime.reference import evaluate
 
@@ -87,14 +86,6 @@ def peer(x: Array, w: Array) -> Callable[[], object]:
     return lambda: session.run_with_iobinding(binding)
 
 
-def seconds(run: Callable[[], object], calls: int) -> float:
-    """Return the time of one of some calls."""
-    start = time.perf_counter()
-    for _ in range(calls):
-        run()
-    return (time.perf_counter() - start) / calls
-
-
 def measure(shape: tuple[int, int, int], target: str, rounds: int) -> list[str]:
     """Return a row of the table, after a comparison of every output."""
     model, x, w = product(shape)
@@ -117,7 +108,7 @@ def measure(shape: tuple[int, int, int], target: str, rounds: int) -> list[str]:
     times = []
     for _ in range(rounds):
         peak = meter.peak(chosen, 1, PEAK_SECONDS, 1)
-        times.append((seconds(ours, calls), seconds(theirs, calls), m * k * n / peak))
+        times.append((common.seconds(ours, calls), common.seconds(theirs, calls), m * k * n / peak))
     a, b, least = (min(t[i] for t in times) for i in range(3))
     ratio = statistics.median(t[0] / t[1] for t in times)
     return [

@@ -6,10 +6,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import common
@@ -18,21 +16,11 @@ import numpy as np
 import intcc
 from intcc.runtime.native import NativeModel
 
-#: Keeps one core busy: the program, and the core.
-HOG = "import os\nos.sched_setaffinity(0, {%d})\nwhile True: pass"
-
-
-def seconds(run: Callable[[], Any], calls: int) -> float:
-    start = time.perf_counter()
-    for _ in range(calls):
-        run()
-    return (time.perf_counter() - start) / calls
-
 
 def compare(runs: list[Callable[[], Any]], rounds: int, calls: int) -> np.ndarray[Any, Any]:
     """Return the times of interleaved runs in milliseconds, [rounds][runs]."""
-    seconds(lambda: [run() for run in runs], 2)
-    return 1000 * np.array([[seconds(run, calls) for run in runs] for _ in range(rounds)])
+    common.seconds(lambda: [run() for run in runs], 2)
+    return 1000 * np.array([[common.seconds(run, calls) for run in runs] for _ in range(rounds)])
 
 
 def overhead(native: NativeModel, run: Callable[[], Any]) -> float:
@@ -40,7 +28,7 @@ def overhead(native: NativeModel, run: Callable[[], Any]) -> float:
     idle = ctypes.CDLL(None)["abs"]
     idle.argtypes, idle.restype = native._run.argtypes, lambda status: 0
     native._run = idle
-    return 1e6 * min(seconds(run, 20) for _ in range(300))
+    return 1e6 * min(common.seconds(run, 20) for _ in range(300))
 
 
 def main() -> None:
@@ -56,14 +44,9 @@ def main() -> None:
         ids = random.integers(0, 30000, (1, length))
         runs = [functools.partial(model, input_ids=ids) for model in models]
         for taken in (False, True):
-            hog = [sys.executable, "-c", HOG % max(os.sched_getaffinity(0))]
-            process = subprocess.Popen(hog) if taken else None
-            try:
+            core = max(os.sched_getaffinity(0))
+            with common.busy(core) if taken else nullcontext():
                 times = compare(runs, options.rounds, 4)
-            finally:
-                if process is not None:
-                    process.kill()
-                    process.wait()
             one, several = (f"{t:.2f} ms" for t in np.median(times, 0))
             ratio = f"{np.median(times[:, 1] / times[:, 0]):.2f}"
             best = f"{times[:, 1].min() / times[:, 0].min():.2f}"

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from intcc.backends.c.render import render
 from intcc.errors import ArtifactError
 from intcc.generation import StateSession
+from intcc.host import flags_of
 from intcc.layers import LayerWork, layer_work
 from intcc.progress import Progress
 from intcc.roofline import Limits, measure
@@ -199,7 +200,7 @@ def bench_layers(
         )  # fmt: skip
     progress.stage("build with a clock")
     work = layer_work(artifact)
-    model = TimedModel(artifact, len(work))
+    model = TimedModel(artifact, len(work), flags_of(artifact))
     progress.stage("measure the machine")
     limits = limits or measure().limits[1]
     progress.stage("time", repeat + WARM_UP)

@@ -73,7 +73,7 @@ def test_rows_of_a_crowded_machine(bench: Any) -> None:
 
 
 def test_a_busy_process_ends(bench: Any) -> None:
-    with bench.crowded.busy(min(os.sched_getaffinity(0))) as process:
+    with bench.common.busy(min(os.sched_getaffinity(0))) as process:
         assert process.poll() is None
     assert process.poll() is not None
 

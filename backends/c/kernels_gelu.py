@@ -5,7 +5,6 @@ Where bytes are compared by the vector, the polynomial becomes the few steps tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,37 +13,16 @@ import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.divide import division
-from intcc.backends.c.program import Argument, Kernel
+from intcc.backends.c.kernels_linear import Epilogue
+from intcc.backends.c.program import Kernel
 from intcc.ops import OPERATORS
-from intcc.ops.gelu import delta
+from intcc.ops.gelu import delta, dividend
 
-__all__ = ["Epilogue", "epilogue", "gelu", "steps", "tile_epilogue"]
+__all__ = ["epilogue", "gelu", "steps", "tile_epilogue"]
 
 Array = npt.NDArray[Any]
 
 _POINT = Kernel("kernels/gelu_point", "gelu_point")
-
-
-@dataclass(frozen=True)
-class Epilogue:
-    """What a kernel needs in order to apply GELU to its element t.
-
-    Attributes:
-        code: for the kernel's name.
-        declarations: parameters, each followed by a comma.
-        expression: the result of t.
-        arguments: for the parameters.
-        needs: kernels called.
-        after: name of a kernel that applies it to the rows of a tile in their place, else empty;
-            `arguments` and then the tile follow its rows and width.
-    """
-
-    code: str
-    declarations: str
-    expression: str
-    arguments: list[Argument]
-    needs: tuple[Kernel, ...]
-    after: str = ""
 
 
 #: Most steps that are worth their comparisons.
@@ -124,8 +102,8 @@ def epilogue(b: Builder, node: ir.Node, index: str) -> Epilogue:
         np.broadcast_to(c.reshape(-1), (channels,)).astype(np.int64) for c in (knee, lift, divisor)
     )
     b_all = np.arange(k.max() + 1)[:, None]
-    largest = np.where(b_all <= k, (k - b_all) * b_all * (b_all**2 + add), 0).max(0)
-    inverse = division(d, largest + d // 2)
+    largest = np.where(b_all <= k, dividend(b_all, k, add, d), 0).max(0)
+    inverse = division(d, largest)
     assert inverse.mul is not None or isinstance(inverse.shift, int)
     mul = np.ones(1, np.uint32) if inverse.mul is None else inverse.mul
     parameters = [

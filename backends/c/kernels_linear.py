@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
 
 __all__ = [
+    "Epilogue",
     "Quotient",
     "linear",
     "linear_gelu",
@@ -113,10 +115,29 @@ def _product(b: Builder, node: ir.Node) -> tuple[View, int, int, Extent]:
     return x, k, n, x.rows
 
 
-def _linear(
-    b: Builder, node: ir.Node, y: View, finish: str, code: str, remark: str, extra: str,
-    extra_arguments: list[Argument], needs: tuple[Kernel, ...], after: str = "",
-) -> None:  # fmt: skip
+@dataclass(frozen=True)
+class Epilogue:
+    """What a kernel needs in order to make its result of its element t, clipped to bytes.
+
+    Attributes:
+        code: for the kernel's name.
+        declarations: parameters, each followed by a comma.
+        expression: the result of t.
+        arguments: for the parameters.
+        needs: kernels called.
+        after: name of a kernel that applies it to the rows of a tile in their place, else empty;
+            `arguments` and then the tile follow its rows and width.
+    """
+
+    code: str = ""
+    declarations: str = ""
+    expression: str = "(uint8_t)t"
+    arguments: Sequence[Argument] = ()
+    needs: tuple[Kernel, ...] = ()
+    after: str = ""
+
+
+def _linear(b: Builder, node: ir.Node, y: View, remark: str, end: Epilogue) -> None:
     x, k, n, rows = _product(b, node)
     weight, bias, divisor = (b.constant(v) for v in node.inputs[1:4])
     top = 255 * np.maximum(weight, 0).astype(np.int64).sum(0) + bias
@@ -125,13 +146,14 @@ def _linear(
     by = quotient(b, d, stem, "n + j")
     words = int(np.min(d.shift)) >= 32
     form = form_of(b, node.inputs[0], weight)
-    code += ("" if words or d.mul is None or d.narrow else "d") + suffix_of(b, form)
+    wide = "" if words or d.mul is None or d.narrow else "d"
+    code = by.code + end.code + wide + suffix_of(b, form)
     tile = tile_of(b, k, rows, form)
     matmul, height = b.target.matmul, tile.rows
     ranges, span = b.ranged(n, matmul.tile)
     kernel = Kernel(
         "ops/linear",
-        f"linear_{k}x{n}_{by.code}{code}" + (f"_r{height}" if height != matmul.rows else ""),
+        f"linear_{k}x{n}_{code}" + (f"_r{height}" if height != matmul.rows else ""),
         {
             **ranges,
             "k": k,
@@ -148,12 +170,12 @@ def _linear(
             "narrow": d.narrow,
             "words": words,
             "high": by.high,
-            "finish": finish,
-            "after": after,
-            "extra": extra,
+            "finish": end.expression,
+            "after": end.after,
+            "extra": end.declarations,
             "remark": remark,
         },
-        (tile.kernel, *by.needs, *needs),
+        (tile.kernel, *by.needs, *end.needs),
         4 * height * matmul.tile + tile.kernel.stack,
     )
     uncentered = tile.center * weight.astype(np.int32).sum(0, dtype=np.int32)
@@ -161,34 +183,21 @@ def _linear(
     lo, hi = b.scalar(node.inputs[4]), b.scalar(node.inputs[5])
     weights = packed_weight(b, node.inputs[1], form)
     arguments = [*span, rows, x, weights, bias_view, *by.arguments, lo, hi,
-                 *extra_arguments, y]  # fmt: skip
+                 *end.arguments, y]  # fmt: skip
     b.call(kernel, arguments, [y], note=f"[{rows}, {k}] x [{k}, {n}]", macs=rows * (k * n))
 
 
 def linear(b: Builder, node: ir.Node) -> None:
     """Emit y = clip((x @ weight + bias) / divisor, lo, hi)."""
     y = b.result(node.outputs[0])
-    _linear(b, node, y, "(uint8_t)t", "", "", "", [], ())
+    _linear(b, node, y, "", Epilogue())
 
 
 def linear_gelu(b: Builder, node: ir.Node, gelu: ir.Node) -> None:
     """Linear and the Gelu after it."""
     from intcc.backends.c.kernels_gelu import tile_epilogue
 
-    y = b.result(gelu.outputs[0])
-    e = tile_epilogue(b, gelu, "n + j")
-    _linear(
-        b,
-        node,
-        y,
-        e.expression,
-        e.code,
-        ", then GELU",
-        e.declarations,
-        e.arguments,
-        e.needs,
-        e.after,
-    )
+    _linear(b, node, b.result(gelu.outputs[0]), ", then GELU", tile_epilogue(b, gelu, "n + j"))
 
 
 def _centering(b: Builder, x: ir.Value | None, w: Array, mul: Array, bias: Array) -> Form:

@@ -16,6 +16,8 @@ __all__ = ["Names", "identifier", "layer_title", "short_names"]
 
 #: Internal identifiers are significant to 63 characters in C99.
 _LONGEST = 48
+#: Characters of an external identifier that C99 promises to look at.
+_SIGNIFICANT = 31
 _RESERVED = frozenset(
     re.findall(
         r"\w+",
@@ -78,6 +80,7 @@ class Names:
     def __init__(self, reserved: frozenset[str] = frozenset()) -> None:
         """Start with the C keywords and `reserved` taken."""
         self._taken = set(_RESERVED | reserved)
+        self._external: set[str] = set()
 
     def unique(self, name: str) -> str:
         """Return an identifier for `name` that was not returned before."""
@@ -88,3 +91,21 @@ class Names:
             candidate = f"{stem}_{count}"
         self._taken.add(candidate)
         return candidate
+
+    def external(self, prefix: str, name: str) -> str:
+        """Return an identifier that other files see; C99 looks at 31 characters (5.2.4.1).
+
+        A number behind the prefix tells names apart that begin alike, where it lies within these.
+
+        Args:
+            prefix: what all names of the model begin with.
+            name: what distinguishes this one.
+        """
+        candidate, count = prefix + name, 1
+        while candidate[:_SIGNIFICANT] in self._external:
+            count += 1
+            candidate = f"{prefix}{count}_{name}"
+            if len(prefix) + len(str(count)) >= _SIGNIFICANT:
+                break
+        self._external.add(candidate[:_SIGNIFICANT])
+        return self.unique(candidate)

@@ -163,5 +163,8 @@ def _name_storages(b: Builder) -> None:
     named = [s for s in program.storages() if s.place in (Place.ARENA, Place.FLASH, Place.STATE)]
     short = short_names(s.name for s in named)
     for storage in named:
-        prefix = f"{program.name}_" if storage.place is Place.FLASH else ""
-        storage.name = b.names.unique(prefix + identifier(short[storage.name]))
+        name = identifier(short[storage.name])
+        if storage.place is Place.FLASH:
+            storage.name = b.names.external(f"{program.name}_", name)
+        else:
+            storage.name = b.names.unique(name)

@@ -1,4 +1,7 @@
-"""Targets: the choices that a machine family makes, read from targets/*.toml, a file each."""
+"""Targets: the choices that a machine family makes, read from targets/*.toml, a file each.
+
+A file whose `like` names another target takes from it what it does not say itself.
+"""
 
 from __future__ import annotations
 
@@ -182,6 +185,12 @@ def available() -> tuple[str, ...]:
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
+def _read(name: str) -> dict[str, Any]:
+    path = resources.files("intcc.backends.c") / "targets" / f"{name}.toml"
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    return _read(data["like"]) | data if "like" in data else data
+
+
 def load_target(name: str, *, ternary: str | None = None, threads: bool | None = None) -> Target:
     """Read a target.
 
@@ -198,8 +207,7 @@ def load_target(name: str, *, ternary: str | None = None, threads: bool | None =
         raise SettingsError(
             f"Target '{name}'", "does not exist", f"Known: {', '.join(available())}"
         )
-    path = resources.files("intcc.backends.c") / "targets" / f"{name}.toml"
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    data = _read(name)
     packing = ternary or data["weights"]["ternary"]
     if packing not in TERNARY:
         raise SettingsError(

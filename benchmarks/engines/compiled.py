@@ -19,8 +19,7 @@ def opened(artifact: Artifact, folder: str | None, flags: Sequence[str], threads
     """Open model.onnx, or the C of a folder."""
     if folder is None:
         return open_runtime(artifact, "onnx", threads=threads)
-    more: dict[str, Any] = {} if threads == 1 else {"threads": threads}
-    return NativeModel(Path(folder), artifact.manifest, flags=flags, **more)
+    return NativeModel(Path(folder), artifact.manifest, flags=flags, threads=threads)
 
 
 class Encoder(timing.Encoder):

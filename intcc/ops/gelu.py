@@ -34,7 +34,7 @@ from intcc.interval import INT32 as I32
 from intcc.interval import Interval, Operand, require_fits
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 
-__all__ = ["HIGHEST", "OPERATOR", "delta", "fit", "grid", "output_zero", "parameters"]
+__all__ = ["HIGHEST", "OPERATOR", "delta", "dividend", "fit", "grid", "output_zero", "parameters"]
 
 #: (T, gamma) by ONNX's name of the variant. gamma: least squares under a Gaussian weight of
 #: deviation 1.3, where inputs lie. T and LIFT balance that error with the largest one and with the
@@ -104,14 +104,14 @@ def parameters(step: Array, factor: Array | int, variant: str) -> tuple[Array, A
     return np.rint(LIFT * knee**2), np.clip(np.rint(exact / factor), 1, 2**30)
 
 
-def _product(b: Array, knee: Array, lift: Array, divisor: Array) -> Array:
-    """Return the dividend of delta."""
+def dividend(b: Array, knee: Array, lift: Array, divisor: Array) -> Array:
+    """Return what delta divides, its rounding half included, int64; see `delta`."""
     return np.asarray((knee - b) * b * (b**2 + lift) + divisor // 2)
 
 
 def delta(b: Array, knee: Array, lift: Array, divisor: Array) -> Array:
     """Return what GELU lacks of ReLU where the distance from the knee is knee - b, int64."""
-    return np.asarray(_product(b, knee, lift, divisor) // divisor)
+    return np.asarray(dividend(b, knee, lift, divisor) // divisor)
 
 
 def _parts(x: Array, knee: Array) -> tuple[Array, Array]:
@@ -138,7 +138,7 @@ def bounds(
     if (k < 0).any() or (k > _KNEE).any() or (add < 0).any() or (k**2 + add >= 2**15).any():
         raise RangeProofError("Gelu knee", "breaks C1", "This is a bug: report it")
     relu, b = _parts(np.arange(x.interval.min, x.interval.max + 1)[:, None], k)
-    require_fits(Interval.of_constant(_product(b, k, add, d)), I32, "Gelu product")
+    require_fits(Interval.of_constant(dividend(b, k, add, d)), I32, "Gelu product")
     low = middle - delta(b, k, add, d)
     require_fits(Interval.of_constant(low), Interval.of(0, 255), "Gelu minimum")
     y = times * relu + low

@@ -126,12 +126,12 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     /* Linear+Gelu: [n, 20] x [20, 28] */
     linear_20x28_vs_gelu_vhvvssv(n, U8(at_layer0_attention_quantize58),
         tiny_layer0_feed_forward_const1[0], tiny_layer0_feed_forward_linear6_bias,
-        tiny_layer0_feed_forward_linear6_inverse, 32, 0, 255, tiny_layer0_gelu13_knee,
+        tiny_2_layer0_feed_forward_linear6_inverse, 32, 0, 255, tiny_layer0_gelu13_knee,
         tiny_layer0_gelu13_lift, tiny_layer0_gelu13_half, tiny_layer0_gelu13_inverse, 44, 1,
         tiny_layer0_gelu13_zero, U8(at_layer0_feed_forward_gelu13));
     /* LinearWide+Add: [n, 28] x [28, 20] */
     linear_wide_28x20_ss_onto(n, U8(at_layer0_feed_forward_gelu13),
-        tiny_layer0_feed_forward_const15[0], 2, 0, I32(at_embeddings_embedding3));
+        tiny_2_layer0_feed_forward_const15[0], 2, 0, I32(at_embeddings_embedding3));
     /* LayerNorm: [1, n, 20] */
     layer_norm_c20_inplace(n, 210, 600239927, 16, tiny_reciprocal_roots,
         I32(at_embeddings_embedding3));
@@ -179,12 +179,12 @@ int tiny_run(void *arena, const int32_t *input_ids, size_t tokens, int32_t *sent
     /* Linear+Gelu: [n, 20] x [20, 28] */
     linear_20x28_vs_gelu_vhvvssv(n, U8(at_layer1_attention_quantize58),
         tiny_layer1_feed_forward_const1[0], tiny_layer1_feed_forward_linear6_bias,
-        tiny_layer1_feed_forward_linear6_inverse, 32, 0, 255, tiny_layer0_gelu13_knee,
+        tiny_2_layer1_feed_forward_linear6_inverse, 32, 0, 255, tiny_layer0_gelu13_knee,
         tiny_layer0_gelu13_lift, tiny_layer0_gelu13_half, tiny_layer0_gelu13_inverse, 44, 1,
         tiny_layer0_gelu13_zero, U8(at_layer1_feed_forward_gelu13));
     /* LinearWide+Add: [n, 28] x [28, 20] */
     linear_wide_28x20_ss_onto(n, U8(at_layer1_feed_forward_gelu13),
-        tiny_layer1_feed_forward_const15[0], 2, 0, I32(at_embeddings_embedding3));
+        tiny_2_layer1_feed_forward_const15[0], 2, 0, I32(at_embeddings_embedding3));
     /* LayerNorm: [1, n, 20] */
     layer_norm_c20_inplace(n, 210, 600239927, 16, tiny_reciprocal_roots,
         I32(at_embeddings_embedding3));
