@@ -156,6 +156,11 @@ def _choose_columns(path: Path, found: list[str], column: str | None) -> list[st
             )
         return wanted
     usual = [name for name in USUAL_COLUMNS if name in found] or (found if len(found) == 1 else [])
+    if not found:
+        raise CalibrationError(
+            f"Calibration file '{path}'", "has no column of texts",
+            "Give texts, or token ids as input_ids in an .npz",
+        )  # fmt: skip
     if not usual:
         raise CalibrationError(
             f"Calibration file '{path}'",

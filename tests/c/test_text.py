@@ -95,6 +95,17 @@ def test_short_names_stay_distinct() -> None:
     assert short[paths[4]] == "embeddings_LayerNorm"
 
 
+def test_external_names_differ_in_their_first_31_characters() -> None:
+    names, prefix = Names(), "sentence_encoder_"
+    made = [names.external(prefix, f"layer0_attention_{end}") for end in ("mul", "bias", "sums")]
+    assert made[0] == "sentence_encoder_layer0_attention_mul"
+    assert made[1] == "sentence_encoder_2_layer0_attention_bias"
+    assert len({name[:31] for name in made}) == 3
+    # A number behind 31 characters tells nothing; the whole names still differ.
+    long = [names.external("x" * 31 + "_", end) for end in ("a", "b", "a")]
+    assert len(set(long)) == 3
+
+
 def test_layer_titles() -> None:
     assert layer_title("encoder.layer.3.attention.self.query") == "layer 3: attention"
     assert layer_title("embeddings.word") == "embeddings"

@@ -122,6 +122,8 @@ def test_json_column(source: SourceModel, tmp_path: Path) -> None:
     refused(source, path, "several columns: 'left', 'right'")
     refused(source, path, "no column 'n'", column="n")
     assert len(load_samples(source, path, 8, "left")) == 1
+    path = file(tmp_path, "b.jsonl", '{"input_ids": [3, 4], "n": 1}')
+    refused(source, path, "has no column of texts", "token ids as input_ids in an .npz")
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv"])
