@@ -85,7 +85,7 @@ def compile_graph(
     Raises:
         IntccError: an unsupported operator, data that are not finite, a range without proof.
     """
-    from intcc.backends.onnx.strict import emit, functions_of
+    from intcc.backends.onnx.strict import functions_of
 
     progress = progress or Progress()
     probes = vocabulary_probes(source, samples)
@@ -130,7 +130,12 @@ def compile_graph(
         wide = sum(node.op_type in BIAS_INPUT for node in integer.graph)
         progress.stage("correct bias", wide)
         corrections = correct_bias(
-            integer, context.sites, statistics, feeds, emit, progress.advance
+            integer,
+            context.sites,
+            statistics,
+            feeds,
+            functions_of(integer),
+            progress.advance,
         )
     check_integer(integer)
     progress.stage("prove ranges")
