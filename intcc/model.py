@@ -46,7 +46,8 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
     Args:
         artifact: the compiled model.
         backend: one of BACKENDS, or the C on an emulated machine such as qemu:cortex-m4.
-        options: the runtime's own: threads and level (onnx), threads, flags and compiler (c).
+        options: the runtime's own: threads and level (onnx), threads, large_pages, flags and
+            compiler (c).
 
     Raises:
         SettingsError: no such backend or machine, or the machine is too small.
