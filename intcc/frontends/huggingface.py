@@ -133,7 +133,7 @@ _GENERATORS = ("ForCausalLM", "GPT2LMHeadModel")
 def choose_task(task: str, config: dict[str, Any], pooled: bool) -> str:
     """Resolve `auto` from modules.json and the config's architecture; check any other name."""
     architecture = str((config.get("architectures") or [""])[0])
-    image = "image_size" in config or "patch_size" in config
+    image = any(key in config for key in ("image_size", "patch_size", "num_channels"))
     kinds = ("ForSequenceClassification", "ForImageClassification", "ClassificationWithTeacher")
     classifier = architecture.endswith(kinds)
     if task == "auto":
