@@ -83,7 +83,6 @@ class LinearSite:
         magnitude = np.abs(array)
         return bool(((magnitude == 0) | (magnitude == magnitude.max(0))).all())
 
-
     def spread(self, figures: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return figures of the input's channels as the weights lie: [K, 1], or [K, N]."""
         array = constant(self.stored)

@@ -33,6 +33,7 @@ from intcc.sites import (
     ConvSite,
     Demand,
     LinearSite,
+    activation_of,
     constant,
     demands,
     is_decoder,
@@ -49,6 +50,8 @@ HEADROOM = 1.1
 DEVIATIONS = 5.0
 #: What dividing channels at run time must save of the squared error to be worth an operator.
 RUN_TIME_GAIN = 0.5
+#: Fewest steps of a layer's sums in a step of its bytes.
+SMALLEST_DIVISOR = 16
 #: The same where probes have shown how far a channel reaches.
 DEVIATIONS_PROBED = 3.5
 
@@ -185,7 +188,27 @@ class _Assigner:
             form = QParams.affine(float((low / size).min()), float((high / size).max()), size)
         else:
             form = QParams.affine(float(low.min()), float(high.max()))
-        return within(form, limits_of(value)[1])
+        return within(self._divisible(value, form), limits_of(value)[1])
+
+    def _divisible(self, value: ir.Value, form: QParams) -> QParams:
+        """Coarsen channels that are too quiet for the layer that makes them.
+
+        Such a layer divides its sums by whole numbers, which a channel that hardly ever fires
+        would make tiny. Of a channel without activity nothing is lost.
+        """
+        node = value.producer()
+        made = None if node is None or node.inputs[0] is None else str(node.inputs[0].name)
+        site = self.sites.get(made or "")
+        if site is None or activation_of(site) is not node:
+            return form
+        read = forms(site.x).get(Role.LINEAR)
+        if read is None:
+            return form
+        step = np.abs(site.weight * site.spread(read.scale)).max(0) * (2 / 127)
+        least = SMALLEST_DIVISOR * step
+        if (form.scale >= least).all():
+            return form
+        return QParams(np.maximum(form.scale, least), form.zero, form.lo, form.hi)
 
     def max_pool(self, node: ir.Node) -> None:
         """Give what is pooled and its maxima one form: the maxima's, or that of a pool behind."""

@@ -8,7 +8,8 @@ as those of Conv. The weight step is an integer multiple `mul` of the output's g
 rounded: the form of a convolution that is added to a residual stream.
 
 Constraints
-    (C1) |acc|, |acc * mul| and |y| < 2**31 for every input
+    (C1) |acc|, |acc * mul| and |y| < 2**31 for every input; so for sums of x in place of x - zero,
+         which the bias may undo
     (C2) group divides C and N; no window lies outside of the image
 Error
     none: the result is exact
@@ -71,6 +72,9 @@ def bounds(
     require_fits(scaled, I32, "ConvWide product")
     y = scaled + Interval.of(bias.value, bias.value)
     require_fits(y, I32, "ConvWide result")
+    sums = weight.value.reshape(len(weight.value), -1).sum(1, dtype=np.int64) * int(zero.value)
+    stored = (acc + Interval.of(sums, sums)) * Interval.of(mul.value, mul.value)
+    require_fits(stored, I32, "ConvWide product of stored bytes")
     return y
 
 

@@ -163,7 +163,7 @@ def _average_pool(r: _Rewriter) -> bool:
     geometry, made = windows_of(r.node, kernel), static_image(r.node.outputs[0])
     if geometry is None or made is None:
         return False
-    counted = r.node.attributes.get_int("count_include_pad", 0)
+    counted = bool(r.node.attributes.get_int("count_include_pad", False))
     if any(geometry["pads"]) and (not counted or r.node.attributes.get_int("ceil_mode", 0)):
         return False
     channels, height, width = made
@@ -173,9 +173,7 @@ def _average_pool(r: _Rewriter) -> bool:
         r.constant(f"{r.name}.weight", weight),
         r.constant(f"{r.name}.bias", np.zeros(channels, np.float32)),
     ]
-    y = r.emit(
-        "Conv", inputs, [height, width, channels], FLOAT_DOMAIN, **geometry, group=channels
-    )
+    y = r.emit("Conv", inputs, [height, width, channels], FLOAT_DOMAIN, **geometry, group=channels)
     return r.finish(y)
 
 
