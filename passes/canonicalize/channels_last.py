@@ -163,8 +163,9 @@ def _average_pool(r: _Rewriter) -> bool:
     geometry, made = windows_of(r.node, kernel), static_image(r.node.outputs[0])
     if geometry is None or made is None:
         return False
-    counted = bool(r.node.attributes.get_int("count_include_pad", False))
-    if any(geometry["pads"]) and (not counted or r.node.attributes.get_int("ceil_mode", 0)):
+    counted = r.node.attributes.get_int("count_include_pad", 0) == 1
+    ragged = r.node.attributes.get_int("ceil_mode", 0) == 1
+    if any(geometry["pads"]) and (ragged or not counted):
         return False
     channels, height, width = made
     weight = np.full((channels, *kernel, 1), 1 / (kernel[0] * kernel[1]), np.float32)
