@@ -25,6 +25,7 @@ from intcc.passes.quantize_weights import (
     shrink,
 )
 from intcc.qparams import QParams, Role
+from intcc.requantization import LARGEST_DIVISOR
 from intcc.sites import LinearSite
 
 __all__ = ["LinearProducer", "lower_matmul"]
@@ -118,6 +119,8 @@ class LinearProducer(Producer):
         """Emit Linear with an odd divisor per channel."""
         ctx, form = self.ctx, self.form(role)
         divisor = odd_divisor(self._ratio(role))
+        if ctx.half_even:
+            divisor = np.minimum(divisor, LARGEST_DIVISOR)
         step = form.scale / divisor
         q = self._round(step)
         real = self.site.bias / step - self.x_zero @ q.astype(np.float64)
