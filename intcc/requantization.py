@@ -8,7 +8,8 @@ of the exact one, u = m d + (d - 1) / 2 and the next, of which there are 255.
 
 A quotient |q| < 256 is off by at most |q| / 2**24 from s, and by half a unit in its last place,
 2**-17, from the product: by less than 1.5 / 2**16. No u / d lies closer than 1 / (2 d) to a half,
-so for d < 2**14 nothing differs. f32(u) is exact there: |u| < 2**22.
+so for d < 2**14 nothing differs. f32(u) is exact there: |u| < 2**22. Nor does anything differ for
+larger d where |u| < 2**22, since the error is at most 2 |q| / 2**24 = (|u| / 2**22) / (2 d).
 """
 
 from __future__ import annotations
