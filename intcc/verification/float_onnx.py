@@ -90,7 +90,8 @@ def _graph_findings(
         ("value", graph.value_info),
     ):
         for info in infos:
-            yield from _type_findings(info.type, f"{where}: {kind} '{info.name}'")
+            if kind != "value" or info.name not in scales:  # initialisers may be declared, too
+                yield from _type_findings(info.type, f"{where}: {kind} '{info.name}'")
     for tensor in (i for i in graph.initializer if i.name not in scales):
         yield from _tensor_findings(tensor, f"{where}: initialiser '{tensor.name}'")
     for sparse in graph.sparse_initializer:

@@ -42,9 +42,7 @@ def linear(
     """Return a model of one Linear; without a bias, one of zero points alone."""
     k = int(shape[-1])
     x = ir.Value(name="x", shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.UINT8))
-    y = ir.Value(
-        name="y", shape=ir.Shape((*shape[:-1], n)), type=ir.TensorType(ir.DataType.UINT8)
-    )
+    y = ir.Value(name="y", shape=ir.Shape((*shape[:-1], n)), type=ir.TensorType(ir.DataType.UINT8))
     graph = ir.Graph([x], [y], nodes=[], opset_imports={"": 20, "ai.intcc": 1}, name="g")
     weight = RANDOM.integers(-64, 65, (k, n)).astype(np.int8)
     whole = zeros[1] * divisor + (divisor - 1) // 2 - zeros[0] * weight.astype(np.int64).sum(0)
@@ -69,14 +67,16 @@ def require_equal(model: ir.Model, *extents: tuple[int, ...]) -> Counter[str]:
     proto, coverage = emit(model)
     assert coverage.proved
     strict = open_session(emit_strict(model).SerializeToString())
+    seen = set[int]()
     for level in LEVELS:
         session = open_session(proto.SerializeToString(), level=level)
         for shape in extents:
             x = RANDOM.integers(0, 256, shape).astype(np.uint8)
             wanted, got = strict.run(None, {"x": x})[0], session.run(None, {"x": x})[0]
             assert got.dtype == np.uint8
-            assert wanted.size < 8 or len(np.unique(wanted)) > 1
+            seen.update(wanted.ravel().tolist())
             np.testing.assert_array_equal(got, wanted)
+    assert len(seen) > 1
     return Counter(node.op_type for node in proto.graph.node)
 
 
@@ -85,7 +85,8 @@ def require_equal(model: ir.Model, *extents: tuple[int, ...]) -> Counter[str]:
 def test_convolutions_of_odd_shapes(k: int, n: int) -> None:
     model = linear(("b", "s", k), n, divisor=divisors(n), bias=RANDOM.integers(-4000, 4000, n))
     counts = require_equal(model, (1, 1, k), (1, 33, k), (3, 7, k))
-    assert counts == {"Transpose": 2, "QLinearConv": 1}
+    # One channel may have a bias that zero points alone say.
+    assert counts == {"Transpose": 2, "QLinearConv": 1} or (n == 1 and "QLinearMatMul" in counts)
 
 
 @pytest.mark.parametrize("shape", [("b",), (4, "b"), ("b", "s", "t", "u")], ids=str)
@@ -117,7 +118,7 @@ def test_limits_below_eight_bits_stay() -> None:
 
 def test_coverage_names_what_was_replaced_and_what_may_differ() -> None:
     d = np.array([33, 2**18 + 1, 2**18 + 11])
-    model = linear(("b", "s", 2000), 3, divisor=d, bias=np.array([5, 6, 7]), zeros=(0, 128))
+    model = linear(("b", "s", 6000), 3, divisor=d, bias=np.array([5, 6, 7]), zeros=(0, 128))
     proto, coverage = emit(model)
     (layer,) = coverage.layers
     assert (layer.value, layer.operator, layer.divisor) == ("y", "QLinearConv", 2**18 + 11)
