@@ -4,6 +4,8 @@
     after    xt = Transpose(x);  yt = QLinearConv(xt, weight, bias, scales);  y = Transpose(yt)
     or       y = QLinearMatMul(x, weight, scales)        where the bias is one of zero points alone
              y = Clip(y, lo, hi)                         where that is less than 8 bits
+    before   y = Conv(x, zero, filters, bias, divisor, lo, hi)                     channels last
+    after    the same, with the convolution's own geometry
 
 QLinearMatMul has no bias, a convolution of one position has. All codes are their own unit: scales
 of x and y are 1, the weights' are 1 / divisor in float32. Whatever no standard operator of
@@ -17,7 +19,7 @@ Order      on the dialect's graph, before its functions are attached.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,33 +107,35 @@ def cover(integer: ir.Model) -> tuple[ir.Model, Coverage]:
 
 @dataclass(frozen=True)
 class _Constants:
-    """The constants of a Linear, and what follows from them.
+    """The constants of a layer, and what follows from them.
 
     Attributes:
-        weight: [K, N] int8.
+        matrix: weights [K, N], K products a result.
         bias: what an accumulator gets, less zero point and rounding half of the output.
         divisor: odd, per channel.
         lo: smallest result.
         hi: largest.
+        zero_x: zero point of the input; 0 where the bias holds it.
     """
 
-    weight: Array
+    matrix: npt.NDArray[np.int64]
     bias: npt.NDArray[np.int64]
     divisor: npt.NDArray[np.int64]
     lo: int
     hi: int
+    zero_x: int = 0
 
     @classmethod
-    def of(cls, node: ir.Node) -> _Constants:
-        """Read a Linear."""
-        weight, bias, divisor, lo, hi = (_array(v) for v in node.inputs[1:])
-        d = np.broadcast_to(divisor.astype(np.int64), weight.shape[1:])
+    def of(cls, matrix: Array, rest: Sequence[ir.Value | None], zero_x: int = 0) -> _Constants:
+        """Read what follows the weights: bias, divisor, lo, hi."""
+        bias, divisor, lo, hi = (_array(v) for v in rest)
+        d = np.broadcast_to(divisor.astype(np.int64), matrix.shape[1:])
         less = bias.astype(np.int64) - (d - 1) // 2
-        return cls(weight, less, d, int(lo), int(hi))
+        return cls(matrix.astype(np.int64), less, d, int(lo), int(hi), zero_x)
 
     def zero_points(self) -> tuple[int, int] | None:
         """Return zero points of x and y that are the whole bias, None where none are."""
-        sums = self.weight.astype(np.int64).sum(0)
+        sums = self.matrix.sum(0)
         widest = int(np.abs(sums).argmax())
         for zero in range(256):
             rest = self.bias - zero * self.divisor
@@ -142,8 +146,15 @@ class _Constants:
 
     def reach(self, zero: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return bounds of the accumulators for all x of 8 bits, the bias for `zero` included."""
-        w, rest = self.weight.astype(np.int64), self.bias - zero * self.divisor
-        return 255 * np.minimum(w, 0).sum(0) + rest, 255 * np.maximum(w, 0).sum(0) + rest
+        rest = self.bias - zero * self.divisor
+        negative, positive = (c.sum(0) for c in (self.matrix.clip(max=0), self.matrix.clip(min=0)))
+        low, high = -self.zero_x, 255 - self.zero_x
+        return high * negative + low * positive + rest, high * positive + low * negative + rest
+
+    def fits(self, zero: int) -> bool:
+        """Tell whether the accumulators stay in 32 bits."""
+        least, most = self.reach(zero)
+        return bool(least.min() >= -(2**31) and most.max() < 2**31)
 
 
 def _array(value: ir.Value | None) -> Array:
@@ -188,27 +199,109 @@ class _Chain:
 
 
 def _linear(graph: ir.Graph, node: ir.Node) -> Covered | None:
-    """Replace a Linear; leave one whose input's rank or whose 32 bits do not allow it."""
-    x = node.inputs[0]
+    """Replace a Linear; leave one whose input's rank or whose 32 bits do not allow it.
+
+    One with a bias is a convolution of one position; rows of rank 2 become positions.
+    """
+    x, weight = node.inputs[0], _array(node.inputs[1])
     assert x is not None
     rank = len(x.shape) if x.shape is not None else 0
-    constants = _Constants.of(node)
+    constants = _Constants.of(weight, node.inputs[2:])
     zeros = constants.zero_points()
-    zero = ZERO if zeros is None else zeros[1]
-    least, most = constants.reach(zero)
-    if rank < 2 or least.min() < -(2**31) or most.max() >= 2**31:
+    if rank < 2 or not constants.fits(ZERO if zeros is None else zeros[1]):
         return None
     chain = _Chain(graph, node)
-    if zeros is None:
-        y = _convolution(chain, x, rank, constants)
-    else:
-        weight = chain.constant("qlinear_weight", constants.weight)
-        y = chain.add("QLinearMatMul", _operands(chain, x, weight, constants, zeros), "product")
-    operator = "QLinearConv" if zeros is None else "QLinearMatMul"
+    if zeros is not None:
+        y = chain.add("QLinearMatMul", _operands(chain, x, weight, 0, constants, zeros), "product")
+        return _finish(chain, y, constants, zeros[1])
+    axis = chain.shared(np.array([0], np.int64))
+    if rank == 2:
+        x = chain.add("Unsqueeze", [x, axis], "rows")
+    spatial = max(rank, 3) - 2
+    filters = weight.T.reshape(*weight.T.shape, *(1,) * spatial)
+    y = _convolution(chain, x, filters, 0, constants)
+    if rank == 2:
+        y = chain.add("Squeeze", [y, axis], "batch")
+    return _finish(chain, y, constants, ZERO)
+
+
+def _conv(graph: ir.Graph, node: ir.Node) -> Covered | None:
+    """Replace a Conv; leave one whose 32 bits do not allow it.
+
+    Weights that no kernel's pairs of products saturate stay signed, others get a zero point.
+    """
+    x, zero_x, weight = node.inputs[0], int(_array(node.inputs[1])), _array(node.inputs[2])
+    assert x is not None
+    constants = _Constants.of(weight.reshape(len(weight), -1).T, node.inputs[3:], zero_x)
+    if not constants.fits(ZERO):
+        return None
+    filters, zero_w = weight.transpose(0, 3, 1, 2), 0
+    if 255 * 2 * np.abs(weight.astype(np.int64)).max(initial=0) > 2**15 - 1:
+        filters, zero_w = (filters.astype(np.int16) + 128).astype(np.uint8), 128
+    chain = _Chain(graph, node)
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    y = _convolution(chain, x, filters, zero_w, constants, **attributes)
+    return _finish(chain, y, constants, ZERO)
+
+
+def _operands(
+    chain: _Chain,
+    x: ir.Value,
+    weight: Array,
+    zero_w: int,
+    constants: _Constants,
+    zeros: tuple[int, int],
+) -> list[ir.Value]:
+    """Return the eight inputs that both operators begin with."""
+    one = chain.shared(np.array(1, np.float32))
+    return [
+        x,
+        one,
+        chain.shared(np.array(zeros[0], np.uint8)),
+        chain.constant("qlinear_weight", np.ascontiguousarray(weight)),
+        chain.constant("scale", scale_of(constants.divisor)),
+        chain.constant("weight_zero", np.full(len(constants.divisor), zero_w, weight.dtype)),
+        one,
+        chain.shared(np.array(zeros[1], np.uint8)),
+    ]
+
+
+def _convolution(
+    chain: _Chain,
+    x: ir.Value,
+    filters: Array,
+    zero_w: int,
+    constants: _Constants,
+    **attributes: Any,
+) -> ir.Value:
+    """Append a convolution of channels that go first and come back.
+
+    onnxruntime takes the transpositions into the convolution.
+    """
+    kernel = filters.shape[2:]
+    last = len(kernel) + 1
+    turned = chain.add("Transpose", [x], "channels_first", perm=[0, last, *range(1, last)])
+    zeros = (constants.zero_x, ZERO)
+    bias = (constants.bias - ZERO * constants.divisor).astype(np.int32)
+    inputs = _operands(chain, turned, filters, zero_w, constants, zeros)
+    y = chain.add(
+        "QLinearConv",
+        [*inputs, chain.constant("qlinear_bias", bias)],
+        "product",
+        kernel_shape=list(kernel),
+        **attributes,
+    )
+    return chain.add("Transpose", [y], "channels_last", perm=[0, *range(2, last + 1), 1])
+
+
+def _finish(chain: _Chain, y: ir.Value, constants: _Constants, zero: int) -> Covered:
+    """Append what saturates at less than 8 bits, close the chain and count."""
+    operator = next(n.op_type for n in chain.nodes if n.op_type in SCALE_INPUTS)
     if (constants.lo, constants.hi) != (0, 255):
         bounds = [chain.shared(np.array(limit, np.uint8)) for limit in (constants.lo, constants.hi)]
         y = chain.add("Clip", [y, *bounds], "clipped")
     chain.finish(y)
+    least, most = constants.reach(zero)
     return Covered(
         value=str(y.name),
         operator=operator,
@@ -218,50 +311,8 @@ def _linear(graph: ir.Graph, node: ir.Node) -> Covered | None:
     )
 
 
-def _operands(
-    chain: _Chain, x: ir.Value, weight: ir.Value, constants: _Constants, zeros: tuple[int, int]
-) -> list[ir.Value]:
-    """Return the eight inputs that both operators begin with."""
-    one, n = chain.shared(np.array(1, np.float32)), len(constants.divisor)
-    return [
-        x,
-        one,
-        chain.shared(np.array(zeros[0], np.uint8)),
-        weight,
-        chain.constant("scale", scale_of(constants.divisor)),
-        chain.constant("weight_zero", np.zeros(n, np.int8)),
-        one,
-        chain.shared(np.array(zeros[1], np.uint8)),
-    ]
-
-
-def _convolution(chain: _Chain, x: ir.Value, rank: int, constants: _Constants) -> ir.Value:
-    """Append a product with a bias: channels go first and come back; rows are positions.
-
-    onnxruntime takes the transpositions into the convolution.
-    """
-    axis = chain.shared(np.array([0], np.int64))
-    if rank == 2:
-        x = chain.add("Unsqueeze", [x, axis], "rows")
-    spatial = max(rank, 3) - 2
-    shape = (*constants.weight.T.shape, *(1,) * spatial)
-    kernel = np.ascontiguousarray(constants.weight.T).reshape(shape)
-    weight = chain.constant("qlinear_weight", kernel)
-    positions = range(1, spatial + 1)
-    turned = chain.add("Transpose", [x], "channels_first", perm=[0, spatial + 1, *positions])
-    bias = (constants.bias - ZERO * constants.divisor).astype(np.int32)
-    y = chain.add(
-        "QLinearConv",
-        [
-            *_operands(chain, turned, weight, constants, (0, ZERO)),
-            chain.constant("qlinear_bias", bias),
-        ],
-        "product",
-        kernel_shape=[1] * spatial,
-    )
-    y = chain.add("Transpose", [y], "channels_last", perm=[0, *range(2, spatial + 2), 1])
-    return chain.add("Squeeze", [y, axis], "batch") if rank == 2 else y
-
-
 #: How each operator of the dialect is said with operators of quantized numbers.
-RULES: Mapping[str, Callable[[ir.Graph, ir.Node], Covered | None]] = {"Linear": _linear}
+RULES: Mapping[str, Callable[[ir.Graph, ir.Node], Covered | None]] = {
+    "Conv": _conv,
+    "Linear": _linear,
+}

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 import pytest
+from onnx import TensorProto
 
 from intcc.backends.onnx.qlinear import emit
 from intcc.backends.onnx.strict import emit as emit_strict
 from intcc.runtime.ort import LEVELS, open_session
+from tests.ops.test_conv import GEOMETRIES, attributes, case
 
 Array = npt.NDArray[Any]
 RANDOM = np.random.default_rng(11)
@@ -46,7 +48,7 @@ def linear(
     graph = ir.Graph([x], [y], nodes=[], opset_imports={"": 20, "ai.intcc": 1}, name="g")
     weight = RANDOM.integers(-64, 65, (k, n)).astype(np.int8)
     whole = zeros[1] * divisor + (divisor - 1) // 2 - zeros[0] * weight.astype(np.int64).sum(0)
-    arrays = {
+    arrays: dict[str, Array] = {
         "w": weight,
         "b": np.asarray(whole + (0 if bias is None else bias), np.int32),
         "d": np.asarray(divisor, np.int32),
@@ -56,6 +58,48 @@ def linear(
     inputs = [x, *(constant(graph, name, array) for name, array in arrays.items())]
     graph.append(ir.Node("ai.intcc", "Linear", inputs, outputs=[y], name="layer"))
     return ir.Model(graph, ir_version=10)
+
+
+def convolution(geometry: tuple[Any, ...], most: int) -> tuple[ir.Model, Array]:
+    """Return a model of one Conv with weights up to `most`, and an image."""
+    x, *arrays = case(RANDOM, geometry)
+    arrays[1] = np.clip(arrays[1], -most, most)
+    arrays[1].flat[0] = most
+    options = {
+        name: value if isinstance(value, int) else list(value)
+        for name, value in attributes(geometry).items()
+    }
+    extents = [ir.SymbolicDim("b"), ir.SymbolicDim("h"), ir.SymbolicDim("w")]
+    image = ir.Value(
+        name="x", shape=ir.Shape([*extents, x.shape[-1]]), type=ir.TensorType(ir.DataType.UINT8)
+    )
+    y = ir.Value(
+        name="y",
+        shape=ir.Shape(["b", "oh", "ow", len(arrays[1])]),
+        type=ir.TensorType(ir.DataType.UINT8),
+    )
+    graph = ir.Graph([image], [y], nodes=[], opset_imports={"": 20, "ai.intcc": 1}, name="g")
+    inputs = [image, *(constant(graph, f"c{i}", np.asarray(a)) for i, a in enumerate(arrays))]
+    graph.append(ir.node("Conv", inputs, options, domain="ai.intcc", outputs=[y], name="layer"))
+    return ir.Model(graph, ir_version=10), x
+
+
+@pytest.mark.parametrize("most", [64, 127])
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_windows_of_any_geometry(geometry: tuple[Any, ...], most: int) -> None:
+    """Weights are signed where no two products pass int16, as kernels without VNNI add them."""
+    model, x = convolution(geometry, most)
+    proto, coverage = emit(model)
+    assert coverage.proved
+    assert [layer.operator for layer in coverage.layers] == ["QLinearConv"]
+    stored = next(i for i in proto.graph.initializer if i.name == "y.qlinear_weight")
+    assert stored.data_type == (TensorProto.INT8 if most == 64 else TensorProto.UINT8)
+    strict = open_session(emit_strict(model).SerializeToString())
+    for level in LEVELS:
+        session = open_session(proto.SerializeToString(), level=level)
+        for image in (x, np.concatenate([255 - x, x])):
+            wanted, got = (s.run(None, {"x": image})[0] for s in (strict, session))
+            np.testing.assert_array_equal(got, wanted)
 
 
 def divisors(n: int) -> npt.NDArray[np.int64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -15,13 +17,13 @@ Array = npt.NDArray[np.int64]
 
 
 def exact(u: Array, d: Array, zero: int) -> Array:
-    return np.clip((u + (d - 1) // 2) // d + zero, 0, 255)
+    return np.asarray(np.clip((u + (d - 1) // 2) // d + zero, 0, 255))
 
 
 def rounded(u: Array, d: Array, zero: int) -> Array:
     product = u.astype(np.float32) * scale_of(d)
     assert product.dtype == np.float32
-    return np.clip(np.rint(product).astype(np.int64) + zero, 0, 255)
+    return np.asarray(np.clip(np.rint(product).astype(np.int64) + zero, 0, 255))
 
 
 def steps(d: Array, zero: int) -> Array:
@@ -59,9 +61,9 @@ def test_differences_are_counted(d: int) -> None:
 
 def requantize(u: Array, d: Array, zero: int, level: str) -> Array:
     """Let onnxruntime requantize accumulators: biases of a convolution of nothing."""
-    n, one = len(u), np.array(1, np.float32)
-    constants = {
-        "one": one,
+    n = len(u)
+    constants: dict[str, npt.NDArray[Any]] = {
+        "one": np.array(1, np.float32),
         "x_zero": np.array(0, np.uint8),
         "w": np.ones((n, 1, 1), np.int8),
         "s": scale_of(d),
@@ -82,7 +84,7 @@ def requantize(u: Array, d: Array, zero: int, level: str) -> Array:
     session = open_session(model.SerializeToString(), level=level)
     y = session.run(None, {"x": np.zeros((1, 1, 3), np.uint8)})[0][0]
     assert (y == y[:, :1]).all()
-    return y[:, 0].astype(np.int64)
+    return np.asarray(y[:, 0], np.int64)
 
 
 @pytest.mark.parametrize("level", ["disable", "all"])
