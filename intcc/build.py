@@ -18,6 +18,7 @@ import onnx
 import onnx_ir as ir
 
 from intcc._version import __version__
+from intcc.errors import ModelError
 from intcc.progress import Progress
 from intcc.runtime.artifact import LAYOUT, MANIFEST, sha256_of
 from intcc.settings import Settings
@@ -98,6 +99,12 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     if "onnx" in settings.emit:
         progress.stage("emit ONNX")
         _write_onnx(built, folder / "model.onnx", settings)
+    recorded = built.samples[:: max(1, len(built.samples) // RECORDED)][:RECORDED]
+    feeds = [integer_feeds(graph.inputs, s) for s in recorded]
+    qlinear: dict[str, Any] | None = None
+    if "qlinear" in settings.emit:
+        progress.stage("emit QLinear ONNX")
+        qlinear = _write_qlinear(built, folder / "model.qlinear.onnx", feeds)
     c_report: CReport | None = None
     if "c" in settings.emit:
         progress.stage("emit C")
@@ -106,10 +113,9 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
             progress.note(note)
     for path in source.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
-    recorded = built.samples[:: max(1, len(built.samples) // RECORDED)][:RECORDED]
-    _save_npz(folder / "recorded.npz", [integer_feeds(graph.inputs, s) for s in recorded])
+    _save_npz(folder / "recorded.npz", feeds)
     progress.stage("report")
-    report = collect(built, folder, c_report)
+    report = collect(built, folder, c_report, qlinear)
     settings.budget.check({**report["figures"], **_measured(folder / "c", settings)})
     _write_json(folder / "report.json", report)
     (folder / "report.html").write_text(render(report), encoding="utf-8")
@@ -158,6 +164,29 @@ def _write_onnx(built: Built, path: Path, settings: Settings) -> None:
     if settings.float_io:
         add_float_tail(model, {s.name: s.scale for s in built.graph.outputs})
     onnx.save(model, str(path))
+
+
+def _write_qlinear(built: Built, path: Path, feeds: list[dict[str, Array]]) -> dict[str, Any]:
+    """Write the QLinear model and return its section of the report.
+
+    Raises:
+        ModelError: there is nothing in the model that operators of quantized numbers can say.
+    """
+    from intcc.backends.onnx.qlinear import emit
+    from intcc.backends.onnx.strict import emit as emit_strict
+    from intcc.report.qlinear import qlinear_report
+
+    integer = built.graph.integer
+    model, coverage = emit(integer)
+    if not coverage.layers:
+        raise ModelError(
+            f"Model '{built.source.name}'",
+            "has no layer with 8-bit results and scales fixed at compile time, which is what "
+            "QLinear operators are",
+            "Use --activations static, or --emit onnx",
+        )
+    onnx.save(model, str(path))
+    return qlinear_report(coverage, emit_strict(integer), model, feeds)
 
 
 def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:

@@ -29,7 +29,7 @@ __all__ = ["BACKENDS", "CompiledModel", "Runtime", "open_runtime", "open_tokeniz
 Array = npt.NDArray[Any]
 
 #: Ways to run an artifact.
-BACKENDS = ("onnx", "c", "reference")
+BACKENDS = ("onnx", "c", "reference", "qlinear")
 
 
 class Runtime(Protocol):
@@ -46,8 +46,8 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
     Args:
         artifact: the compiled model.
         backend: one of BACKENDS, or the C on an emulated machine such as qemu:cortex-m4.
-        options: the runtime's own: threads and level (onnx), threads, large_pages, flags and
-            compiler (c).
+        options: the runtime's own: threads and level (onnx, qlinear, qdq), threads, large_pages,
+            flags and compiler (c).
 
     Raises:
         SettingsError: no such backend or machine, or the machine is too small.
@@ -59,6 +59,10 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
 
         return OrtModel(artifact.model_onnx, artifact.inputs, artifact.outputs,
                         float_io=artifact.float_io, **options)  # fmt: skip
+    if backend == "qlinear":
+        from intcc.runtime.ort import OrtModel
+
+        return OrtModel(artifact.qlinear_onnx, artifact.inputs, artifact.outputs, **options)
     if backend == "reference":
         from intcc.runtime.reference import ReferenceModel
 

@@ -119,6 +119,7 @@ def compile_graph(
         compensation=settings.error_compensation,
         dynamic=dynamic,
         rope=settings.rope,
+        half_even=settings.rounding == "half-even",
     )
     for record in statistics.values():
         record.forget_rows()

@@ -16,12 +16,13 @@ __all__ = ["Settings"]
 
 #: Every closed choice, so that messages and `--help` list the same words.
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "emit": ("onnx", "c"),
+    "emit": ("onnx", "c", "qlinear"),
     "task": ("auto", "sentence-embedding", "feature-extraction", "text-classification",
              "text-generation", "image-feature-extraction", "image-classification"),
     "scheme": ("w8a8", "w1.58a8"),
     "activations": ("auto", "static", "dynamic"),
     "observer": ("minmax", "percentile", "mse"),
+    "rounding": ("half-up", "half-even"),
     "rope": ("exact", "hf", "phase"),
     "ternary": ("auto", "int8", "2bit", "trits"),
     "weights": ("auto", "c", "section"),
@@ -37,7 +38,7 @@ class Settings:
     """The settings of one compilation.
 
     Attributes:
-        emit: backends to emit, of "onnx" and "c".
+        emit: backends to emit, of "onnx", "c" and "qlinear".
         task: what the model computes; "auto" reads it from the source folder.
         scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations;
             "w1.58a8": ternary weights of a BitNet model stay ternary.
@@ -64,6 +65,9 @@ class Settings:
         keep_functions: leave the ai.intcc functions in model.onnx instead of inlining them.
         equivalences: rescale channels, function-preserving, before quantization.
         error_compensation: let later weights make up for the rounding of earlier ones.
+        rounding: "half-even": requantization by divisors for which float32 arithmetic that rounds
+            half to even provably gives the same bits, as QLinear operators compute; "half-up":
+            any odd divisor.
         observer: how calibration turns statistics into ranges.
         allow_pickle: read pickled checkpoints, which can run code as they load.
     """
@@ -89,6 +93,7 @@ class Settings:
     keep_functions: bool = False
     equivalences: bool = True
     error_compensation: bool = True
+    rounding: str = "half-up"
     observer: str = "minmax"
     allow_pickle: bool = False
 
@@ -128,7 +133,9 @@ class Settings:
                         f"--{name} '{part}'", "is not known", f"Choose from: {', '.join(choices)}"
                     )
         if not self.emit:
-            raise SettingsError("--emit", "names no backend", "Choose from: onnx, c")
+            raise SettingsError(
+                "--emit", "names no backend", f"Choose from: {', '.join(CHOICES['emit'])}"
+            )
         for name in ("calibration_samples", "max_length", "context", "chunk"):
             value = getattr(self, name)
             if value is not None and value < 1:

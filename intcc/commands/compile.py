@@ -26,7 +26,7 @@ EXAMPLE = (
 def command(
     model: Annotated[str, typer.Argument(help="Hugging Face folder, hub name, or .onnx file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    emit: Annotated[str, typer.Option(help="Backends: onnx, c or both.")] = "onnx,c",
+    emit: Annotated[str, typer.Option(help="Backends, with commas: onnx, c, qlinear.")] = "onnx,c",
     task: Annotated[
         str,
         typer.Option(
@@ -96,6 +96,12 @@ def command(
         bool, typer.Option(help="Round weights with error compensation.")
     ] = True,
     observer: Annotated[str, typer.Option(help="Ranges by minmax, percentile or mse.")] = "minmax",
+    rounding: Annotated[
+        str,
+        typer.Option(
+            help="half-up, or half-even: divisors by which QLinear operators give the same bits."
+        ),
+    ] = "half-up",
     budget: Annotated[
         str, typer.Option(help="Limits to fail on: arena=256K,flash=2M,stack=2K,sqnr=30.")
     ] = "",
@@ -138,6 +144,7 @@ def command(
             equivalences=equivalences,
             error_compensation=error_compensation,
             observer=observer,
+            rounding=rounding,
             budget=budget,
             allow_pickle=allow_pickle,
             force=force,
@@ -159,6 +166,9 @@ def command(
         nodes = sum(report["operators"]["onnx"].values())
         size = format_bytes(report["files"]["model.onnx"])
         printer.say(f"  model.onnx  {size}, {nodes} nodes")
+    if "qlinear" in report:
+        size = format_bytes(report["files"]["model.qlinear.onnx"])
+        printer.say(f"  qlinear     {size}; {report['qlinear']['summary']}")
     if "memory" in report:
         memory = report["memory"]
         printer.say(

@@ -28,13 +28,16 @@ CONVOLUTIONS = frozenset({"Conv", "ConvWide"})
 WORST = 6
 
 
-def collect(built: Built, folder: Path, c_report: CReport | None) -> dict[str, Any]:
+def collect(
+    built: Built, folder: Path, c_report: CReport | None, qlinear: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the report of a compilation.
 
     Args:
         built: source, samples and compiled graph.
         folder: where the files lie.
         c_report: what the C backend planned; None where it was not asked for.
+        qlinear: section of the QLinear model; None where it was not asked for.
     """
     graph, source = built.graph, built.source
     layers = [asdict(layer) for layer in graph.layers]
@@ -58,10 +61,12 @@ def collect(built: Built, folder: Path, c_report: CReport | None) -> dict[str, A
         "weights": weight_histograms(graph.integer),
         "corrections": dict(graph.corrections),
     }
-    model = folder / "model.onnx"
-    if model.exists():
-        nodes = onnx.load(model, load_external_data=False).graph.node
-        report["operators"]["onnx"] = _count(n.op_type for n in nodes)
+    for flavour, file in (("onnx", "model.onnx"), ("qlinear", "model.qlinear.onnx")):
+        if file in files:
+            nodes = onnx.load(folder / file, load_external_data=False).graph.node
+            report["operators"][flavour] = _count(n.op_type for n in nodes)
+    if qlinear is not None:
+        report["qlinear"] = qlinear
     if c_report is not None:
         report["memory"] = {
             "arena_bytes": c_report.arena_bytes,

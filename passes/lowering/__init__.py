@@ -176,6 +176,7 @@ def lower(
     compensation: bool = True,
     dynamic: bool = False,
     rope: str = "exact",
+    half_even: bool = False,
 ) -> tuple[ir.Model, Lowering]:
     """Return the INTEGER model and the context (forms, intervals, float counterparts).
 
@@ -184,7 +185,13 @@ def lower(
         RangeProofError: a range cannot be proved.
     """
     ctx = Lowering(
-        model, statistics, max_length, compensation=compensation, dynamic=dynamic, rope=rope
+        model,
+        statistics,
+        max_length,
+        compensation=compensation,
+        dynamic=dynamic,
+        rope=rope,
+        half_even=half_even,
     )
     _inputs(ctx, model)
     live = live_nodes(model.graph)

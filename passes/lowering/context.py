@@ -101,6 +101,7 @@ class Lowering:
         compensation: bool = True,
         dynamic: bool = False,
         rope: str = "exact",
+        half_even: bool = False,
     ) -> None:
         """Start with an empty graph.
 
@@ -110,10 +111,12 @@ class Lowering:
             max_length: bound of the symbolic sequence dimension.
             compensation: round weights with error compensation.
             dynamic: quantize the inputs of linear layers per token at run time.
+            half_even: divide by what float32 arithmetic divides by exactly, too.
             rope: "phase" makes rotary tables of what integers alone can compute.
         """
         self.source, self.statistics, self.max_length = model, statistics, max_length
         self.compensation, self.dynamic, self.rope = compensation, dynamic, rope
+        self.half_even = half_even
         self.decoder = is_decoder(model.graph)
         self.sites: dict[str, LinearSite] = linear_sites(model.graph)
         self.demands: dict[str, Demand] = demands(model.graph)
@@ -393,11 +396,10 @@ class Lowering:
         room = math.log2(2.0**30 / max(self.intervals[str(x.name)].magnitude, 1))
         lift = max(0, min(math.ceil(math.log2(FINE / float(ratio.min()))), math.floor(room)))
         divisor = odd_divisor(ratio * 2.0**lift)
-        bias = form.zero * divisor + (divisor - 1) // 2
         inputs = [
             x,
             self.channels(2**lift),
-            self.channels(bias),
+            self.channels(form.zero * divisor + (divisor - 1) // 2),
             self.channels(divisor),
             self.scalar(form.lo),
             self.scalar(form.hi),

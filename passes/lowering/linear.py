@@ -29,6 +29,7 @@ from intcc.passes.quantize_weights import (
     shrink,
 )
 from intcc.qparams import QParams, Role
+from intcc.requantization import LARGEST_DIVISOR
 from intcc.sites import LinearSite
 
 __all__ = ["LinearProducer", "lower_matmul"]
@@ -143,6 +144,8 @@ class LinearProducer(Producer):
         """
         ctx = self.ctx
         divisor = odd_divisor(self._ratio(form))
+        if ctx.half_even:
+            divisor = np.minimum(divisor, LARGEST_DIVISOR)
         step = form.scale / divisor
         q = self._round(step)
         real = self.site.bias / step - self._offset(q)
