@@ -63,6 +63,10 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
         rope=settings.rope,
         allow_pickle=settings.allow_pickle,
     )
+    if "qdq" in settings.emit:
+        from intcc.backends.onnx.qdq import require_static
+
+        require_static(source.name, source.task)
     for note in source.notes:
         progress.note(note)
     samples = load_samples(
@@ -98,6 +102,9 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     if "onnx" in settings.emit:
         progress.stage("emit ONNX")
         _write_onnx(built, folder / "model.onnx", settings)
+    if "qdq" in settings.emit:
+        progress.stage("emit QDQ")
+        _write_qdq(built, folder / "model.qdq.onnx", settings)
     c_report: CReport | None = None
     if "c" in settings.emit:
         progress.stage("emit C")
@@ -158,6 +165,12 @@ def _write_onnx(built: Built, path: Path, settings: Settings) -> None:
     if settings.float_io:
         add_float_tail(model, {s.name: s.scale for s in built.graph.outputs})
     onnx.save(model, str(path))
+
+
+def _write_qdq(built: Built, path: Path, settings: Settings) -> None:
+    from intcc.backends.onnx.qdq import emit_qdq
+
+    onnx.save(emit_qdq(built.graph.scaled, built.graph.integer, settings.scales), str(path))
 
 
 def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:

@@ -29,7 +29,7 @@ __all__ = ["BACKENDS", "CompiledModel", "Runtime", "open_runtime", "open_tokeniz
 Array = npt.NDArray[Any]
 
 #: Ways to run an artifact.
-BACKENDS = ("onnx", "c", "reference")
+BACKENDS = ("onnx", "c", "reference", "qdq")
 
 
 class Runtime(Protocol):
@@ -46,7 +46,7 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
     Args:
         artifact: the compiled model.
         backend: one of BACKENDS, or the C on an emulated machine such as qemu:cortex-m4.
-        options: the runtime's own: threads and level (onnx), threads, flags and compiler (c).
+        options: the runtime's own: threads and level (onnx, qdq), threads, flags and compiler (c).
 
     Raises:
         SettingsError: no such backend or machine, or the machine is too small.
@@ -58,6 +58,10 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
 
         return OrtModel(artifact.model_onnx, artifact.inputs, artifact.outputs,
                         float_io=artifact.float_io, **options)  # fmt: skip
+    if backend == "qdq":
+        from intcc.runtime.qdq import QdqModel
+
+        return QdqModel(artifact.model_qdq, artifact.inputs, artifact.outputs, **options)
     if backend == "reference":
         from intcc.runtime.reference import ReferenceModel
 

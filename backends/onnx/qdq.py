@@ -157,4 +157,5 @@ def _finish(scaled: ir.Model, values: Values) -> onnx.ModelProto:
     remove_unused(flat.graph)
     ShapeInferencePass()(flat)
     flat.opset_imports.pop(FLOAT_DOMAIN, None)
+    flat.metadata_props["intcc.scales"] = values.scales
     return ir.to_proto(flat)

@@ -60,6 +60,11 @@ def collect(built: Built, folder: Path, c_report: CReport | None) -> dict[str, A
     if model.exists():
         nodes = onnx.load(model, load_external_data=False).graph.node
         report["operators"]["onnx"] = _count(n.op_type for n in nodes)
+    qdq = folder / "model.qdq.onnx"
+    if qdq.exists():
+        made = onnx.load(qdq)
+        report["operators"]["qdq"] = _count(n.op_type for n in made.graph.node)
+        report["qdq"] = quantized(made)
     if c_report is not None:
         report["memory"] = {
             "arena_bytes": c_report.arena_bytes,
@@ -71,6 +76,20 @@ def collect(built: Built, folder: Path, c_report: CReport | None) -> dict[str, A
             "map": [list(entry) for entry in c_report.memory_map],
         }
     return report
+
+
+def quantized(model: onnx.ModelProto) -> dict[str, Any]:
+    """Return what of a QDQ model has 8 bits: computed values, and weights by their layers."""
+    types = {t.name: t.data_type for t in model.graph.initializer}
+    int8 = onnx.TensorProto.INT8
+    nodes = model.graph.node
+    return {
+        "scales": next(p.value for p in model.metadata_props if p.key == "intcc.scales"),
+        "quantized_values": sum(n.op_type == "QuantizeLinear" for n in nodes),
+        "quantized_weights": sum(
+            n.op_type == "DequantizeLinear" and types.get(n.input[0]) == int8 for n in nodes
+        ),
+    }
 
 
 def _figures(

@@ -1,6 +1,7 @@
 """An output folder of `intcc compile`, read back: manifest, files, integrity.
 
-DIR/model.onnx  integer.onnx  c/  tokenizer files  recorded.npz  report.json  report.html
+DIR/model.onnx  model.qdq.onnx  integer.onnx  c/  tokenizer files  recorded.npz
+DIR/report.json  report.html
 DIR/manifest.json       what it is, how it was made, the sha256 of every other file
 """
 
@@ -136,6 +137,11 @@ class Artifact:
     def model_onnx(self) -> Path:
         """The strict ONNX model."""
         return self._need("model.onnx", "onnx")
+
+    @property
+    def model_qdq(self) -> Path:
+        """The float model between QuantizeLinear and DequantizeLinear."""
+        return self._need("model.qdq.onnx", "qdq")
 
     @property
     def integer_onnx(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import onnx
 import onnx_ir as ir
 
 from intcc.backends.c.target import load_target
+from intcc.backends.onnx.qdq_grid import DYADIC
 from intcc.errors import IntccError, MissingToolError, SettingsError, ToolError
 from intcc.objects import is_program
 from intcc.passes.prove_ranges import prove_ranges
@@ -24,6 +26,7 @@ from intcc.verification.equality import Variant, compare, open_way, variants
 from intcc.verification.float_c import compile_without_float, generated_sources, token_findings
 from intcc.verification.float_onnx import count_tensors, float_findings, without_tail
 from intcc.verification.inputs import inputs_of
+from intcc.verification.qdq import BOUND, nearness, scale_findings, weight_findings
 from intcc.verification.report import Check, FailedError, Report, SkippedError
 from intcc.verification.target import TargetChecks
 
@@ -76,6 +79,9 @@ class _Verification:
         if "onnx" in self.emitted:
             self.check("ONNX free of float", self.onnx_float)
             self.check("ONNX standard operators only", self.onnx_operators)
+        if "qdq" in self.emitted:
+            self.check("QDQ scales and weights", self.qdq_scales)
+            self.check("QDQ near the integers", self.qdq_nearness)
         if "c" in self.emitted:
             self.check("C sources free of float and heap", self.c_tokens)
             self.check("C compiles without float registers", self.c_registers)
@@ -93,10 +99,7 @@ class _Verification:
         return f"{len(self.artifact.files)} files"
 
     def _strict(self) -> onnx.ModelProto:
-        try:
-            model = onnx.load(self.artifact.model_onnx)
-        except Exception as error:  # protobuf's decode errors have no common base
-            raise FailedError(f"model.onnx cannot be read: {error}") from error
+        model = _read(self.artifact.model_onnx)
         return without_tail(model) if self.artifact.float_io else model
 
     def onnx_float(self) -> str:
@@ -125,6 +128,35 @@ class _Verification:
             raise FailedError(f"opset {opset} is above {MAX_OPSET}")
         onnx.checker.check_model(model, full_check=True)
         return f"{len(model.graph.node):,} nodes, opset {opset}"
+
+    def qdq_scales(self) -> str:
+        """Standard operators, and scales, zero points and types as the settings promise."""
+        model = _read(self.artifact.model_qdq)
+        scales = str(self.artifact.settings["scales"])
+        found = scale_findings(model, scales)
+        if scales == DYADIC:
+            found += weight_findings(model, onnx.load(self.artifact.integer_onnx))
+        if found:
+            raise FailedError(f"{len(found)} findings, first: {found[0]}")
+        onnx.checker.check_model(model, full_check=True)
+        pairs = sum(n.op_type == "QuantizeLinear" for n in model.graph.node)
+        return f"{pairs:,} quantized values, scales {scales}"
+
+    def qdq_nearness(self) -> str:
+        """It loads in onnxruntime and computes what the integers compute, but for rounding."""
+        artifact = self.artifact
+        inputs = artifact.recorded()[: self.options.reference]
+        strict = "onnx" if "onnx" in self.emitted else "reference"
+        ours, integers = (
+            [runtime.run(feeds) for feeds in inputs]
+            for runtime in (open_way(artifact, "qdq"), open_way(artifact, strict))
+        )
+        least = nearness(artifact.outputs, inputs, ours, integers)
+        bound = BOUND[str(artifact.settings["scales"])]
+        text = f"cosine {least:.5f} on {len(inputs)} inputs, at least {bound}"
+        if not least >= bound:
+            raise FailedError(text)
+        return text
 
     def c_tokens(self) -> str:
         """No float type or literal, no heap, no header but the three allowed ones."""
@@ -213,6 +245,13 @@ class _Verification:
         if difference.differing:
             raise FailedError(f"{text}, first at {difference.first}")
         return text
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path)
+    except Exception as error:  # protobuf's decode errors have no common base
+        raise FailedError(f"{path.name} cannot be read: {error}") from error
 
 
 def _spread(count: int, wanted: int) -> list[int]:
