@@ -34,7 +34,7 @@ class Builder:
 
     def const(self, array: Any, stem: str) -> str:
         """Return the name of an initializer; equal ones are shared."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")  # keeps rank 0, which ascontiguousarray does not
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._shared:
             name = self._shared[key] = self.fresh(stem)
