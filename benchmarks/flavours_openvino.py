@@ -2,9 +2,9 @@
 
     python benchmarks/flavours_openvino.py [--lengths 128 16] [--rounds 9] [--write DOCUMENT]
 
-Every engine is a process of its own; rounds go from one to the next, and ratios are of times in the
-same round. Accuracy is the mean cosine of sentence embeddings to the float model's, of the sentences
-of STS-B dev at their own lengths. NNCF is calibrated on the sentences that ours is calibrated on.
+Every engine is a process of its own; rounds go from one to the next, and ratios are of times in
+the same round. Accuracy is the mean cosine of sentence embeddings to the float model's, on the
+sentences of STS-B dev at their own lengths. NNCF is calibrated on the same sentences as ours.
 """
 
 from __future__ import annotations

@@ -56,17 +56,20 @@ def emit_qdq(scaled: ir.Model, integer: ir.Model, scales: str = DYADIC) -> onnx.
         scaled: canonical float graph of an encoder, with forms.
         integer: what it was lowered to, with static scales.
         scales: "dyadic" or "pow2", see `qdq_grid`.
+
+    Raises:
+        UnsupportedOperatorError: a layer of the integer model has no QDQ form.
     """
     values = Values(scaled.graph, scales)
     layers, tables = rounded_layers(integer), _tables(integer)
     biases = {site.bias_node for site in values.sites.values()}
-    outputs = {site.node: output for site in values.sites.values() for output in [site.output]}
+    outputs = {site.node: site.output for site in values.sites.values()}
     for node in scaled.graph:
         name = str(node.outputs[0].name)
         if node in biases:
             continue
         if node in outputs:
-            add_linear(values, outputs[node], layers[str(outputs[node].name)])
+            add_linear(values, outputs[node], layers)
         elif node.op_type == "MatMul":
             add_product(values, node)
         elif node.op_type == "Attention":

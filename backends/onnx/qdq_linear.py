@@ -8,6 +8,7 @@ pow2     W_q is rounded anew, for steps that are powers of two
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ import onnx_ir as ir
 
 from intcc.backends.onnx.qdq_grid import POW2, WEIGHT_BITS, Grid, significant
 from intcc.backends.onnx.qdq_values import Values
+from intcc.errors import UnsupportedOperatorError
 from intcc.qparams import QParams, Role
 from intcc.sites import LinearSite, constant
 
@@ -72,14 +74,24 @@ def _rounded(site: LinearSite, node: ir.Node) -> _Rounded:
     return _Rounded(q, step, (bias - (divisor - 1) // 2 - made.zero * divisor + shift) * step)
 
 
-def add_linear(values: Values, output: ir.Value, node: ir.Node) -> None:
+def add_linear(values: Values, output: ir.Value, layers: Mapping[str, ir.Node]) -> None:
     """Append a linear layer.
 
     Args:
         values: of the graph.
         output: what the layer makes, in the float graph.
-        node: the same layer in the integer model.
+        layers: those of the integer model, by the names of what they make.
+
+    Raises:
+        UnsupportedOperatorError: the integer model has this layer in another form.
     """
+    node = layers.get(str(output.name))
+    if node is None:
+        raise UnsupportedOperatorError(
+            f"Layer {output.name!r}",
+            "is no product of 8-bit inputs of fixed scale, which QDQ could say",
+            "Use --emit onnx or c for this model",
+        )
     site, out, stem = values.sites[str(output.name)], values.out, str(output.name)
     x, grid, target = (
         values.quantized(site.x, Role.LINEAR),
