@@ -64,6 +64,10 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
         rope=settings.rope,
         allow_pickle=settings.allow_pickle,
     )
+    if "qdq" in settings.emit:
+        from intcc.backends.onnx.qdq import require_static
+
+        require_static(source.name, source.task)
     for note in source.notes:
         progress.note(note)
     samples = load_samples(
@@ -105,6 +109,9 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     if "qlinear" in settings.emit:
         progress.stage("emit QLinear ONNX")
         qlinear = _write_qlinear(built, folder / "model.qlinear.onnx", feeds)
+    if "qdq" in settings.emit:
+        progress.stage("emit QDQ")
+        _write_qdq(built, folder / "model.qdq.onnx", settings)
     c_report: CReport | None = None
     if "c" in settings.emit:
         progress.stage("emit C")
@@ -187,6 +194,12 @@ def _write_qlinear(built: Built, path: Path, feeds: list[dict[str, Array]]) -> d
         )
     onnx.save(model, str(path))
     return qlinear_report(coverage, emit_strict(integer), model, feeds)
+
+
+def _write_qdq(built: Built, path: Path, settings: Settings) -> None:
+    from intcc.backends.onnx.qdq import emit_qdq
+
+    onnx.save(emit_qdq(built.graph.scaled, built.graph.integer, settings.scales), str(path))
 
 
 def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:

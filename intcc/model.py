@@ -29,7 +29,7 @@ __all__ = ["BACKENDS", "CompiledModel", "Runtime", "open_runtime", "open_tokeniz
 Array = npt.NDArray[Any]
 
 #: Ways to run an artifact.
-BACKENDS = ("onnx", "c", "reference", "qlinear")
+BACKENDS = ("onnx", "c", "reference", "qlinear", "qdq")
 
 
 class Runtime(Protocol):
@@ -63,6 +63,10 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
         from intcc.runtime.ort import OrtModel
 
         return OrtModel(artifact.qlinear_onnx, artifact.inputs, artifact.outputs, **options)
+    if backend == "qdq":
+        from intcc.runtime.qdq import QdqModel
+
+        return QdqModel(artifact.qdq_onnx, artifact.inputs, artifact.outputs, **options)
     if backend == "reference":
         from intcc.runtime.reference import ReferenceModel
 

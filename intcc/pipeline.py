@@ -59,8 +59,18 @@ PASSES = (
 
 @dataclass(frozen=True)
 class CompiledGraph:
-    """The result of compilation, before anything is written."""
+    """The result of compilation, before anything is written.
 
+    Attributes:
+        scaled: the float graph with the forms of its values.
+        integer: the proved integer graph.
+        inputs: of the integer graph.
+        outputs: of the integer graph.
+        layers: the error of every value.
+        corrections: what bias correction moved, by value.
+    """
+
+    scaled: ir.Model
     integer: ir.Model
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -143,7 +153,7 @@ def compile_graph(
     prove_ranges(integer)
     progress.stage("measure")
     layers = measure(model, integer, statistics, samples, feeds, functions_of(integer))
-    return CompiledGraph(integer, inputs, outputs, layers, corrections)
+    return CompiledGraph(model, integer, inputs, outputs, layers, corrections)
 
 
 def _require_scheme(source: SourceModel, model: ir.Model, scheme: str) -> None:

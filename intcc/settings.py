@@ -16,7 +16,7 @@ __all__ = ["Settings"]
 
 #: Every closed choice, so that messages and `--help` list the same words.
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "emit": ("onnx", "c", "qlinear"),
+    "emit": ("onnx", "c", "qlinear", "qdq"),
     "task": ("auto", "sentence-embedding", "feature-extraction", "text-classification",
              "text-generation", "image-feature-extraction", "image-classification"),
     "scheme": ("w8a8", "w1.58a8"),
@@ -26,6 +26,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "rope": ("exact", "hf", "phase"),
     "ternary": ("auto", "int8", "2bit", "trits"),
     "weights": ("auto", "c", "section"),
+    "scales": ("dyadic", "pow2"),
 }  # fmt: skip
 
 #: Where something is read from or put, not what is made: two runs that differ in these alone
@@ -38,7 +39,7 @@ class Settings:
     """The settings of one compilation.
 
     Attributes:
-        emit: backends to emit, of "onnx", "c" and "qlinear".
+        emit: backends to emit, of "onnx", "c", "qlinear" and "qdq".
         task: what the model computes; "auto" reads it from the source folder.
         scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations;
             "w1.58a8": ternary weights of a BitNet model stay ternary.
@@ -59,6 +60,7 @@ class Settings:
             program; "auto": a section where it is large and the target a host.
         rope: angles of rotary embeddings, "exact", with transformers' rounding, "hf", or exact ones
             whose cosines and sines C computes instead of storing a table, "phase".
+        scales: scales of model.qdq.onnx: "dyadic", or powers of two with zero points of 0, "pow2".
         float_io: add a float dequantize to the very end of model.onnx.
         budget: limits on the result.
         force: replace an existing artifact.
@@ -87,6 +89,7 @@ class Settings:
     ternary: str = "auto"
     weights: str = "auto"
     rope: str = "exact"
+    scales: str = "dyadic"
     float_io: bool = False
     budget: Budget = field(default_factory=Budget)
     force: bool = False
@@ -133,9 +136,8 @@ class Settings:
                         f"--{name} '{part}'", "is not known", f"Choose from: {', '.join(choices)}"
                     )
         if not self.emit:
-            raise SettingsError(
-                "--emit", "names no backend", f"Choose from: {', '.join(CHOICES['emit'])}"
-            )
+            known = ", ".join(CHOICES["emit"])
+            raise SettingsError("--emit", "names no backend", f"Choose from: {known}")
         for name in ("calibration_samples", "max_length", "context", "chunk"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -143,6 +145,21 @@ class Settings:
                 raise SettingsError(f"--{option} {value}", "is below 1", "Give a positive number")
         if self.float_io and "onnx" not in self.emit:
             raise SettingsError("--float-io", "changes model.onnx only", "Add onnx to --emit")
+        self._check_qdq()
+
+    def _check_qdq(self) -> None:
+        """Check what belongs to model.qdq.onnx."""
+        if self.scales != "dyadic" and "qdq" not in self.emit:
+            raise SettingsError(
+                f"--scales {self.scales}", "changes model.qdq.onnx only", "Add qdq to --emit"
+            )
+        if "qdq" in self.emit and self.activations == "dynamic":
+            raise SettingsError(
+                "--emit qdq",
+                "needs scales that are known at compile time, and --activations dynamic finds them "
+                "at run time",
+                "Use --activations static",
+            )
 
     def per_token(self, decoder: bool) -> bool:
         """Tell whether the inputs of linear layers get their scales at run time."""

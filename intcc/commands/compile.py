@@ -26,7 +26,9 @@ EXAMPLE = (
 def command(
     model: Annotated[str, typer.Argument(help="Hugging Face folder, hub name, or .onnx file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    emit: Annotated[str, typer.Option(help="Backends, with commas: onnx, c, qlinear.")] = "onnx,c",
+    emit: Annotated[
+        str, typer.Option(help="Backends, with commas: onnx, c, qlinear, qdq.")
+    ] = "onnx,c",
     task: Annotated[
         str,
         typer.Option(
@@ -83,6 +85,9 @@ def command(
             help="Rotary embeddings: exact, hf (as transformers rounds), phase (no table in C)."
         ),
     ] = "exact",
+    scales: Annotated[
+        str, typer.Option(help="Scales of qdq: dyadic, or pow2 (symmetric, powers of two).")
+    ] = "dyadic",
     float_io: Annotated[
         bool, typer.Option("--float-io", help="End model.onnx in a float dequantize.")
     ] = False,
@@ -139,6 +144,7 @@ def command(
             ternary=ternary,
             weights=weights,
             rope=rope,
+            scales=scales,
             float_io=float_io,
             keep_functions=keep_functions,
             equivalences=equivalences,
@@ -169,6 +175,13 @@ def command(
     if "qlinear" in report:
         size = format_bytes(report["files"]["model.qlinear.onnx"])
         printer.say(f"  qlinear     {size}; {report['qlinear']['summary']}")
+    if "qdq" in report:
+        qdq = report["qdq"]
+        printer.say(
+            f"  qdq         {format_bytes(report['files']['model.qdq.onnx'])}, "
+            f"{qdq['quantized_values']} values and {qdq['quantized_weights']} weights in 8 bits, "
+            f"scales {qdq['scales']}"
+        )
     if "memory" in report:
         memory = report["memory"]
         printer.say(

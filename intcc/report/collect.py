@@ -61,12 +61,18 @@ def collect(
         "weights": weight_histograms(graph.integer),
         "corrections": dict(graph.corrections),
     }
-    for flavour, file in (("onnx", "model.onnx"), ("qlinear", "model.qlinear.onnx")):
+    for flavour, file in (
+        ("onnx", "model.onnx"),
+        ("qlinear", "model.qlinear.onnx"),
+        ("qdq", "model.qdq.onnx"),
+    ):
         if file in files:
             nodes = onnx.load(folder / file, load_external_data=False).graph.node
             report["operators"][flavour] = _count(n.op_type for n in nodes)
     if qlinear is not None:
         report["qlinear"] = qlinear
+    if "model.qdq.onnx" in files:
+        report["qdq"] = quantized(onnx.load(folder / "model.qdq.onnx"))
     if c_report is not None:
         report["memory"] = {
             "arena_bytes": c_report.arena_bytes,
@@ -78,6 +84,20 @@ def collect(
             "map": [list(entry) for entry in c_report.memory_map],
         }
     return report
+
+
+def quantized(model: onnx.ModelProto) -> dict[str, Any]:
+    """Return what of a QDQ model has 8 bits: computed values, and weights by their layers."""
+    types = {t.name: t.data_type for t in model.graph.initializer}
+    int8 = onnx.TensorProto.INT8
+    nodes = model.graph.node
+    return {
+        "scales": next(p.value for p in model.metadata_props if p.key == "intcc.scales"),
+        "quantized_values": sum(n.op_type == "QuantizeLinear" for n in nodes),
+        "quantized_weights": sum(
+            n.op_type == "DequantizeLinear" and types.get(n.input[0]) == int8 for n in nodes
+        ),
+    }
 
 
 def _figures(

@@ -1,6 +1,7 @@
 """An output folder of `intcc compile`, read back: manifest, files, integrity.
 
-DIR/model.onnx  model.qlinear.onnx  integer.onnx  c/  tokenizer files  recorded.npz
+DIR/model.onnx  model.qlinear.onnx  model.qdq.onnx  integer.onnx  c/  tokenizer files
+DIR/recorded.npz
 DIR/report.json  report.html
 DIR/manifest.json       what it is, how it was made, the sha256 of every other file
 """
@@ -142,6 +143,11 @@ class Artifact:
     def qlinear_onnx(self) -> Path:
         """The ONNX model with operators of quantized numbers."""
         return self._need("model.qlinear.onnx", "qlinear")
+
+    @property
+    def qdq_onnx(self) -> Path:
+        """The float model between QuantizeLinear and DequantizeLinear."""
+        return self._need("model.qdq.onnx", "qdq")
 
     @property
     def integer_onnx(self) -> Path:

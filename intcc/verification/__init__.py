@@ -14,6 +14,7 @@ import onnx
 import onnx_ir as ir
 
 from intcc.backends.c.target import load_target
+from intcc.backends.onnx.qdq_grid import DYADIC
 from intcc.backends.onnx.qlinear import cover
 from intcc.errors import IntccError, MissingToolError, SettingsError, ToolError
 from intcc.objects import is_program
@@ -28,6 +29,7 @@ from intcc.verification.float_c import compile_without_float, generated_sources,
 from intcc.verification.float_onnx import count_tensors, float_findings, without_tail
 from intcc.verification.float_scales import scale_constants, unscaled_floats
 from intcc.verification.inputs import inputs_of
+from intcc.verification.qdq import BOUND, nearness, scale_findings, weight_findings
 from intcc.verification.report import Check, FailedError, Report, SkippedError
 from intcc.verification.target import TargetChecks
 
@@ -84,6 +86,9 @@ class _Verification:
             self.check("QLinear float in scales only", self.qlinear_float)
             self.check("QLinear standard operators only", self.qlinear_operators)
             self.check("QLinear requantization", self.qlinear_rounding)
+        if "qdq" in self.emitted:
+            self.check("QDQ scales and weights", self.qdq_scales)
+            self.check("QDQ near the integers", self.qdq_nearness)
         if "c" in self.emitted:
             self.check("C sources free of float and heap", self.c_tokens)
             self.check("C compiles without float registers", self.c_registers)
@@ -100,14 +105,8 @@ class _Verification:
             raise FailedError(f"changed or missing: {', '.join(changed[:5])}")
         return f"{len(self.artifact.files)} files"
 
-    def _load(self, path: Path) -> onnx.ModelProto:
-        try:
-            return onnx.load(path)
-        except Exception as error:  # protobuf's decode errors have no common base
-            raise FailedError(f"{path.name} cannot be read: {error}") from error
-
     def _strict(self) -> onnx.ModelProto:
-        model = self._load(self.artifact.model_onnx)
+        model = _read(self.artifact.model_onnx)
         return without_tail(model) if self.artifact.float_io else model
 
     def onnx_float(self) -> str:
@@ -125,7 +124,7 @@ class _Verification:
 
     def qlinear_float(self) -> str:
         """No float but constants that are scales: none is ever computed."""
-        model = self._load(self.artifact.qlinear_onnx)
+        model = _read(self.artifact.qlinear_onnx)
         found = unscaled_floats(model)
         if found:
             raise FailedError(f"{len(found)} findings, first: {found[0]}")
@@ -134,7 +133,7 @@ class _Verification:
 
     def qlinear_operators(self) -> str:
         """Standard domain, opset within the limit."""
-        return _standard_operators(self._load(self.artifact.qlinear_onnx))
+        return _standard_operators(_read(self.artifact.qlinear_onnx))
 
     def qlinear_rounding(self) -> str:
         """Count again, from integer.onnx alone, where float32 rounds otherwise than integers."""
@@ -142,6 +141,35 @@ class _Verification:
         if self.artifact.settings.get("rounding") == "half-even" and not coverage.proved:
             raise FailedError(f"--rounding half-even promised equal bits: {describe(coverage)}")
         return describe(coverage)
+
+    def qdq_scales(self) -> str:
+        """Standard operators, and scales, zero points and types as the settings promise."""
+        model = _read(self.artifact.qdq_onnx)
+        scales = str(self.artifact.settings["scales"])
+        found = scale_findings(model, scales)
+        if scales == DYADIC:
+            found += weight_findings(model, onnx.load(self.artifact.integer_onnx))
+        if found:
+            raise FailedError(f"{len(found)} findings, first: {found[0]}")
+        onnx.checker.check_model(model, full_check=True)
+        pairs = sum(n.op_type == "QuantizeLinear" for n in model.graph.node)
+        return f"{pairs:,} quantized values, scales {scales}"
+
+    def qdq_nearness(self) -> str:
+        """It loads in onnxruntime and computes what the integers compute, but for rounding."""
+        artifact = self.artifact
+        inputs = artifact.recorded()[: self.options.reference]
+        strict = "onnx" if "onnx" in self.emitted else "reference"
+        ours, integers = (
+            [runtime.run(feeds) for feeds in inputs]
+            for runtime in (open_way(artifact, "qdq"), open_way(artifact, strict))
+        )
+        least = nearness(artifact.outputs, inputs, ours, integers)
+        bound = BOUND[str(artifact.settings["scales"])]
+        text = f"cosine {least:.5f} on {len(inputs)} inputs, at least {bound}"
+        if not least >= bound:
+            raise FailedError(text)
+        return text
 
     def c_tokens(self) -> str:
         """No float type or literal, no heap, no header but the three allowed ones."""
@@ -248,6 +276,13 @@ def _standard_operators(model: onnx.ModelProto) -> str:
         raise FailedError(f"opset {opset} is above {MAX_OPSET}")
     onnx.checker.check_model(model, full_check=True)
     return f"{len(model.graph.node):,} nodes, opset {opset}"
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path)
+    except Exception as error:  # protobuf's decode errors have no common base
+        raise FailedError(f"{path.name} cannot be read: {error}") from error
 
 
 def _spread(count: int, wanted: int) -> list[int]:
