@@ -19,7 +19,10 @@ from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.graph import Tensor
 from intcc.interval import Interval
 
-__all__ = ["BITS", "Wide", "add_constant", "combine", "constant", "multiply", "normalize", "shift_right", "split"]
+__all__ = [
+    "BITS", "Wide", "add_constant", "combine", "constant", "multiply", "normalize", "shift_right",
+    "split",
+]
 
 Array = npt.NDArray[Any]
 #: Bits of a limb.
@@ -107,14 +110,14 @@ def _sum(b: Builder, x: Limb, y: Limb) -> Limb:
     return b.add(x, y)
 
 
-def multiply(b: Builder, x: Wide, y: Wide) -> Wide:
-    """Product of two values."""
+def multiply(b: Builder, x: Wide, y: Wide, bound: Interval | None = None) -> Wide:
+    """Product of two values; bound is known where they are not independent."""
     columns: list[Limb] = [0] * (len(x.limbs) + len(y.limbs) - 1)
     for i, p in enumerate(x.limbs):
         for j, q in enumerate(y.limbs):
             if not _is_zero(p) and not _is_zero(q):
                 columns[i + j] = _sum(b, columns[i + j], _times(b, p, q))
-    return normalize(b, columns, x.interval * y.interval)
+    return normalize(b, columns, x.interval * y.interval if bound is None else bound)
 
 
 def combine(b: Builder, x: Wide, y: Wide, *, negative: bool) -> Wide:
