@@ -128,9 +128,23 @@ class _Emission:
         rule = rules.get(node.op_type)
         if rule is None:
             raise unsupported(node, "is not among the operators that TOSA expresses")
-        return list(rule(Site(self.b, node, inputs)))
+        site = Site(self.b, node, inputs)
+        made = list(rule(site))
+        if node.domain == DIALECT:
+            for value, tensor, interval in zip(node.outputs, made, site.proved, strict=True):
+                _tighten(tensor, interval + ZERO if value.dtype == ir.DataType.UINT8 else interval)
+        return list(made)
 
 
 def _integer(node: ir.Node, name: str, default: int | None) -> int | None:
     found = node.attributes.get(name)
     return default if found is None else int(found.value)
+
+
+def _tighten(tensor: Tensor, proved: Interval) -> None:
+    """Narrow a result's range, as its rule knows it, by its operator's proof."""
+    known = tensor.interval
+    sizes = {bound.shape for bound in (known.lo, proved.lo)}
+    if not sizes <= {(), (tensor.shape[-1],)}:
+        known, proved = known.scalar(), proved.scalar()
+    tensor.interval = Interval(np.maximum(known.lo, proved.lo), np.minimum(known.hi, proved.hi))
