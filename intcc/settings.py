@@ -16,7 +16,7 @@ __all__ = ["Settings"]
 
 #: Every closed choice, so that messages and `--help` list the same words.
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "emit": ("onnx", "c"),
+    "emit": ("onnx", "c", "tosa"),
     "task": ("auto", "sentence-embedding", "feature-extraction", "text-classification",
              "text-generation", "image-feature-extraction", "image-classification"),
     "scheme": ("w8a8", "w1.58a8"),
@@ -37,7 +37,7 @@ class Settings:
     """The settings of one compilation.
 
     Attributes:
-        emit: backends to emit, of "onnx" and "c".
+        emit: backends to emit, of "onnx", "c" and "tosa".
         task: what the model computes; "auto" reads it from the source folder.
         scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations;
             "w1.58a8": ternary weights of a BitNet model stay ternary.
@@ -128,7 +128,8 @@ class Settings:
                         f"--{name} '{part}'", "is not known", f"Choose from: {', '.join(choices)}"
                     )
         if not self.emit:
-            raise SettingsError("--emit", "names no backend", "Choose from: onnx, c")
+            known = ", ".join(CHOICES["emit"])
+            raise SettingsError("--emit", "names no backend", f"Choose from: {known}")
         for name in ("calibration_samples", "max_length", "context", "chunk"):
             value = getattr(self, name)
             if value is not None and value < 1:

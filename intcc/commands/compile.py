@@ -26,7 +26,7 @@ EXAMPLE = (
 def command(
     model: Annotated[str, typer.Argument(help="Hugging Face folder, hub name, or .onnx file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    emit: Annotated[str, typer.Option(help="Backends: onnx, c or both.")] = "onnx,c",
+    emit: Annotated[str, typer.Option(help="Backends, of onnx, c and tosa.")] = "onnx,c",
     task: Annotated[
         str,
         typer.Option(
