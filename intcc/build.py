@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,10 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
     from intcc.frontends.calibration import load_samples
     from intcc.pipeline import compile_graph
 
+    if "tosa" in settings.emit:
+        from intcc.backends.tosa.serialize import require_serializer
+
+        require_serializer()  # now, not after minutes of work
     progress.stage("import")
     source = load_source(
         model,
@@ -118,11 +123,15 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
         c_report = _write_c(built, folder / "c", settings)
         for note in c_report.notes:
             progress.note(note)
+    tosa: dict[str, Any] = {}
+    if "tosa" in settings.emit:
+        progress.stage("emit TOSA")
+        tosa = _write_tosa(graph.integer, folder / "npu")
     for path in source.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
     _save_npz(folder / "recorded.npz", feeds)
     progress.stage("report")
-    report = collect(built, folder, c_report, qlinear)
+    report = {**collect(built, folder, c_report, qlinear), **tosa}
     settings.budget.check({**report["figures"], **_measured(folder / "c", settings)})
     _write_json(folder / "report.json", report)
     (folder / "report.html").write_text(render(report), encoding="utf-8")
@@ -217,6 +226,21 @@ def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:
         generation=_generation(built),
         evaluate=evaluate,
     )
+
+
+def _write_tosa(model: ir.Model, folder: Path) -> dict[str, Any]:
+    """Write the flatbuffer; return its entry of the report."""
+    from intcc.backends.tosa.emit import tosa_graph
+    from intcc.backends.tosa.extents import fixed_extents
+    from intcc.backends.tosa.serialize import serialize
+    from intcc.runtime.reference import evaluate_node
+
+    extents = fixed_extents(model)
+    graph = tosa_graph(model, extents, evaluate_node)
+    folder.mkdir(exist_ok=True)
+    (folder / "model.tosa").write_bytes(serialize(graph))
+    counts = Counter(operation.kind for operation in graph.operations)
+    return {"tosa": {"extents": extents, "operations": dict(sorted(counts.items()))}}
 
 
 def _generation(built: Built) -> Generation | None:

@@ -27,7 +27,7 @@ def command(
     model: Annotated[str, typer.Argument(help="Hugging Face folder, hub name, or .onnx file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     emit: Annotated[
-        str, typer.Option(help="Backends, with commas: onnx, c, qlinear, qdq.")
+        str, typer.Option(help="Backends, with commas: onnx, c, qlinear, qdq, tosa.")
     ] = "onnx,c",
     task: Annotated[
         str,

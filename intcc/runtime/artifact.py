@@ -1,8 +1,7 @@
 """An output folder of `intcc compile`, read back: manifest, files, integrity.
 
-DIR/model.onnx  model.qlinear.onnx  model.qdq.onnx  integer.onnx  c/  tokenizer files
-DIR/recorded.npz
-DIR/report.json  report.html
+DIR/model.onnx  model.qlinear.onnx  model.qdq.onnx  integer.onnx  c/  npu/  tokenizer files
+DIR/recorded.npz  report.json  report.html
 DIR/manifest.json       what it is, how it was made, the sha256 of every other file
 """
 
@@ -158,6 +157,11 @@ class Artifact:
     def c_folder(self) -> Path:
         """The generated C."""
         return self._need("c", "c")
+
+    @property
+    def model_tosa(self) -> Path:
+        """The TOSA flatbuffer."""
+        return self._need("npu/model.tosa", "tosa")
 
     @property
     def tokenizer_json(self) -> Path | None:
