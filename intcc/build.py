@@ -172,6 +172,7 @@ def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:
         threads=settings.threads,
         weights=None if settings.weights == "auto" else settings.weights,
         chunk=settings.chunk,
+        offload=settings.offload,
         generation=_generation(built),
         evaluate=evaluate,
     )

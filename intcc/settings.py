@@ -25,7 +25,11 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "rope": ("exact", "hf", "phase"),
     "ternary": ("auto", "int8", "2bit", "trits"),
     "weights": ("auto", "c", "section"),
+    "offload": ("matmul",),
 }  # fmt: skip
+
+#: Settings that take several of their choices.
+LISTS = ("emit", "offload")
 
 #: Where something is read from or put, not what is made: two runs that differ in these alone
 #: make the same bytes, so the manifest leaves them out.
@@ -56,6 +60,7 @@ class Settings:
             to a byte; "auto": as the target prefers.
         weights: constant data as "c", or as a file of bytes that becomes a "section" of the
             program; "auto": a section where it is large and the target a host.
+        offload: products that the C leaves to an accelerator's functions, of "matmul".
         rope: angles of rotary embeddings, "exact", with transformers' rounding, "hf", or exact ones
             whose cosines and sines C computes instead of storing a table, "phase".
         float_io: add a float dequantize to the very end of model.onnx.
@@ -82,6 +87,7 @@ class Settings:
     threads: bool | None = None
     ternary: str = "auto"
     weights: str = "auto"
+    offload: tuple[str, ...] = ()
     rope: str = "exact"
     float_io: bool = False
     budget: Budget = field(default_factory=Budget)
@@ -108,10 +114,11 @@ class Settings:
                     "does not exist",
                     f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names)}",
                 )
-        if isinstance(values.get("emit"), str):
-            values["emit"] = values["emit"].split(",")
-        if "emit" in values:
-            values["emit"] = tuple(part.strip() for part in values["emit"])
+        for name in LISTS:
+            if isinstance(values.get(name), str):
+                values[name] = [part.strip() for part in values[name].split(",") if part.strip()]
+            if name in values:
+                values[name] = tuple(values[name])
         if values.get("calibration") is not None:
             values["calibration"] = Path(values["calibration"])
         if not isinstance(values.get("budget"), Budget):
@@ -122,7 +129,7 @@ class Settings:
         """Check every value against its choices and limits."""
         for name, choices in CHOICES.items():
             value = getattr(self, name)
-            for part in value if name == "emit" else (value,):
+            for part in value if name in LISTS else (value,):
                 if part not in choices:
                     raise SettingsError(
                         f"--{name} '{part}'", "is not known", f"Choose from: {', '.join(choices)}"
@@ -134,6 +141,8 @@ class Settings:
             if value is not None and value < 1:
                 option = name.replace("_", "-")
                 raise SettingsError(f"--{option} {value}", "is below 1", "Give a positive number")
+        if self.offload and "c" not in self.emit:
+            raise SettingsError("--offload", "changes the C only", "Add c to --emit")
         if self.float_io and "onnx" not in self.emit:
             raise SettingsError("--float-io", "changes model.onnx only", "Add onnx to --emit")
 
@@ -146,4 +155,4 @@ class Settings:
         chosen = {
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in LOCAL
         }
-        return {**chosen, "emit": list(self.emit)}
+        return {**chosen, **{name: list(chosen[name]) for name in LISTS}}

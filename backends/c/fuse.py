@@ -10,6 +10,8 @@ second node stood, when all operands of both exist.
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import onnx_ir as ir
 
 from intcc.backends.c.shapes import dimensions
@@ -41,12 +43,17 @@ class Fusions:
         partner: for that later node, the node it absorbs.
     """
 
-    def __init__(self, graph: ir.Graph) -> None:
-        """Find all fusions."""
+    def __init__(self, graph: ir.Graph, apart: Container[str] = ()) -> None:
+        """Find all fusions.
+
+        Args:
+            graph: the integer graph.
+            apart: operators that have calls of their own.
+        """
         self.absorbed: set[ir.Node] = set()
         self.partner: dict[ir.Node, ir.Node] = {}
         for node in graph:
-            if node.domain != DIALECT:
+            if node.domain != DIALECT or node.op_type in apart:
                 continue
             follower: ir.Node | None = None
             if node.op_type == "Linear":

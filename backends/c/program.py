@@ -122,7 +122,7 @@ class Kernel:
     """A C function made from a template.
 
     Attributes:
-        template: path below templates/c, without the suffix.
+        template: path below templates/c, without the suffix; empty for a function of another file.
         name: name of the function; equal names must mean equal text.
         parameters: what the template needs, computed and proved.
         needs: kernels that the function calls.
@@ -209,6 +209,8 @@ class Program:
         headers: of intrinsics by the macro of a compiler that has them.
         alignment: bytes; every offset in the arena and in the state is a multiple of it.
         threads: whether a run can be shared among threads.
+        offload: what an accelerator is called for.
+        kept: names of products that it cannot compute to the bit.
     """
 
     name: str
@@ -224,6 +226,8 @@ class Program:
     headers: Mapping[str, str] = field(default_factory=dict)
     alignment: int = 8
     threads: bool = False
+    offload: tuple[str, ...] = ()
+    kept: list[str] = field(default_factory=list)
 
     def aligned(self, size: int) -> int:
         """Return a size in bytes, rounded up to the alignment."""

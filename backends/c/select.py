@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -21,6 +21,7 @@ from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.fuse import DIALECT, Fusions
 from intcc.backends.c.kernels_movement import MOVEMENT, copy, data_inputs
 from intcc.backends.c.names import identifier, layer_title, short_names
+from intcc.backends.c.offload import offloaded
 from intcc.backends.c.program import Parameter, Place, Program, Storage, View
 from intcc.backends.c.shapes import ONE, dimensions
 from intcc.backends.c.state import is_cache
@@ -120,13 +121,16 @@ def _finish_outputs(b: Builder) -> None:
         b.program.outputs.append(Parameter(view, str(value.name)))
 
 
-def select(model: ir.Model, target: Target, max_tokens: int | None = None) -> Program:
+def select(
+    model: ir.Model, target: Target, max_tokens: int | None = None, offload: Sequence[str] = ()
+) -> Program:
     """Return the program of an integer graph.
 
     Args:
         model: the graph.
         target: the choices of a machine family.
         max_tokens: most tokens of a call, in place of the model's longest sequence.
+        offload: what an accelerator is called for; keys of `offload.OFFLOADED`.
 
     Raises:
         UnsupportedOperatorError: an operator or a shape has no C form.
@@ -135,7 +139,9 @@ def select(model: ir.Model, target: Target, max_tokens: int | None = None) -> Pr
     nodes, inputs = _needed(model.graph)
     for value in inputs:
         b.input(value)
-    fusions = Fusions(model.graph)
+    b.program.offload = tuple(offload)
+    elsewhere = offloaded(offload)
+    fusions, rules = Fusions(model.graph, elsewhere), {**OPERATORS, **elsewhere}
     for node in nodes:
         b.layer = layer_title(node.metadata_props.get("intcc.layer", ""))
         b.operator = node.op_type
@@ -144,8 +150,8 @@ def select(model: ir.Model, target: Target, max_tokens: int | None = None) -> Pr
         if node in fusions.partner:
             b.operator = f"{fusions.partner[node].op_type}+{node.op_type}"
             _FUSED[b.operator](b, fusions.partner[node], node)
-        elif node.domain == DIALECT and node.op_type in OPERATORS:
-            OPERATORS[node.op_type](b, node)
+        elif node.domain == DIALECT and node.op_type in rules:
+            rules[node.op_type](b, node)
         elif node.domain == "" and node.op_type in MOVEMENT:
             MOVEMENT[node.op_type](b, node)
         else:

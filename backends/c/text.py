@@ -166,5 +166,5 @@ def definition(storage: Storage, upper: str) -> Iterator[str]:
 
 
 def kernel_texts(program: Program) -> list[str]:
-    """Return the C functions, callees first."""
-    return [render_kernel(kernel, program.machine) for kernel in program.kernels()]
+    """Return the C functions that the model brings, callees first."""
+    return [render_kernel(k, program.machine) for k in program.kernels() if k.template]

@@ -77,6 +77,10 @@ def command(
     weights: Annotated[
         str, typer.Option(help="Constant data: c, section (a file beside the C), or auto, by size.")
     ] = "auto",
+    offload: Annotated[
+        str,
+        typer.Option(help="Products that the C leaves to an accelerator's functions: matmul."),
+    ] = "",
     rope: Annotated[
         str,
         typer.Option(
@@ -132,6 +136,7 @@ def command(
             threads=threads,
             ternary=ternary,
             weights=weights,
+            offload=offload,
             rope=rope,
             float_io=float_io,
             keep_functions=keep_functions,
