@@ -40,6 +40,7 @@ from intcc.backends.c.generator import (
 from intcc.backends.c.interface import Port, ports
 from intcc.backends.c.last_token import generates_text, keep_last_token
 from intcc.backends.c.literals import array_body
+from intcc.backends.c.npu_call import npu_context
 from intcc.backends.c.offload import accelerator_files
 from intcc.backends.c.placement import plan_placement
 from intcc.backends.c.program import Program
@@ -60,6 +61,7 @@ from intcc.backends.c.text import (
 )
 from intcc.backends.c.threads import plan_threads
 from intcc.backends.c.weights import place, write_weights
+from intcc.backends.npu.part import Part
 
 __all__ = ["CReport", "OperatorFigures", "emit_c"]
 
@@ -119,6 +121,7 @@ def emit_c(
     weights: str | None = None,
     chunk: int | None = None,
     offload: Sequence[str] = (),
+    parts: Sequence[Part] = (),
     generation: Generation | None = None,
     evaluate: Evaluate | None = None,
 ) -> CReport:
@@ -135,6 +138,8 @@ def emit_c(
         weights: constant data as "c", or as the bytes of a "section"; by its size by default.
         chunk: most tokens of a text generator's call; its whole context by default.
         offload: what an accelerator is called for, of "matmul".
+        parts: nodes that an NPU computes, of a graph that continues no texts; runs with parts are
+            not shared among threads.
         generation: settings of a text generator; the fewest by default.
         evaluate: runs the graph on a recorded input for the self-test; none is written without.
 
@@ -146,8 +151,8 @@ def emit_c(
     generates = generates_text(integer)
     if generates:
         integer = keep_last_token(integer)
-    machine = load_target(target, ternary=ternary, threads=threads)
-    program = select(integer, machine, chunk if generates else None, offload)
+    machine = load_target(target, ternary=ternary, threads=False if parts else threads)
+    program = select(integer, machine, chunk if generates else None, offload, parts)
     program.generates = generates
     placed = place(program, machine, weights)
     shared = plan_threads(program, quiet(program) if generates else 0) if machine.threads else None
@@ -170,6 +175,9 @@ def emit_c(
     if shared is not None:
         context |= parallel_context(program, shared, context)
     accelerator = accelerator_files(program) if offload else {}
+    context |= npu_context(program, parts)
+    if parts:
+        accelerator[f"{program.name}_npu.c"] = render("npu/npu.c", context)
     beside = [path for path in accelerator if "/" not in path]
     context["sources"] = (*context["sources"], *(p for p in beside if p.endswith(".c")))
     context["headers"] = (*context["headers"], *(p for p in beside if p.endswith(".h")))

@@ -56,6 +56,7 @@ class Storage:
         layer: where the storage was made, for the size tables.
         scratch: working memory of one call, without a value's name.
         hot: constant data that is small and read again for every row, as numbers per channel are.
+        padded: it holds rows behind the last token, up to the largest count: an NPU writes all.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Storage:
     layer: str = ""
     scratch: bool = False
     hot: bool = False
+    padded: bool = False
 
     def bytes_at(self, tokens: int) -> int:
         """Size for a token count."""
@@ -166,6 +168,8 @@ class Call:
         macs: multiply-accumulates.
         scratch: working memory; no value survives in it.
         in_place: the form that may replace this one when its source dies here.
+        fails: status that the run ends with where the function returns anything but 0; empty for
+            functions that return nothing.
     """
 
     kernel: Kernel
@@ -178,6 +182,7 @@ class Call:
     macs: Extent | None = None
     scratch: tuple[Storage, ...] = ()
     in_place: tuple[InPlace, ...] = ()
+    fails: str = ""
 
 
 @dataclass

@@ -21,11 +21,13 @@ from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.fuse import DIALECT, Fusions
 from intcc.backends.c.kernels_movement import MOVEMENT, copy, data_inputs
 from intcc.backends.c.names import identifier, layer_title, short_names
+from intcc.backends.c.npu_call import npu_call
 from intcc.backends.c.offload import offloaded
 from intcc.backends.c.program import Parameter, Place, Program, Storage, View
 from intcc.backends.c.shapes import ONE, dimensions
 from intcc.backends.c.state import is_cache
 from intcc.backends.c.target import Target
+from intcc.backends.npu.part import Part, in_order
 
 __all__ = ["OPERATORS", "select"]
 
@@ -110,7 +112,8 @@ def _finish_outputs(b: Builder) -> None:
             continue
         view, dims = b.view(value), dimensions(value)
         b.operator = "output"
-        if view.storage.place is not Place.ARENA or not view.whole or view.storage in taken:
+        shared = not view.whole or view.storage in taken or view.storage.padded
+        if view.storage.place is not Place.ARENA or shared:
             storage = b.storage(str(value.name), view.storage.dtype, view.extent)
             target = View(storage, dims)
             copy(b, ONE, view.extent, view, view.extent, target, view.extent)
@@ -122,7 +125,11 @@ def _finish_outputs(b: Builder) -> None:
 
 
 def select(
-    model: ir.Model, target: Target, max_tokens: int | None = None, offload: Sequence[str] = ()
+    model: ir.Model,
+    target: Target,
+    max_tokens: int | None = None,
+    offload: Sequence[str] = (),
+    parts: Sequence[Part] = (),
 ) -> Program:
     """Return the program of an integer graph.
 
@@ -131,6 +138,7 @@ def select(
         target: the choices of a machine family.
         max_tokens: most tokens of a call, in place of the model's longest sequence.
         offload: what an accelerator is called for; keys of `offload.OFFLOADED`.
+        parts: nodes of the graph that an NPU computes.
 
     Raises:
         UnsupportedOperatorError: an operator or a shape has no C form.
@@ -141,8 +149,13 @@ def select(
         b.input(value)
     b.program.offload = tuple(offload)
     elsewhere = offloaded(offload)
-    fusions, rules = Fusions(model.graph, elsewhere), {**OPERATORS, **elsewhere}
-    for node in nodes:
+    placed = {node for part in parts for node in part.nodes}
+    fusions = Fusions(model.graph, lambda node: node.op_type in elsewhere or node in placed)
+    rules = {**OPERATORS, **elsewhere}
+    for node in in_order(nodes, parts):
+        if isinstance(node, Part):
+            npu_call(b, node)
+            continue
         b.layer = layer_title(node.metadata_props.get("intcc.layer", ""))
         b.operator = node.op_type
         if node in fusions.absorbed:

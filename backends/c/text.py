@@ -90,7 +90,12 @@ def call_text(call: Call, arguments: Sequence[Argument] | None = None, indent: i
         indent: columns in front of it.
     """
     given = call.arguments if arguments is None else arguments
-    text = wrap(f"{call.kernel.name}(", [argument(a) for a in given], ");", indent)
+    texts = [argument(a) for a in given]
+    if call.fails:
+        text = wrap(f"if ({call.kernel.name}(", texts, ") != 0) {", indent)
+        text += f"\n{' ' * (indent + 4)}return {call.fails};\n{' ' * indent}}}"
+    else:
+        text = wrap(f"{call.kernel.name}(", texts, ");", indent)
     return f"{' ' * indent}/* {call.operator}: {call.note} */\n{text}" if call.note else text
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,8 +33,11 @@ _MEMORIES = {
     "on_chip_flash": "on_chip_flash_memory_used",
     "off_chip_flash": "off_chip_flash_memory_used",
 }
+_OPTIONS = ("--output-format", "raw", "--verbose-performance", "--output-dir", "made")
 #: How Vela says that an operator is not the accelerator's.
-_REFUSALS = ("not supported", "unsupported", "cannot be", "constraint")
+_REFUSALS = ("not supported", "could not run on NPU", "Validation error")
+#: Characters of its message that are shown.
+_LONGEST = 300
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,7 @@ def compile_part(tosa: Path, accelerator: Accelerator, made: Path) -> Estimate:
         # A name of its own keeps the caller's paths out of what Vela writes.
         source = Path(scratch) / tosa.name
         shutil.copyfile(tosa, source)
-        command = [find_vela(), source.name, "--accelerator-config", accelerator.name,
-                   "--output-format", "raw", "--verbose-performance", "--output-dir", "made"]  # fmt: skip
+        command = [find_vela(), source.name, *_OPTIONS, "--accelerator-config", accelerator.name]
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
         folder = Path(scratch) / "made"
         stream = folder / f"{tosa.stem}_vela.npz"
@@ -131,13 +134,12 @@ def compile_part(tosa: Path, accelerator: Accelerator, made: Path) -> Estimate:
 def _failure(
     tosa: Path, accelerator: Accelerator, text: str
 ) -> ToolError | UnsupportedOperatorError:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [x for x in lines if "error" in x.lower() or any(r in x.lower() for r in _REFUSALS)]
-    first = (telling or lines[-1:] or ["no message"])[0]
+    # A failure ends in Python's error, which may have several lines.
+    told = re.sub(r"\s+", " ", text[max(text.rfind("Error:"), 0) :]).strip() or "no message"
     subject = f"Vela, compiling '{tosa.name}' for {accelerator.name},"
-    if any(r in first.lower() for r in _REFUSALS):
-        return UnsupportedOperatorError(subject, f"refuses it ({first})")
-    return ToolError(subject, f"failed ({first})", f"The tested version is {PACKAGE}")
+    if any(words in told for words in _REFUSALS):
+        return UnsupportedOperatorError(subject, f"refuses it ({told[-_LONGEST:]})")
+    return ToolError(subject, f"failed ({told[-_LONGEST:]})", f"The tested version is {PACKAGE}")
 
 
 def _estimate(folder: Path, stem: str) -> Estimate:

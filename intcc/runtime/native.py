@@ -61,6 +61,7 @@ class NativeModel(CModel):
             "_selftest",
             "_threads",
             "_accel",
+            "_npu",
             *(f"_{s}" for s in kernel_sets(folder, name)),
         )
         sources = [path for part in parts if (path := folder / f"{name}{part}.c").exists()]
