@@ -113,7 +113,9 @@ def rounding_division_magic(divisor: int, offset: int, least: int, most: int) ->
     nearest = ((2 << shift) + divisor) // (2 * divisor)
     for mul in (nearest, nearest + 1, nearest - 1):
         if 0 <= mul < 1 << MAX_MUL_BITS and all(
-            (k * divisor - 1 + offset) * mul + half < k << shift <= (k * divisor + offset) * mul + half
+            (k * divisor - 1 + offset) * mul + half
+            < k << shift
+            <= (k * divisor + offset) * mul + half
             for k in {least + 1, most}
             if least < k <= most
         ):

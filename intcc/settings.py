@@ -16,7 +16,7 @@ __all__ = ["Settings"]
 
 #: Every closed choice, so that messages and `--help` list the same words.
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "emit": ("onnx", "c"),
+    "emit": ("onnx", "c", "vela"),
     "task": ("auto", "sentence-embedding", "feature-extraction", "text-classification",
              "text-generation", "image-feature-extraction", "image-classification"),
     "scheme": ("w8a8", "w1.58a8"),
@@ -26,6 +26,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "ternary": ("auto", "int8", "2bit", "trits"),
     "weights": ("auto", "c", "section"),
     "offload": ("matmul",),
+    "accelerator": ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256",
+                    "ethos-u65-256", "ethos-u65-512", "ethos-u85-128", "ethos-u85-256",
+                    "ethos-u85-512", "ethos-u85-1024", "ethos-u85-2048"),
 }  # fmt: skip
 
 #: Settings that take several of their choices.
@@ -41,7 +44,7 @@ class Settings:
     """The settings of one compilation.
 
     Attributes:
-        emit: backends to emit, of "onnx" and "c".
+        emit: backends to emit, of "onnx", "c" and "vela": parts for an NPU, and the C around them.
         task: what the model computes; "auto" reads it from the source folder.
         scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations;
             "w1.58a8": ternary weights of a BitNet model stay ternary.
@@ -61,6 +64,7 @@ class Settings:
         weights: constant data as "c", or as a file of bytes that becomes a "section" of the
             program; "auto": a section where it is large and the target a host.
         offload: products that the C leaves to an accelerator's functions, of "matmul".
+        accelerator: NPU that "vela" compiles for.
         rope: angles of rotary embeddings, "exact", with transformers' rounding, "hf", or exact ones
             whose cosines and sines C computes instead of storing a table, "phase".
         float_io: add a float dequantize to the very end of model.onnx.
@@ -88,6 +92,7 @@ class Settings:
     ternary: str = "auto"
     weights: str = "auto"
     offload: tuple[str, ...] = ()
+    accelerator: str = "ethos-u85-256"
     rope: str = "exact"
     float_io: bool = False
     budget: Budget = field(default_factory=Budget)
@@ -135,7 +140,8 @@ class Settings:
                         f"--{name} '{part}'", "is not known", f"Choose from: {', '.join(choices)}"
                     )
         if not self.emit:
-            raise SettingsError("--emit", "names no backend", "Choose from: onnx, c")
+            known = ", ".join(CHOICES["emit"])
+            raise SettingsError("--emit", "names no backend", f"Choose from: {known}")
         for name in ("calibration_samples", "max_length", "context", "chunk"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -25,6 +25,7 @@ def part_graph(
     ranges: Mapping[str, Interval],
     extents: Mapping[str, int],
     evaluate: Evaluate,
+    without: Collection[str] = (),
 ) -> Graph:
     """Return the TOSA graph of some nodes of a model.
 
@@ -34,6 +35,7 @@ def part_graph(
         ranges: proved interval of every value by name.
         extents: of the symbolic dimensions.
         evaluate: runs a node whose operands are all known.
+        without: TOSA operations to express by others.
 
     Raises:
         UnsupportedOperatorError: a node has no TOSA form.
@@ -45,7 +47,7 @@ def part_graph(
     for value in made.graph.inputs:
         interval = ranges[str(value.name)]
         value.metadata_props["intcc.range"] = f"{interval.min} {interval.max}"
-    return tosa_graph(made, extents, evaluate)
+    return tosa_graph(made, extents, evaluate, without)
 
 
 def lacking(graph: Graph, accelerator: Accelerator) -> list[str]:
@@ -79,7 +81,7 @@ def refusals(
         if any(v.dtype == ir.DataType.INT64 for v in (*inputs, *outputs)):
             return "" if node.domain == "" else _INDICES
         try:
-            graph = part_graph(model, [node], ranges, extents, evaluate)
+            graph = part_graph(model, [node], ranges, extents, evaluate, accelerator.without)
         except (UnsupportedOperatorError, RangeProofError) as error:
             return str(error)
         return "; ".join(lacking(graph, accelerator)) or None

@@ -137,6 +137,8 @@ def _small(
     for nodes in groups:
         count = sum(map(macs, nodes))
         if count <= least:
-            reason = f"its neighbours on the accelerator have {count:,} products, too few for a call"
+            reason = (
+                f"its neighbours on the accelerator have {count:,} products, too few for a call"
+            )
             found.update(dict.fromkeys(nodes, reason))
     return found

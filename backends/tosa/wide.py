@@ -19,7 +19,16 @@ from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.graph import Tensor
 from intcc.interval import Interval
 
-__all__ = ["BITS", "Wide", "add_constant", "constant", "multiply", "normalize", "shift_right", "split"]
+__all__ = [
+    "BITS",
+    "Wide",
+    "add_constant",
+    "constant",
+    "multiply",
+    "normalize",
+    "shift_right",
+    "split",
+]
 
 Array = npt.NDArray[Any]
 #: Bits of a limb.

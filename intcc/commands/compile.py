@@ -26,7 +26,7 @@ EXAMPLE = (
 def command(
     model: Annotated[str, typer.Argument(help="Hugging Face folder, hub name, or .onnx file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    emit: Annotated[str, typer.Option(help="Backends: onnx, c or both.")] = "onnx,c",
+    emit: Annotated[str, typer.Option(help="Backends, some of: onnx, c, vela.")] = "onnx,c",
     task: Annotated[
         str,
         typer.Option(
@@ -81,6 +81,10 @@ def command(
         str,
         typer.Option(help="Products that the C leaves to an accelerator's functions: matmul."),
     ] = "",
+    accelerator: Annotated[
+        str,
+        typer.Option(help="NPU that vela compiles for: ethos-u55-128, ethos-u65-256, and so on."),
+    ] = "ethos-u85-256",
     rope: Annotated[
         str,
         typer.Option(
@@ -137,6 +141,7 @@ def command(
             ternary=ternary,
             weights=weights,
             offload=offload,
+            accelerator=accelerator,
             rope=rope,
             float_io=float_io,
             keep_functions=keep_functions,
@@ -179,6 +184,12 @@ def command(
                 f"  {machine:<11} {format_bytes(measured.flash_bytes)} of code and constants, "
                 f"stack {format_bytes(measured.stack_bytes)}, measured"
             )
+    if "npu" in report:
+        npu = report["npu"]
+        printer.say(
+            f"  {npu['accelerator']}  {100 * npu['macs_share']:.2f} % of the products in "
+            f"{len(npu['parts'])} parts, {npu['cycles']:,} cycles, as Vela estimates"
+        )
     if report["figures"]["sqnr"] is not None:
         printer.say(f"  output      SQNR {report['figures']['sqnr']:.1f} dB on calibration samples")
 

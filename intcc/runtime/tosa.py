@@ -36,7 +36,9 @@ class TosaModel:
             import tosa_reference_model
         except ImportError as error:
             raise MissingToolError(
-                "The TOSA reference model", "is not installed", "Install it: pip install 'intcc[npu]'"
+                "The TOSA reference model",
+                "is not installed",
+                "Install it: pip install 'intcc[npu]'",
             ) from error
         self._model: Any = tosa_reference_model
         self.flatbuffer = flatbuffer

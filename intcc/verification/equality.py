@@ -126,6 +126,9 @@ def variants(artifact: Artifact) -> list[Variant]:
             found.append(Variant(f"C, {threads} threads", c(own, fast, threads)))
         for other in other_compilers(own):
             found.append(Variant(f"C, {other} -O2", c(other, ("-O2",)), 0.25))
+    if "vela" in emitted:
+        title = "C, NPU parts on the TOSA reference model"
+        found.append(Variant(title, lambda: open_way(artifact, "npu"), 0.25))
     return found
 
 

@@ -39,9 +39,7 @@ def linear(site: Site) -> list[Tensor]:
     b, x, weight = site.b, site.tensor(0), site.array(1)
     bias, divisor = (site.array(i).astype(np.int64).reshape(-1) for i in (2, 3))
     product = product_interval(x.interval.scalar() - ZERO, weight)
-    how = Quotients.of(
-        product + Interval.of(bias, bias), divisor, site.number(4), site.number(5)
-    )
+    how = Quotients.of(product + Interval.of(bias, bias), divisor, site.number(4), site.number(5))
     if how.held is not None:
         return [how.divide(b, dense(b, x, weight, bias, ZERO))]
     return [how.finish(b, dense(b, x, weight, bias + how.offset.astype(np.int64), ZERO))]
