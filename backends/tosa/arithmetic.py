@@ -56,8 +56,7 @@ def remainder(b: Builder, x: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     high = b.shift_right(x, bits, rounded=False)
     if high.lo == high.hi == 0:
         return high, x
-    low = b.sub(x, b.shift_left(high, bits))
-    return high, b.bounded(low, Interval.of(0, (1 << bits) - 1))
+    return high, b.sub(x, b.shift_left(high, bits), Interval.of(0, (1 << bits) - 1))
 
 
 def bit_length(b: Builder, x: Tensor) -> Tensor:
@@ -77,7 +76,7 @@ def scaled(b: Builder, x: Tensor, factor: Array | int, shift: int, lo: int, hi: 
     quotients = [(end * mul + half) >> shift for pair, mul in zip(ends, muls, strict=True)
                  for end in pair]  # fmt: skip
     if max(map(abs, muls)) >= 2**31 or not all(-(2**31) <= q < 2**31 for q in quotients):
-        product = wide.multiply(b, wide.split(b, x), wide.constant(b, np.asarray(factor)))
+        product = wide.multiply(b, wide.split(b, x), wide.constant(np.asarray(factor)))
         return wide.shift_right(b, wide.add_constant(b, product, half), shift, lo, hi)
     least, most = (np.array([pair[i] for pair in ends], np.int64) for i in (0, 1))
     if (least > x.lo).any():

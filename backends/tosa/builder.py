@@ -7,7 +7,7 @@ assertion shows: rules of the dialect's operators bring numbers into range befor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,20 @@ Operand = Tensor | Array | int
 class Builder:
     """A graph under construction."""
 
-    def __init__(self) -> None:
-        """Start with an empty graph."""
+    def __init__(self, lacking: Collection[str] = ()) -> None:
+        """Start with an empty graph.
+
+        Args:
+            lacking: operations to do without, of those that have another form.
+        """
         self.graph = Graph()
+        self._lacking = frozenset(lacking)
         self._constants: dict[tuple[Type, tuple[int, ...], bytes], Tensor] = {}
         self._count = 0
+
+    def allows(self, kind: str) -> bool:
+        """Tell whether an operation may be used."""
+        return kind not in self._lacking
 
     # -- values ---------------------------------------------------------------------------------
 
@@ -108,22 +117,29 @@ class Builder:
             return left.scalar(), right.scalar()
         return left, right
 
-    def add(self, a: Operand, b: Operand) -> Tensor:
-        """a + b."""
+    def add(self, a: Operand, b: Operand, bound: Interval | None = None) -> Tensor:
+        """a + b; bound is known where the operands are not independent."""
         if isinstance(b, int) and b == 0 and isinstance(a, Tensor):
             return a
         (x, y), shape = self._operands(a, b)
         left, right = self._intervals(x, y)
-        return self.emit("ADD", (x, y), shape, Type.INT32, left + right)
+        interval = left + right if bound is None else bound
+        return self.emit("ADD", (x, y), shape, Type.INT32, interval)
 
-    def sub(self, a: Operand, b: Operand) -> Tensor:
-        """a - b."""
+    def sub(self, a: Operand, b: Operand, bound: Interval | None = None) -> Tensor:
+        """a - b; bound is known where the operands are not independent."""
         (x, y), shape = self._operands(a, b)
         left, right = self._intervals(x, y)
-        return self.emit("SUB", (x, y), shape, Type.INT32, left - right)
+        interval = left - right if bound is None else bound
+        return self.emit("SUB", (x, y), shape, Type.INT32, interval)
 
-    def mul(self, a: Operand, b: Operand, shift: int = 0) -> Tensor:
-        """rsh(a * b, shift): the product in 64 bits, rounded half up."""
+    def mul(
+        self, a: Operand, b: Operand, shift: int = 0, bound: Interval | None = None
+    ) -> Tensor:
+        """rsh(a * b, shift): the product in 64 bits, rounded half up.
+
+        bound is known where the operands are not independent.
+        """
         assert 0 <= shift <= 63
         if isinstance(b, int) and b == 1 and shift == 0 and isinstance(a, Tensor):
             return a
@@ -132,7 +148,9 @@ class Builder:
         product = left * right
         half = 1 << shift >> 1
         interval = Interval((product.lo + half) >> shift, (product.hi + half) >> shift)
-        if x is y:
+        if bound is not None:
+            interval = bound
+        elif x is y:
             interval = Interval(np.maximum(interval.lo, 0), interval.hi)
         amount = self.constant(np.array([shift], np.int8), Type.INT8)
         return self.emit("MUL", (x, y, amount), shape, Type.INT32, interval)
@@ -303,9 +321,18 @@ class Builder:
         operands = (a, self.constant(entries, Type.INT16))
         return self.emit("TABLE", operands, a.shape, Type.INT32, interval)
 
-    def reduce_max(self, a: Tensor, axis: int) -> Tensor:
+    def maximum_along(self, a: Tensor, axis: int) -> Tensor:
         """Largest element along an axis, which stays with extent 1."""
         axis %= a.rank
+        if not self.allows("REDUCE_MAX"):
+            while a.shape[axis] > 1:
+                half = (a.shape[axis] + 1) // 2  # an odd extent compares its middle with itself
+                first, size = [0] * a.rank, list(a.shape)
+                size[axis] = half
+                low = self.slice(a, first, size)
+                first[axis] = a.shape[axis] - half
+                a = self.maximum(low, self.slice(a, first, size))
+            return a
         shape = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
         return self.emit("REDUCE_MAX", (a,), shape, a.type, a.interval.scalar(), axis=axis)
 

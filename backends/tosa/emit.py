@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,26 @@ DIALECT = "ai.intcc"
 Evaluate = Callable[[ir.Node, list[Any]], tuple[Array, ...]]
 
 
-def emit_tosa(model: ir.Model, extents: Mapping[str, int], evaluate: Evaluate) -> bytes:
+def emit_tosa(
+    model: ir.Model,
+    extents: Mapping[str, int],
+    evaluate: Evaluate,
+    lacking: Collection[str] = (),
+) -> bytes:
     """Return the TOSA 1.0 flatbuffer of an integer graph; see `tosa_graph`.
 
     Raises:
         MissingToolError: the serializer is not installed.
     """
-    return serialize(tosa_graph(model, extents, evaluate))
+    return serialize(tosa_graph(model, extents, evaluate, lacking))
 
 
-def tosa_graph(model: ir.Model, extents: Mapping[str, int], evaluate: Evaluate) -> Graph:
+def tosa_graph(
+    model: ir.Model,
+    extents: Mapping[str, int],
+    evaluate: Evaluate,
+    lacking: Collection[str] = (),
+) -> Graph:
     """Return the TOSA graph of an integer graph.
 
     Inputs and outputs keep their names and extents. Unsigned bytes travel as the bits that they
@@ -46,18 +56,20 @@ def tosa_graph(model: ir.Model, extents: Mapping[str, int], evaluate: Evaluate) 
         model: operators of ai.intcc and data movement; inputs carry "intcc.range".
         extents: of every symbolic dimension of the inputs, by its name.
         evaluate: runs a node whose operands are all known.
+        lacking: operations to express by others, of INTDIV and REDUCE_MAX.
 
     Raises:
         UnsupportedOperatorError: an operator without a TOSA form.
         SettingsError: an input has a dimension that `extents` leaves open.
     """
-    return _Emission(model, extents, evaluate).run()
+    return _Emission(model, extents, evaluate, Builder(lacking)).run()
 
 
 class _Emission:
-    def __init__(self, model: ir.Model, extents: Mapping[str, int], evaluate: Evaluate) -> None:
-        self.model, self.extents, self.evaluate = model, extents, evaluate
-        self.b = Builder()
+    def __init__(
+        self, model: ir.Model, extents: Mapping[str, int], evaluate: Evaluate, b: Builder
+    ) -> None:
+        self.model, self.extents, self.evaluate, self.b = model, extents, evaluate, b
         self.known: dict[ir.Value, Known] = {}
 
     def run(self) -> Graph:

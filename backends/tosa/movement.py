@@ -148,16 +148,11 @@ def argmax(site: Site) -> list[Tensor]:
     b, x = site.b, site.tensor(0)
     axis = site.attribute("axis", 0) % x.rank
     last = site.attribute("select_last_index", 0)
-    found = _position(b_reverse(site, x, axis) if last else x, site, axis)
+    found = _position(b.reverse(x, axis) if last else x, site, axis)
     if last:
         found = b.sub(x.shape[axis] - 1, found)
     kept = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     return [b.reshape(found, kept) if site.attribute("keepdims", 1) else found]
-
-
-def b_reverse(site: Site, x: Tensor, axis: int) -> Tensor:
-    """Turn an axis around."""
-    return site.b.reverse(x, axis)
 
 
 def _position(x: Tensor, site: Site, axis: int) -> Tensor:
@@ -165,13 +160,13 @@ def _position(x: Tensor, site: Site, axis: int) -> Tensor:
     b = site.b
     if x.type is Type.INT8:
         return b.argmax(x, axis)
-    missing = b.minimum(b.sub(b.reduce_max(x, axis), x), 1)
+    missing = b.minimum(b.sub(b.maximum_along(x, axis), x), 1)
     shape = [1] * x.rank
     shape[axis] = x.shape[axis]
     # Descending weights where the maximum stands, 0 elsewhere: the largest is the first.
     weights = np.arange(x.shape[axis], 0, -1).reshape(shape)
     here = b.mul(b.sub(1, missing), weights)
-    best = b.reduce_max(here, axis)
+    best = b.maximum_along(here, axis)
     found = b.sub(x.shape[axis], best)
     return b.reshape(found, (*x.shape[:axis], *x.shape[axis + 1 :]))
 

@@ -94,9 +94,7 @@ class Quotients:
 
     def finish(self, b: Builder, v: Tensor) -> Tensor:
         """Return the codes for t that has its offset."""
-        mul, shift = (
-            each(np.array([getattr(f, n) for f in self.factors])) for n in ("mul", "shift")
-        )
+        mul, shift = (each(np.array([getattr(f, n) for f in self.factors])) for n in ("mul", "shift"))
         if not (isinstance(mul, int) and isinstance(shift, int)):
             mul, shift = (np.array([getattr(f, n) for f in self.factors]) for n in ("mul", "shift"))
         # RESCALE saturates at [0, 255] of itself; tighter bounds cut the codes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from intcc.backends.tosa.graph import Tensor
-from intcc.backends.tosa.ops import elementwise, linear
+from intcc.backends.tosa.ops import attention, cached, elementwise, embedding, gates, gelu, linear, rotary, rows
 from intcc.backends.tosa.site import Site
 
 __all__ = ["RULES", "Rule"]
@@ -14,4 +14,14 @@ __all__ = ["RULES", "Rule"]
 Rule = Callable[[Site], list[Tensor]]
 
 #: Operators of the dialect.
-RULES: Mapping[str, Rule] = {**elementwise.RULES, **linear.RULES}
+RULES: Mapping[str, Rule] = {
+    **attention.RULES,
+    **cached.RULES,
+    **elementwise.RULES,
+    **embedding.RULES,
+    **gates.RULES,
+    **gelu.RULES,
+    **linear.RULES,
+    **rotary.RULES,
+    **rows.RULES,
+}

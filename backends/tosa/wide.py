@@ -20,13 +20,7 @@ from intcc.backends.tosa.graph import Tensor
 from intcc.interval import Interval
 
 __all__ = [
-    "BITS",
-    "Wide",
-    "add_constant",
-    "constant",
-    "multiply",
-    "normalize",
-    "shift_right",
+    "BITS", "Wide", "add_constant", "combine", "constant", "multiply", "normalize", "shift_right",
     "split",
 ]
 
@@ -51,7 +45,7 @@ def _shifted(interval: Interval, bits: int) -> Interval:
     return Interval(interval.lo >> bits, interval.hi >> bits)
 
 
-def constant(b: Builder, values: Array) -> Wide:
+def constant(values: Array) -> Wide:
     """Constants, one or per channel, up to 64 bits."""
     flat = [int(v) for v in values.reshape(-1)]
     interval = Interval.of(min(flat), max(flat))
@@ -74,8 +68,7 @@ def split(b: Builder, x: Tensor) -> Wide:
     rest = x
     while rest.magnitude > _BASE:
         high = b.shift_right(rest, BITS, rounded=False)
-        low = b.sub(rest, b.shift_left(high, BITS))
-        limbs.append(b.bounded(low, _LIMB))
+        limbs.append(b.sub(rest, b.shift_left(high, BITS), _LIMB))
         rest = high
     return Wide((*limbs, rest), interval)
 
@@ -96,8 +89,7 @@ def normalize(b: Builder, columns: Sequence[Limb], interval: Interval) -> Wide:
             carry = (values >> BITS).astype(np.int32)
             continue
         high = b.shift_right(total, BITS, rounded=False)
-        low = b.sub(total, b.shift_left(high, BITS))
-        limbs.append(b.bounded(low, _LIMB))
+        limbs.append(b.sub(total, b.shift_left(high, BITS), _LIMB))
         carry = high
         if above.min == above.max == 0:
             break
@@ -118,14 +110,33 @@ def _sum(b: Builder, x: Limb, y: Limb) -> Limb:
     return b.add(x, y)
 
 
-def multiply(b: Builder, x: Wide, y: Wide) -> Wide:
-    """Product of two values."""
+def multiply(b: Builder, x: Wide, y: Wide, bound: Interval | None = None) -> Wide:
+    """Product of two values; bound is known where they are not independent."""
     columns: list[Limb] = [0] * (len(x.limbs) + len(y.limbs) - 1)
     for i, p in enumerate(x.limbs):
         for j, q in enumerate(y.limbs):
             if not _is_zero(p) and not _is_zero(q):
                 columns[i + j] = _sum(b, columns[i + j], _times(b, p, q))
-    return normalize(b, columns, x.interval * y.interval)
+    return normalize(b, columns, x.interval * y.interval if bound is None else bound)
+
+
+def combine(b: Builder, x: Wide, y: Wide, *, negative: bool) -> Wide:
+    """x - y where `negative`, else x + y."""
+    size = max(len(x.limbs), len(y.limbs))
+    columns: list[Limb] = []
+    for i in range(size):
+        p = x.limbs[i] if i < len(x.limbs) else 0
+        q = y.limbs[i] if i < len(y.limbs) else 0
+        columns.append(_difference(b, p, q) if negative else _sum(b, p, q))
+    return normalize(b, columns, x.interval - y.interval if negative else x.interval + y.interval)
+
+
+def _difference(b: Builder, p: Limb, q: Limb) -> Limb:
+    if _is_zero(q):
+        return p
+    if isinstance(p, Tensor) or isinstance(q, Tensor):
+        return b.sub(p, q)
+    return np.asarray(np.asarray(p, np.int64) - q)
 
 
 def _is_zero(limb: Limb) -> bool:

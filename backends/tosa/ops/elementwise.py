@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from intcc.backends.tosa import wide
 from intcc.backends.tosa.arithmetic import clip, codes, scaled
 from intcc.backends.tosa.graph import Tensor
 from intcc.backends.tosa.quotients import Quotients, each
 from intcc.backends.tosa.site import Site
+from intcc.interval import INT32, Interval
 from intcc.ops.key_mask import MASKED
 from intcc.ops.operator import WIDE
 
@@ -50,6 +50,18 @@ def rescale(site: Site) -> list[Tensor]:
     return [scaled(site.b, site.tensor(0), site.array(1), shift, lo, hi)]
 
 
+def product(site: Site) -> list[Tensor]:
+    """clip(rsh(a * b, shift), lo, hi) of two computed values."""
+    b, x, y = site.b, site.tensor(0), site.tensor(1)
+    shift, lo, hi = (site.number(i) for i in (2, 3, 4))
+    half = 1 << shift >> 1
+    whole = x.interval.scalar() * y.interval.scalar()
+    if Interval((whole.lo + half) >> shift, (whole.hi + half) >> shift).fits(INT32):
+        return [clip(b, b.mul(x, y, shift), lo, hi)]
+    limbs = wide.multiply(b, wide.split(b, x), wide.split(b, y))
+    return [wide.shift_right(b, wide.add_constant(b, limbs, half), shift, lo, hi)]
+
+
 def relu(site: Site) -> list[Tensor]:
     """max(x, 0)."""
     return [site.b.maximum(site.tensor(0), 0)]
@@ -69,10 +81,10 @@ RULES = {
     "Add": add,
     "Affine": affine,
     "KeyMask": key_mask,
+    "Product": product,
     "Quantize": quantize,
     "Relu": relu,
     "Rescale": rescale,
     "SaturatingAdd": saturating_add,
     "Widen": widen,
 }
-_ = np

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from intcc.backends.tosa.arithmetic import ZERO
+from intcc.backends.tosa import wide
+from intcc.backends.tosa.arithmetic import ZERO, clip
 from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.graph import Tensor, Type
 from intcc.backends.tosa.quotients import Quotients, each
 from intcc.backends.tosa.site import Site
 from intcc.interval import Interval
 from intcc.ops.linear import product_interval
+from intcc.ops.operator import WIDE
 
 __all__ = ["RULES", "dense"]
 
@@ -39,7 +41,9 @@ def linear(site: Site) -> list[Tensor]:
     b, x, weight = site.b, site.tensor(0), site.array(1)
     bias, divisor = (site.array(i).astype(np.int64).reshape(-1) for i in (2, 3))
     product = product_interval(x.interval.scalar() - ZERO, weight)
-    how = Quotients.of(product + Interval.of(bias, bias), divisor, site.number(4), site.number(5))
+    how = Quotients.of(
+        product + Interval.of(bias, bias), divisor, site.number(4), site.number(5)
+    )
     if how.held is not None:
         return [how.divide(b, dense(b, x, weight, bias, ZERO))]
     return [how.finish(b, dense(b, x, weight, bias + how.offset.astype(np.int64), ZERO))]
@@ -53,4 +57,29 @@ def linear_wide(site: Site) -> list[Tensor]:
     return [b.add(b.mul(acc, each(mul)), each(bias))]
 
 
-RULES = {"Linear": linear, "LinearWide": linear_wide}
+def linear_dynamic(site: Site) -> list[Tensor]:
+    """clip(rsh(acc * m * mul, shift - k) + bias, -WIDE, WIDE) for rows of scale m * 2**k.
+
+    A shift by less is a factor of 2**k: rsh(acc * (m << k) * mul, shift), whose shift is constant.
+    """
+    b, weight = site.b, site.array(3)
+    m, k = site.tensor(1), site.tensor(2)
+    mul, bias = (site.array(i).astype(np.int64).reshape(-1) for i in (4, 6))
+    shift = site.number(5)
+    acc = dense(b, site.tensor(0), weight, np.zeros(1, np.int64), 0)
+    scale = b.shift_left(m, k, Interval.of(0, min(m.hi << k.hi, 2**30)))
+    by_row = wide.multiply(b, wide.split(b, acc), wide.split(b, scale))
+    product = wide.multiply(b, by_row, wide.constant(mul))
+    lifted = wide.add_constant(b, product, 1 << (shift - 1))
+    # Beyond these bounds the sum with any bias saturates.
+    least, most = -WIDE - int(bias.max()), WIDE - int(bias.min())
+    whole = wide.shift_right(b, lifted, shift, least, most)
+    return [clip(b, b.add(whole, each(bias)), -WIDE, WIDE)]
+
+
+RULES = {
+    "Linear": linear,
+    "LinearDynamic": linear_dynamic,
+    "LinearDynamicFull": linear_dynamic,
+    "LinearWide": linear_wide,
+}
