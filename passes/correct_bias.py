@@ -25,7 +25,7 @@ from intcc.sites import LinearSite
 __all__ = ["BIAS_INPUT", "correct_bias"]
 
 #: Operators with a bias on the output's grid, and its position among their inputs.
-BIAS_INPUT = {"LinearWide": 3, "LinearDynamic": 6, "LinearDynamicFull": 6}
+BIAS_INPUT = {"LinearWide": 3, "ConvWide": 4, "LinearDynamic": 6, "LinearDynamicFull": 6}
 
 Feeds = Mapping[str, npt.NDArray[Any]]
 

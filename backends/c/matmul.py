@@ -31,7 +31,9 @@ from intcc.errors import RangeProofError
 from intcc.interval import UINT8, Interval, Operand
 from intcc.ops import OPERATORS
 
-__all__ = ["FORMS", "VECTOR", "Form", "Tile", "form_of", "packed_weight", "suffix_of", "tile_of"]
+__all__ = [
+    "FORMS", "VECTOR", "Form", "Tile", "form_of", "packed", "packed_weight", "suffix_of", "tile_of",
+]  # fmt: skip
 
 Int8 = npt.NDArray[np.int8]
 
@@ -252,7 +254,11 @@ def _block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:
 def packed_weight(b: Builder, weight: ir.Value | None, form: Form) -> View:
     """Return weights [K][N] in the order of a form."""
     assert weight is not None
-    m = b.target.matmul
-    w = b.constant(weight).T
+    return packed(b, b.constant(weight), form, str(weight.name))
+
+
+def packed(b: Builder, weight: Int8, form: Form, name: str) -> View:
+    """Return constants [K][N] in the order of a form."""
+    m, w = b.target.matmul, weight.T
     rows, columns = -w.shape[0] % m.columns, -w.shape[1] % form.step
-    return b.flash_view(form.pack(np.pad(w, ((0, rows), (0, columns))), m), str(weight.name))
+    return b.flash_view(form.pack(np.pad(w, ((0, rows), (0, columns))), m), name)

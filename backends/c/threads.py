@@ -38,7 +38,7 @@ _BY_ROWS = frozenset(
     rotary_rows softmax widen""".split()
 )
 #: Those whose first argument counts elements.
-_BY_ELEMENTS = frozenset("cast gelu_wide relu sigmoid silu tanh".split())
+_BY_ELEMENTS = frozenset("cast clip gelu_wide relu sigmoid silu tanh".split())
 #: Those that count rows and columns, and repeat an operand where there are several rows.
 _REPEATED = frozenset("add product saturating_add".split())
 #: Those whose second argument is the position of the first row.

@@ -10,8 +10,10 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from intcc.passes.canonicalize.absorb_scales import AbsorbScales
+from intcc.passes.canonicalize.channels_last import ChannelsLast
 from intcc.passes.canonicalize.check_grammar import CheckGrammar
 from intcc.passes.canonicalize.float_functions import AddFloatFunctions
+from intcc.passes.canonicalize.fold_batch_norm import FoldBatchNorm
 from intcc.passes.canonicalize.fold_constants import FoldConstants
 from intcc.passes.canonicalize.fold_length_tables import FoldLengthTables
 from intcc.passes.canonicalize.free_extents import FreeExtents
@@ -70,7 +72,11 @@ IDIOMS: tuple[ir.passes.PassBase, ...] = (
     SinkTransposes(),
     SimplifyMovement(),  # joins what SinkTransposes and KeepTokens left next to each other
     AbsorbScales(),
-    UnfoldPatches(),
+    UnfoldPatches(),  # what is left of convolutions is ChannelsLast's
+    FoldBatchNorm(),
+    ChannelsLast(),
+    SimplifyMovement(),
+    RemoveDead(),
     FuseAttention(),  # before RecognizeMasks, which looks at Attention's mask
     common.CommonSubexpressionEliminationPass(),  # one mask for all layers
     RecognizeMasks(),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ import onnx_ir as ir
 from intcc.errors import RangeProofError
 from intcc.interval import Interval, Operand
 from intcc.ops import OPERATORS
-from intcc.ops.operator import OPSET_VERSION
+from intcc.ops.operator import OPSET_VERSION, Attribute
 from intcc.passes.calibrate import Statistics
 from intcc.passes.quantize_weights import Metric
 from intcc.qparams import QParams, Role
@@ -206,15 +207,18 @@ class Lowering:
         scale: Any = None,
         suffix: str = "",
         shape: ir.Shape | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
     ) -> ir.Value:
         """Append an operator of the dialect and prove it; shape and name come from `like`."""
-        return self.emit_many(kind, inputs, [(dtype, like, scale, suffix, shape)])[0]
+        outputs = [(dtype, like, scale, suffix, shape)]
+        return self.emit_many(kind, inputs, outputs, attributes or {})[0]
 
     def emit_many(
         self,
         kind: str,
         inputs: list[ir.Value],
         outputs: Sequence[tuple[ir.DataType, ir.Value, Any, str, ir.Shape | None]],
+        attributes: Mapping[str, Attribute] = MappingProxyType({}),
     ) -> list[ir.Value]:
         """Append an operator with several results."""
         made = [
@@ -226,11 +230,16 @@ class Lowering:
             for dtype, like, _, suffix, shape in outputs
         ]
         node = ir.Node(
-            DIALECT, kind, inputs, outputs=made, name=self.fresh(f"{kind}_{made[0].name}")
+            DIALECT,
+            kind,
+            inputs,
+            ir.convenience.convert_attributes(attributes),
+            outputs=made,
+            name=self.fresh(f"{kind}_{made[0].name}"),
         )
         node.metadata_props["intcc.layer"] = self.label
         try:
-            proved = OPERATORS[kind].prove(*[self.operand(v) for v in inputs])
+            proved = OPERATORS[kind].prove(*[self.operand(v) for v in inputs], **attributes)
         except RangeProofError as error:
             subject = f"{error.subject} (layer {self.label!r}, value {made[0].name!r})"
             raise RangeProofError(subject, error.fact, error.remedy) from None
