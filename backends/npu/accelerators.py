@@ -26,9 +26,9 @@ _REPLACEABLE = ("INTDIV", "REDUCE_MAX")
 _COMMON: Mapping[str, Types] = {
     "ABS": _32,
     "ADD": _32,
-    "ARGMAX": _8,
-    "ARITHMETIC_RIGHT_SHIFT": _ALL,
-    "AVG_POOL2D": _8,
+    "ARGMAX": _NARROW,
+    "ARITHMETIC_RIGHT_SHIFT": _32,
+    "AVG_POOL2D": _NARROW,
     "CAST": _ALL,
     "CLAMP": _NARROW,
     "CLZ": _32,
@@ -36,7 +36,7 @@ _COMMON: Mapping[str, Types] = {
     "CONV2D": _NARROW,
     "DEPTHWISE_CONV2D": _NARROW,
     "IDENTITY": _ALL,
-    "LOGICAL_LEFT_SHIFT": _ALL,
+    "LOGICAL_LEFT_SHIFT": _32,
     "MATMUL": _8,
     "MAXIMUM": _32,
     "MAX_POOL2D": _NARROW,
@@ -47,22 +47,23 @@ _COMMON: Mapping[str, Types] = {
     "REDUCE_SUM": _32,
     "RESCALE": _ALL,
     "RESHAPE": _ALL,
-    "REVERSE": _ALL,
     "SLICE": _ALL,
     "SUB": _32,
     "TABLE": _NARROW,
     "TILE": _ALL,
     "TRANSPOSE": _ALL,
 }
+#: What the U85 adds.
 _U85: Mapping[str, Types] = {
     **_COMMON,
+    "ARITHMETIC_RIGHT_SHIFT": _ALL,
     "GATHER": _ALL,
-    "GREATER": _32,
-    "GREATER_EQUAL": _32,
     "INTDIV": _32,
+    "LOGICAL_LEFT_SHIFT": _ALL,
     "LOGICAL_RIGHT_SHIFT": _ALL,
     "MATMUL": _NARROW,
-    "SELECT": _ALL,
+    "REDUCE_MAX": _ALL,
+    "REVERSE": _ALL,
 }
 
 
