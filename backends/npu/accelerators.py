@@ -26,7 +26,7 @@ _REPLACEABLE = ("INTDIV", "REDUCE_MAX")
 _COMMON: Mapping[str, Types] = {
     "ABS": _32,
     "ADD": _32,
-    "ARGMAX": _NARROW,
+    "ARGMAX": _8,
     "ARITHMETIC_RIGHT_SHIFT": _32,
     "AVG_POOL2D": _NARROW,
     "CAST": _ALL,
@@ -56,6 +56,7 @@ _COMMON: Mapping[str, Types] = {
 #: What the U85 adds.
 _U85: Mapping[str, Types] = {
     **_COMMON,
+    "ARGMAX": _NARROW,
     "ARITHMETIC_RIGHT_SHIFT": _ALL,
     "GATHER": _ALL,
     "INTDIV": _32,

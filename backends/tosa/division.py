@@ -24,12 +24,12 @@ def divide(b: Builder, dividend: Tensor, divisor: Tensor, most: int) -> Tensor:
         largest = (2**31 - 1) >> bit
         held = b.minimum(divisor, largest) if divisor.hi > largest else divisor
         assert held is divisor or dividend.hi < largest << bit
-        less = b.sub(rest, b.shift_left(held, bit))
-        missing = b.shift_right(less, 31, rounded=False)
-        part = b.shift_left(b.add(missing, 1), bit) if bit else b.add(missing, 1)
+        raised = b.shift_left(held, bit)
+        digit = b.add(b.shift_right(b.sub(rest, raised), 31, rounded=False), 1)
+        part = b.shift_left(digit, bit)
         quotient = part if quotient is None else b.add(quotient, part)
         if bit:
-            back = b.mul(missing, b.shift_left(held, bit))
-            rest = b.bounded(b.sub(less, back), Interval.of(0, dividend.hi))
+            left = b.sub(rest, b.mul(raised, digit))
+            rest = b.bounded(left, Interval.of(0, dividend.hi))
     assert quotient is not None
     return b.bounded(quotient, interval)

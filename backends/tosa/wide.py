@@ -74,26 +74,36 @@ def split(b: Builder, x: Tensor) -> Wide:
 
 
 def normalize(b: Builder, columns: Sequence[Limb], interval: Interval) -> Wide:
-    """Carry, so that all limbs but the last are in range; leave out those that are always zero."""
+    """Carry, so that all limbs but the last are in range and the last is not much longer.
+
+    Limbs that are always zero are left out.
+    """
     limbs: list[Limb] = []
     carry: Limb = 0
-    for index, column in enumerate(columns):
-        total = _sum(b, column, carry)
-        above = _shifted(interval, BITS * (index + 1))
-        if index + 1 == len(columns) or not isinstance(total, Tensor):
-            if index + 1 == len(columns):
-                limbs.append(_known(b, total, _shifted(interval, BITS * index)))
-                break
-            values = np.asarray(total, np.int64)
-            limbs.append((values & (_BASE - 1)).astype(np.int32))
-            carry = (values >> BITS).astype(np.int32)
-            continue
-        high = b.shift_right(total, BITS, rounded=False)
-        limbs.append(b.sub(total, b.shift_left(high, BITS), _LIMB))
-        carry = high
+    index = 0
+    while True:
+        total = _sum(b, columns[index] if index < len(columns) else 0, carry)
+        here = _shifted(interval, BITS * index)
+        if here.magnitude <= _BASE and index + 1 >= len(columns):
+            limbs.append(_known(b, total, here))
+            return Wide(tuple(limbs), interval)
+        low, carry = _carried(b, total)
+        limbs.append(low)
+        index += 1
+        above = _shifted(interval, BITS * index)
         if above.min == above.max == 0:
-            break
-    return Wide(tuple(limbs), interval)
+            return Wide(tuple(limbs), interval)
+
+
+def _carried(b: Builder, total: Limb) -> tuple[Limb, Limb]:
+    """Return a limb in range and what goes to the next."""
+    if not isinstance(total, Tensor):
+        values = np.asarray(total, np.int64)
+        return (values & (_BASE - 1)).astype(np.int32), (values >> BITS).astype(np.int32)
+    if 0 <= total.lo and total.hi < _BASE:
+        return total, 0
+    high = b.shift_right(total, BITS, rounded=False)
+    return b.sub(total, b.shift_left(high, BITS), _LIMB), high
 
 
 def _known(b: Builder, limb: Limb, interval: Interval) -> Limb:

@@ -26,7 +26,7 @@ def maximum(b: Builder, x: Wide) -> Wide:
     behind: Tensor | None = None
     limb = top
     for following in reversed(lower):
-        apart = b.minimum(b.sub(best[0], limb), 1)
+        apart = b.minimum(b.sub(best[0], limb, Interval.of(0, limb.hi - limb.lo)), 1)
         behind = apart if behind is None else b.maximum(behind, apart)
         # Those that fell behind before are pushed below every other limb.
         limb = b.sub(following, b.shift_left(behind, BITS + 1))

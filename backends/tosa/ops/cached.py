@@ -123,9 +123,14 @@ def _distances(b: Builder, rows: _Rows, shift: int) -> Tensor:
     d = Wide(behind.limbs, Interval.of(0, behind.interval.max))
     steps = wide_rows.scaled_down(b, d, shift - _LAST)
     z = _round_last(b, steps, rows.e, 0, LARGEST)
-    if rows.seen is None:
+    return _unseen(b, z, rows.seen)
+
+
+def _unseen(b: Builder, z: Tensor, seen: Array | None) -> Tensor:
+    """LARGEST for keys out of sight."""
+    if seen is None:
         return z
-    return b.add(b.mul(z, rows.seen), (1 - rows.seen) * LARGEST)
+    return b.add(b.mul(z, seen), (1 - seen) * LARGEST, Interval.of(0, LARGEST))
 
 
 def _round_last(b: Builder, x: Wide, e: Tensor, lo: int, hi: int) -> Tensor:
@@ -160,7 +165,7 @@ def _context(site: Site, z: Tensor) -> Tensor:
     o = wide.shift_right(b, wide.add_constant(b, product, 1 << (last - 1)), last, -WIDE, WIDE)
     (bound,) = site.prove()
     heads, width = site.numbers(9)[1], o.shape[3]
-    by_head = b.reshape(b.bounded(o, bound), (o.shape[0], heads, -1 * -site.tensor(0).shape[1], width))
+    by_head = b.reshape(b.bounded(o, bound), (o.shape[0], heads, site.tensor(0).shape[1], width))
     return b.transpose(by_head, (0, 2, 1, 3))
 
 
@@ -226,9 +231,7 @@ def cached_attention_capped(site: Site) -> list[Tensor]:
         t = b.add(b.mul(t, rows.seen), (rows.seen - 1) * 2**16)
     behind = b.sub(b.maximum_along(t, -1), t)
     z = scaled(b, b.bounded(behind, Interval.of(0, behind.hi)), gain, gain_shift, 0, LARGEST)
-    if rows.seen is not None:
-        z = b.add(b.mul(z, rows.seen), (1 - rows.seen) * LARGEST)
-    return [_context(site, z)]
+    return [_context(site, _unseen(b, z, rows.seen))]
 
 
 RULES = {
