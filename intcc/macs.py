@@ -25,4 +25,7 @@ def node_macs(node: ir.Node, length: int) -> int:
     if node.op_type == "Attention":
         keys = size(node.inputs[1], slice(-2, -1))
         return 2 * keys * size(node.inputs[0], slice(None))
+    if node.op_type in ("Conv", "ConvWide"):
+        taps = size(node.inputs[2], slice(1, None))
+        return size(node.outputs[0], slice(None)) * taps
     return 0

@@ -25,7 +25,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "rope": ("exact", "hf", "phase"),
     "ternary": ("auto", "int8", "2bit", "trits"),
     "weights": ("auto", "c", "section"),
-    "offload": ("matmul",),
+    "offload": ("matmul", "conv"),
     "accelerator": ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256",
                     "ethos-u65-256", "ethos-u65-512", "ethos-u85-128", "ethos-u85-256",
                     "ethos-u85-512", "ethos-u85-1024", "ethos-u85-2048"),
@@ -63,7 +63,7 @@ class Settings:
             to a byte; "auto": as the target prefers.
         weights: constant data as "c", or as a file of bytes that becomes a "section" of the
             program; "auto": a section where it is large and the target a host.
-        offload: products that the C leaves to an accelerator's functions, of "matmul".
+        offload: products that the C leaves to an accelerator's functions, of "matmul" and "conv".
         accelerator: NPU that "vela" compiles for.
         rope: angles of rotary embeddings, "exact", with transformers' rounding, "hf", or exact ones
             whose cosines and sines C computes instead of storing a table, "phase".

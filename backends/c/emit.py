@@ -28,6 +28,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc._version import __version__
+from intcc.backends.c.accelerator import accelerator_files
 from intcc.backends.c.arena import Arena, plan
 from intcc.backends.c.firmware import firmware_files
 from intcc.backends.c.generator import (
@@ -41,7 +42,6 @@ from intcc.backends.c.interface import Port, ports
 from intcc.backends.c.last_token import generates_text, keep_last_token
 from intcc.backends.c.literals import array_body
 from intcc.backends.c.npu_call import npu_context
-from intcc.backends.c.offload import accelerator_files
 from intcc.backends.c.placement import plan_placement
 from intcc.backends.c.program import Program
 from intcc.backends.c.recorded import recorded_feeds, recorded_tokens
@@ -137,7 +137,7 @@ def emit_c(
         threads: whether threads can share a run, in place of the target's choice.
         weights: constant data as "c", or as the bytes of a "section"; by its size by default.
         chunk: most tokens of a text generator's call; its whole context by default.
-        offload: what an accelerator is called for, of "matmul".
+        offload: what an accelerator is called for, of "matmul" and "conv".
         parts: nodes that an NPU computes, of a graph that continues no texts; runs with parts are
             not shared among threads.
         generation: settings of a text generator; the fewest by default.

@@ -4,6 +4,8 @@
     LinearWide              intcc_accel_matmul_u8s8_s32
     LinearDynamic           intcc_accel_matmul_u8s8_s32, then the rescale of its rows
     BatchMatMul             intcc_accel_matmul_u8u8_s32
+    Conv                    intcc_accel_conv_u8s8_u8        likewise
+    ConvWide                intcc_accel_conv_u8s8_s32
 
 The interface is the same for every model and specified in templates/c/accel/accel.h.j2. Attention
 multiplies, exponentiates and multiplies in one loop over blocks of rows, which no call replaces.
@@ -15,40 +17,38 @@ does, or the shifted bias leaves int32, the product stays with the processor, an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from intcc._version import __version__
-from intcc.backends.c import kernels_linear
+from intcc.backends.c import kernels_conv, kernels_linear
 from intcc.backends.c.builder import Builder
 from intcc.backends.c.kernels_dynamic import batch
-from intcc.backends.c.program import Argument, Kernel, Program, View
-from intcc.backends.c.render import render
+from intcc.backends.c.program import Argument, Kernel, View
+from intcc.backends.c.shapes import Extent
 from intcc.dyadic import MAX_MUL_BITS, Dyadic
+from intcc.interval import UINT8, Interval
 from intcc.ops.dynamic_quantize import LARGEST_MANTISSA, ZERO
+from intcc.ops.linear import product_interval
+from intcc.ops.windows import Windows
 
-__all__ = ["OFFLOADED", "accelerator_files", "offloaded"]
+__all__ = ["OFFLOADED", "PREFIX", "offloaded", "rescale_of"]
 
 Array = npt.NDArray[Any]
 Rule = Callable[[Builder, ir.Node], None]
 
-#: Rows, inner and columns of the conformance test's own products: one, odd, and past any block.
-_SHAPES = ((1, 1, 1), (1, 3, 2), (5, 7, 9), (4, 16, 16), (3, 64, 33), (6, 130, 17))
-#: What is left of a model's shapes in that test, whose arrays must fit a small machine.
-_ROWS, _COLUMNS = 3, 17
-_PREFIX = "intcc_accel_"
+#: How every function of the interface begins.
+PREFIX = "intcc_accel_"
 
 
 def _external(name: str) -> Kernel:
     """Return a function of the interface, which has no text here."""
-    return Kernel("", f"{_PREFIX}{name}")
+    return Kernel("", f"{PREFIX}{name}")
 
 
-def rescale_of(divisor: Array, bias: Array, weight: Array) -> tuple[Array, Array, Array] | None:
+def rescale_of(divisor: Array, bias: Array, acc: Interval) -> tuple[Array, Array, Array] | None:
     """Return (bias, mul, shift) with rsh((acc + bias) * mul, shift) for (acc + bias0) / divisor.
 
     With c = (divisor - 1) / 2 the quotient is t / divisor to nearest for t = acc + bias0 - c, and
@@ -59,25 +59,23 @@ def rescale_of(divisor: Array, bias: Array, weight: Array) -> tuple[Array, Array
     for every t that does not saturate, that is for |t| <= 256 divisor.
 
     Args:
-        divisor: [N], from 1 on; odd, or a power of two.
-        bias: [N], of Linear.
-        weight: [K, N], which bounds the sums of bytes.
+        divisor: [N] or one, from 1 on; odd, or a power of two.
+        bias: [N] or one, of Linear or Conv.
+        acc: of the sums, [N].
 
     Returns:
         None where some channel has no such numbers, or its bias leaves int32.
     """
-    n = weight.shape[1]
-    divisors, shifted = np.broadcast_to(divisor, (n,)), np.empty(n, np.int64)
-    mul, shift = np.empty(n, np.int32), np.empty(n, np.uint8)
-    wide = weight.astype(np.int64)
-    low, high = 255 * np.minimum(wide, 0).sum(0), 255 * np.maximum(wide, 0).sum(0)
+    n = len(acc.lo)
+    divisors, offsets = (np.broadcast_to(a.reshape(-1), (n,)) for a in (divisor, bias))
+    shifted, mul, shift = np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.uint8)
     for channel, d in enumerate(map(int, divisors)):
         exact = d & (d - 1) == 0
         # One has no half, but a shift has at least 2.
         half = d // 2 if exact else (d - 1) // 2
         scale = Dyadic.from_real(1 / d, MAX_MUL_BITS)
-        shifted[channel] = int(np.broadcast_to(bias, (n,))[channel]) - half
-        ends = [int(e + shifted[channel]) for e in (low[channel], high[channel])]
+        shifted[channel] = int(offsets[channel]) - half
+        ends = [int(e[channel]) + int(shifted[channel]) for e in (acc.lo, acc.hi)]
         reach = min(max(map(abs, ends)), 256 * d)
         error = abs(scale.mul * d - (1 << scale.shift))
         fits = min(*ends, shifted[channel]) >= -(2**31) and max(*ends, shifted[channel]) < 2**31
@@ -107,8 +105,8 @@ def _numbers(b: Builder, node: ir.Node, what: str, array: Array, n: int) -> View
 
 def linear(b: Builder, node: ir.Node) -> None:
     """Emit y = clip((x @ weight + bias) / divisor, lo, hi) as a product with a rescale."""
-    weight = b.constant(node.inputs[1])
-    found = rescale_of(b.constant(node.inputs[3]), b.constant(node.inputs[2]), weight)
+    acc = product_interval(UINT8, b.constant(node.inputs[1]))
+    found = rescale_of(b.constant(node.inputs[3]), b.constant(node.inputs[2]), acc)
     if found is None:
         b.program.kept.append(str(node.name))
         kernels_linear.linear(b, node)
@@ -181,6 +179,82 @@ def batch_matmul(b: Builder, node: ir.Node) -> None:
     b.call(_external("matmul_u8u8_s32"), arguments, [y], note=size.note, macs=size.macs)
 
 
+def _window(b: Builder, node: ir.Node) -> tuple[dict[str, Any], str, View, Extent]:
+    """Return the geometry of a convolution, its code, its weights and its products."""
+    x, zero, weight = b.view(node.inputs[0]), b.scalar(node.inputs[1]), b.constant(node.inputs[2])
+    attributes = {k: node.attributes[k].as_ints() for k in ("strides", "pads", "dilations")}
+    windows = Windows.of(weight.shape[1:3], **attributes)
+    group = node.attributes["group"].as_int()
+    height, width, channels = (d.coefficient for d in x.dims[1:])
+    high, wide = windows.extent(0, height), windows.extent(1, width)
+    geometry = {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "high": high,
+        "wide": wide,
+        "columns": len(weight),
+        "kernel_height": windows.kernel[0],
+        "kernel_width": windows.kernel[1],
+        "stride_height": windows.strides[0],
+        "stride_width": windows.strides[1],
+        "pad_top": windows.pads[0],
+        "pad_left": windows.pads[1],
+        "dilation_height": windows.dilations[0],
+        "dilation_width": windows.dilations[1],
+        "group": group,
+        "zero": zero,
+    }
+    packed = b.flash_view(weight, str(node.inputs[2].name))  # type: ignore[union-attr]
+    macs = Extent(high * wide * int(weight.size))
+    code = "{height}x{width}x{channels}_{columns}_k{kernel_height}x{kernel_width}".format(
+        **geometry
+    )
+    plain = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
+    for name, values in attributes.items():
+        if tuple(values) != plain[name]:
+            code += f"_{name[0]}{'_'.join(map(str, values))}"
+    code += (f"_g{group}" if group > 1 else "") + (f"_z{zero}" if zero else "")
+    return geometry, code, packed, macs
+
+
+def _conv(b: Builder, node: ir.Node, kind: str, numbers: Sequence[Argument]) -> None:
+    geometry, code, packed, macs = _window(b, node)
+    x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
+    kernel = Kernel(
+        f"accel/conv_{kind}", f"accel_conv_{kind}_{code}", {"window": geometry, "prefix": PREFIX}
+    )
+    size = f"{geometry['height']} x {geometry['width']} x {geometry['channels']}"
+    b.call(kernel, [x, packed, *numbers, y], [y], note=size, macs=macs)
+
+
+def conv(b: Builder, node: ir.Node) -> None:
+    """Emit y = clip((acc + bias) / divisor, lo, hi) as a convolution with a rescale."""
+    weight, zero = b.constant(node.inputs[2]), b.scalar(node.inputs[1])
+    x = Interval.of(-zero, UINT8.max - zero).hull(Interval.of(0, 0))
+    acc = product_interval(x, weight.reshape(len(weight), -1).T)
+    found = rescale_of(b.constant(node.inputs[4]), b.constant(node.inputs[3]), acc)
+    if found is None:
+        b.program.kept.append(str(node.name))
+        kernels_conv.conv(b, node)
+        return
+    numbers = [
+        _numbers(b, node, what, array, len(weight))
+        for what, array in zip(("bias", "mul", "shift"), found, strict=True)
+    ]
+    _conv(b, node, "u8", [*numbers, *(b.scalar(v) for v in node.inputs[5:7])])
+
+
+def conv_wide(b: Builder, node: ir.Node) -> None:
+    """Emit y = acc * mul + bias."""
+    n = len(b.constant(node.inputs[2]))
+    numbers = [
+        _numbers(b, node, what, b.constant(v).astype(np.int32), n)
+        for what, v in zip(("mul", "bias"), node.inputs[3:5], strict=True)
+    ]
+    _conv(b, node, "s32", numbers)
+
+
 #: What `--offload` may name, and the operators that it takes from the processor.
 OFFLOADED: Mapping[str, Mapping[str, Rule]] = {
     "matmul": {
@@ -190,44 +264,10 @@ OFFLOADED: Mapping[str, Mapping[str, Rule]] = {
         "LinearDynamicFull": linear_dynamic,
         "LinearWide": linear_wide,
     },
+    "conv": {"Conv": conv, "ConvWide": conv_wide},
 }
 
 
 def offloaded(kinds: Sequence[str]) -> dict[str, Rule]:
     """Return the rule of every operator that is offloaded."""
     return {operator: rule for kind in kinds for operator, rule in OFFLOADED[kind].items()}
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Shapes of the conformance test, and the largest of each."""
-
-    shapes: list[tuple[int, ...]] = field(default_factory=list)
-
-    def largest(self, axis: int) -> int:
-        return max(shape[axis] for shape in self.shapes)
-
-
-def accelerator_files(program: Program) -> dict[str, str]:
-    """Return the interface, its reference, weak definitions and the conformance test, by path."""
-    found = dict.fromkeys(_SHAPES)
-    for call in program.calls:
-        if call.kernel.name.startswith(f"{_PREFIX}matmul_u8s8"):
-            inner, columns = (int(str(a)) for a in call.arguments[1:3])
-            found[_ROWS, inner, min(columns, _COLUMNS)] = None
-    sizes = _Sizes(list(found))
-    context = {
-        "version": __version__,
-        "name": program.name,
-        "shapes": sizes.shapes,
-        "rows": sizes.largest(0),
-        "inner": sizes.largest(1),
-        "columns": sizes.largest(2),
-    }
-    names = {
-        "intcc_accel.h": "accel.h",
-        "intcc_accel_reference.h": "reference.h",
-        f"{program.name}_accel.c": "accel.c",
-        "examples/accel_test.c": "test.c",
-    }
-    return {path: render(f"accel/{template}", context) for path, template in names.items()}

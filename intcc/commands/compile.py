@@ -79,7 +79,7 @@ def command(
     ] = "auto",
     offload: Annotated[
         str,
-        typer.Option(help="Products that the C leaves to an accelerator's functions: matmul."),
+        typer.Option(help="Products that the C leaves to an accelerator's functions: matmul,conv."),
     ] = "",
     accelerator: Annotated[
         str,

@@ -14,12 +14,15 @@ import pytest
 from intcc.backends.c.offload import OFFLOADED, rescale_of
 from intcc.dyadic import rsh
 from intcc.errors import SettingsError
+from intcc.interval import UINT8, Interval
+from intcc.ops.linear import product_interval
 from intcc.runtime.compiler import STRICT_FLAGS
 from intcc.runtime.native import NativeModel
 from intcc.runtime.reference import evaluate
 from intcc.settings import Settings
 from tests.c import cases, cases_decoder
 from tests.c.bench import TOKENS, Bench, differences
+from tests.c.cases_conv import CONV_CASES
 from tests.c.encoder import encoder
 
 EVERYTHING = tuple(OFFLOADED)
@@ -30,6 +33,7 @@ PRODUCTS = (
     cases.linear_dynamic,
     cases_decoder.linear_dynamic_full,
     cases.batch_matmul,
+    *(case for name, case in CONV_CASES.items() if name.startswith("conv")),
 )
 
 
@@ -68,14 +72,17 @@ def test_the_bits_are_those_of_the_reference(offloaded: tuple[Bench, Path]) -> N
     assert wrong(bench, bench.native(folder)) == []
 
 
+offloaded_kinds = {kind for rules in OFFLOADED.values() for kind in rules}
+
+
 def test_no_product_is_left(offloaded: tuple[Bench, Path]) -> None:
     """But those of attention, and of divisors that no rescale stands for."""
     bench, folder = offloaded
     text = (folder / f"{bench.graph.name}.c").read_text(encoding="utf-8")
-    kinds = [n.op_type for n in bench.graph if n.op_type in OFFLOADED["matmul"]]
-    calls = re.findall(r"^ +(intcc_accel_matmul|linear|batch_matmul)_?\w*\(", text, re.M)
+    kinds = [n.op_type for n in bench.graph if n.op_type in offloaded_kinds]
+    calls = re.findall(r"^ +((?:intcc_)?accel|linear|batch_matmul|conv)\w*\(", text, re.M)
     assert len(calls) == len(kinds)
-    assert calls.count("intcc_accel_matmul") == len(kinds) - (bench.graph.name == "products")
+    assert sum("accel" in c for c in calls) == len(kinds) - (bench.graph.name == "products")
 
 
 def test_shared_runs_call_one_at_a_time(tmp_path: Path) -> None:
@@ -98,14 +105,14 @@ def test_conformance_passes_and_finds_a_wrong_function(
         return subprocess.run([program], capture_output=True, text=True, check=False)
 
     passed = run(test, weak)
-    assert (passed.returncode, passed.stdout.split(":")[-1].strip()) == (0, "0 calls differ")
+    assert (passed.returncode, passed.stdout.split(":")[-1].strip()) == (0, "0 differ")
     for name, source in wrong_functions((folder / "intcc_accel_reference.h").read_text()):
         own = tmp_path / "own.c"
         own.write_text(source, encoding="utf-8")
         failed = run(test, weak, own)
         assert failed.returncode == 1, name
         assert re.match(
-            rf"intcc_accel_{name}, pattern \w+, rows \d+, inner \d+, columns \d+: "
+            rf"intcc_accel_{name}, pattern \w+, (rows|image) \d+[^:]+: "
             r"y\[\d+\]\[\d+\] is -?\d+, expected -?\d+\n",
             failed.stdout,
         ), failed.stdout
@@ -162,7 +169,7 @@ def test_a_rescale_is_the_division(divisor: int) -> None:
     """At every edge of a step, where one more or less decides, and far beyond the last."""
     bias = np.array([5 * divisor + divisor // 2])
     weight = np.array([[127], [-128]] * 30, np.int8)
-    found = rescale_of(np.array([divisor]), bias, weight)
+    found = rescale_of(np.array([divisor]), bias, product_interval(UINT8, weight))
     assert found is not None
     shifted, mul, shift = (int(v[0]) for v in found)
     low, high = -128 * 255 * 30, 127 * 255 * 30
@@ -178,14 +185,14 @@ def test_a_rescale_is_the_division(divisor: int) -> None:
     ("divisor", "bias"), [(6, 0), (2**30 + 1, -(2**31) + 99999), (2**31 - 1, 2**31 - 1)]
 )
 def test_what_no_rescale_stands_for_is_kept(divisor: int, bias: int) -> None:
-    weight = np.ones((4, 1), np.int8)
-    assert rescale_of(np.array([divisor]), np.array([bias]), weight) is None
+    acc = Interval.of(np.array([0]), np.array([1020]))
+    assert rescale_of(np.array([divisor]), np.array([bias]), acc) is None
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"offload": "softmax"}, "--offload 'softmax' is not known. Choose from: matmul"),
+        ({"offload": "softmax"}, "--offload 'softmax' is not known. Choose from: matmul, conv"),
         ({"offload": "matmul", "emit": "onnx"}, "--offload changes the C only. Add c to --emit"),
     ],
 )
