@@ -1,8 +1,8 @@
 """Builder: TOSA operations whose results' shapes, types and ranges are known as they are made.
 
 Every method appends one operation, beside the reshape that gives two operands one rank, and
-returns its result. A result whose range would leave its type is a bug of the caller's, which an
-assertion shows: rules of the dialect's operators bring numbers into range before.
+returns its result. A result whose range might leave its type raises RangeProofError: the rules of
+the dialect's operators bring numbers into range before.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.backends.tosa.graph import Graph, Operation, Tensor, Type
-from intcc.interval import Interval
+from intcc.interval import Interval, require_fits
 
 __all__ = ["Builder"]
 
@@ -81,7 +81,7 @@ class Builder:
         **attributes: Any,
     ) -> Tensor:
         """Append an operation; return its result."""
-        assert interval.fits(to.limits), f"{kind} ranges over [{interval.min}, {interval.max}]"
+        require_fits(interval, to.limits, f"TOSA's {kind}")
         self._count += 1
         output = Tensor(f"value{self._count}", tuple(int(n) for n in shape), to, interval)
         self.graph.operations.append(Operation(kind, tuple(inputs), output, attributes))
@@ -307,6 +307,30 @@ class Builder:
         zeros = [self.constant(np.array([z]), Type.INT8) for z in (zero_a, zero_b)]
         shape = (a.shape[0], a.shape[1], b.shape[2])
         return self.emit("MATMUL", (a, b, *zeros), shape, Type.INT32, interval)
+
+    def max_pool(
+        self,
+        x: Tensor,
+        kernel: Sequence[int],
+        stride: Sequence[int],
+        pad: Sequence[int],
+        shape: Sequence[int],
+    ) -> Tensor:
+        """Largest int8 number of each window of an image NHWC; pads never are the largest."""
+        geometry = {"kernel": list(kernel), "stride": list(stride), "pad": list(pad)}
+        return self.emit("MAX_POOL2D", (x,), shape, x.type, x.interval, **geometry)
+
+    def pad(self, x: Tensor, pads: Sequence[int], value: int) -> Tensor:
+        """An int8 image NHWC with rows and columns [top, bottom, left, right] of a number."""
+        if not any(pads):
+            return x
+        top, bottom, left, right = pads
+        amounts = self.shape([0, 0, top, bottom, left, right, 0, 0])
+        n, h, w, c = x.shape
+        operands = (x, amounts, self.constant(np.array([value]), x.type))
+        interval = x.interval.hull(Interval.of(value, value))
+        shape = (n, h + top + bottom, w + left + right, c)
+        return self.emit("PAD", operands, shape, x.type, interval)
 
     def table8(self, a: Tensor, entries: Array) -> Tensor:
         """Entries by a + 128, int8."""

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from intcc.backends.tosa.graph import Tensor
-from intcc.backends.tosa.ops import attention, cached, elementwise, embedding, gates, gelu, linear, rotary, rows
+from intcc.backends.tosa.ops import (
+    attention,
+    cached,
+    convolution,
+    elementwise,
+    embedding,
+    gates,
+    gelu,
+    linear,
+    rotary,
+    rows,
+)
 from intcc.backends.tosa.site import Site
 
 __all__ = ["RULES", "Rule"]
@@ -17,6 +28,7 @@ Rule = Callable[[Site], list[Tensor]]
 RULES: Mapping[str, Rule] = {
     **attention.RULES,
     **cached.RULES,
+    **convolution.RULES,
     **elementwise.RULES,
     **embedding.RULES,
     **gates.RULES,

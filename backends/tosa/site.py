@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,15 +69,17 @@ class Site:
     node: ir.Node
     inputs: Sequence[Known | None]
 
-    def prove(self) -> tuple[Interval, ...]:
-        """Return the ranges of the results, in numbers of the integer graph.
+    @cached_property
+    def proved(self) -> tuple[Interval, ...]:
+        """Ranges of the results, in numbers of the integer graph.
 
         Raises:
             RangeProofError: a constraint of the operator cannot be proved.
         """
         pairs = zip(self.node.inputs, self.inputs, strict=True)
         operands = [_operand(v, known) for v, known in pairs if v is not None and known is not None]
-        return OPERATORS[self.node.op_type].prove(*operands)
+        attributes = {a.name: a.value for a in self.node.attributes.values()}
+        return OPERATORS[self.node.op_type].prove(*operands, **attributes)
 
     def tensor(self, index: int) -> Tensor:
         """Return an operand as a tensor."""

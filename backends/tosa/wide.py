@@ -183,15 +183,13 @@ def shift_right(b: Builder, x: Wide, bits: int, lo: int, hi: int) -> Tensor:
     skip, rest = divmod(bits, BITS)
     if skip >= len(x.limbs):  # only the sign is left
         skip, rest = len(x.limbs) - 1, min(31, bits - BITS * (len(x.limbs) - 1))
-    *lower, top = x.limbs[skip:]
-    assert isinstance(top, Tensor)
+    *lower, top = (_computed(b, x, limb) for limb in x.limbs[skip:])
     if not lower:
         return clip(b, b.shift_right(top, rest, rounded=False), lo, hi)
     whole, below = top, BITS * len(lower) - rest
     for index in range(len(lower) - 1, -1, -1):
         step = BITS if index else BITS - rest
         part = lower[index]
-        assert isinstance(part, Tensor)
         if not index:
             part = b.shift_right(part, rest, rounded=False)
         whole = _joined(b, whole, part, step, lo >> (below - step), hi >> (below - step))
@@ -200,6 +198,14 @@ def shift_right(b: Builder, x: Wide, bits: int, lo: int, hi: int) -> Tensor:
     if exact.min >= lo and exact.max <= hi:
         return b.bounded(whole, exact)
     return clip(b, whole, lo, hi)
+
+
+def _computed(b: Builder, x: Wide, limb: Limb) -> Tensor:
+    """Return a limb as a tensor of the value's extents."""
+    if isinstance(limb, Tensor):
+        return limb
+    any_limb = next(found for found in x.limbs if isinstance(found, Tensor))
+    return b.add(b.mul(any_limb, 0), limb)
 
 
 def _joined(b: Builder, high: Tensor, low: Tensor, step: int, lo: int, hi: int) -> Tensor:

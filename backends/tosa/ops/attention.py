@@ -19,7 +19,7 @@ __all__ = ["RULES"]
 def batch_matmul(site: Site) -> list[Tensor]:
     """(a - zero_a) @ (b - 128)."""
     b, left, right = site.b, site.tensor(0), site.tensor(2)
-    (interval,) = site.prove()
+    (interval,) = site.proved
     shape = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     if right.rank == 2:
         left3 = b.reshape(left, (1, int(np.prod(left.shape[:-1])), left.shape[-1]))

@@ -163,7 +163,7 @@ def _context(site: Site, z: Tensor) -> Tensor:
     product = wide.multiply(b, acc, factor)
     last = _SUM_BITS + 15
     o = wide.shift_right(b, wide.add_constant(b, product, 1 << (last - 1)), last, -WIDE, WIDE)
-    (bound,) = site.prove()
+    (bound,) = site.proved
     heads, width = site.numbers(9)[1], o.shape[3]
     by_head = b.reshape(b.bounded(o, bound), (o.shape[0], heads, site.tensor(0).shape[1], width))
     return b.transpose(by_head, (0, 2, 1, 3))

@@ -17,7 +17,7 @@ def embedding(site: Site) -> list[Tensor]:
     flat = b.reshape(ids, (1, count))
     rows = b.gather(b.constant(table[None], stored(table.dtype)), flat)
     factor = b.gather(b.constant(mul.reshape(1, -1, 1), Type.INT32), flat)
-    (interval,) = site.prove()
+    (interval,) = site.proved
     y = b.mul(b.cast(rows, Type.INT32), factor, 0, interval)
     return [b.reshape(y, (*ids.shape, table.shape[1]))]
 

@@ -37,7 +37,7 @@ def _formula(site: Site) -> Tensor:
     half = divisor // 2
     how = Quotients.of(bend.interval + Interval.of(half, half), divisor, 0, 255)
     delta = how.divide(b, b.add(bend, each(half)))
-    (interval,) = site.prove()
+    (interval,) = site.proved
     y = b.add(b.mul(relu, factor), b.sub(zero, codes(b, delta)))
     return narrow(b, b.bounded(y, interval))
 

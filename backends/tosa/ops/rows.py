@@ -115,7 +115,7 @@ def norm(first: int) -> Callable[[Site], list[Tensor]]:
     """Return the rule of a norm whose constants for rows start at operand `first`."""
 
     def rule(site: Site) -> list[Tensor]:
-        (bound,) = site.prove()
+        (bound,) = site.proved
         x = site.tensor(0) if first == 3 else _centered(site.b, site.tensor(0))
         shift = site.number(first + 2).bit_length() - 1
         return [normalize(site.b, x, site.number(1), site.number(first), shift, bound)]
@@ -149,7 +149,7 @@ def mean_pool(site: Site) -> list[Tensor]:
     assert low is not None
     number = b.reshape(count, (batch, 1, 1))
     half = b.shift_right(number, 1, rounded=False)
-    bound = site.prove()[0].scalar()
+    bound = site.proved[0].scalar()
     if high is None:
         y = _floor(b, b.add(low, half), number, x)
     else:
