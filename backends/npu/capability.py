@@ -76,7 +76,7 @@ def refusals(
 
     def refused(node: ir.Node) -> str | None:
         inputs, outputs = border([node])
-        if not inputs:
+        if not inputs or not outputs:
             return ""
         if any(v.dtype == ir.DataType.INT64 for v in (*inputs, *outputs)):
             return "" if node.domain == "" else _INDICES
