@@ -28,6 +28,7 @@ from intcc.specs import LOGITS, integer_feeds
 if TYPE_CHECKING:
     from intcc.backends.c.emit import CReport
     from intcc.backends.c.generator import Generation
+    from intcc.backends.npu.emit import NpuReport
     from intcc.frontends.source import SourceModel
     from intcc.pipeline import CompiledGraph
 
@@ -127,11 +128,15 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     if "tosa" in settings.emit:
         progress.stage("emit TOSA")
         tosa = _write_tosa(graph.integer, folder / "npu")
+    npu: NpuReport | None = None
+    if "vela" in settings.emit:
+        progress.stage("emit NPU parts")
+        npu = _write_npu(built, folder / "npu", settings)
     for path in source.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
     _save_npz(folder / "recorded.npz", feeds)
     progress.stage("report")
-    report = {**collect(built, folder, c_report, qlinear), **tosa}
+    report = {**collect(built, folder, c_report, qlinear=qlinear, npu=npu), **tosa}
     settings.budget.check({**report["figures"], **_measured(folder / "c", settings)})
     _write_json(folder / "report.json", report)
     (folder / "report.html").write_text(render(report), encoding="utf-8")
@@ -223,6 +228,7 @@ def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:
         threads=settings.threads,
         weights=None if settings.weights == "auto" else settings.weights,
         chunk=settings.chunk,
+        offload=settings.offload,
         generation=_generation(built),
         evaluate=evaluate,
     )
@@ -241,6 +247,34 @@ def _write_tosa(model: ir.Model, folder: Path) -> dict[str, Any]:
     (folder / "model.tosa").write_bytes(serialize(graph))
     counts = Counter(operation.kind for operation in graph.operations)
     return {"tosa": {"extents": extents, "operations": dict(sorted(counts.items()))}}
+
+
+def _write_npu(built: Built, folder: Path, settings: Settings) -> NpuReport:
+    """Write the parts of an NPU and the C around them."""
+    from intcc.backends.c.emit import emit_c
+    from intcc.backends.npu.accelerators import load_accelerator
+    from intcc.backends.npu.emit import emit_parts
+    from intcc.passes.prove_ranges import prove_ranges
+    from intcc.runtime.reference import evaluate, evaluate_node
+
+    integer = built.graph.integer
+    report = emit_parts(
+        integer,
+        folder,
+        load_accelerator(settings.accelerator),
+        prove_ranges(integer),
+        evaluate_node,
+    )
+    emit_c(
+        integer,
+        folder / "c",
+        target=settings.target,
+        weights=None if settings.weights == "auto" else settings.weights,
+        offload=settings.offload,
+        parts=report.partition.parts,
+        evaluate=evaluate,
+    )
+    return report
 
 
 def _generation(built: Built) -> Generation | None:

@@ -17,7 +17,7 @@ from intcc.settings import Settings
         ({"emitt": "onnx"}, "Setting 'emitt' does not exist. Did you mean 'emit'?"),
         (
             {"emit": "onnx,rust"},
-            "--emit 'rust' is not known. Choose from: onnx, c, qlinear, qdq, tosa.",
+            "--emit 'rust' is not known. Choose from: onnx, c, qlinear, qdq, tosa, vela.",
         ),
         ({"emit": ()}, "--emit names no backend"),
         ({"scheme": "w4a4"}, "--scheme 'w4a4' is not known. Choose from: w8a8, w1.58a8."),

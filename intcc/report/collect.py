@@ -13,9 +13,11 @@ import onnx
 import onnx_ir as ir
 
 from intcc._version import __version__
+from intcc.macs import node_macs
 
 if TYPE_CHECKING:
     from intcc.backends.c.emit import CReport
+    from intcc.backends.npu.emit import NpuReport
     from intcc.build import Built
 
 __all__ = ["bytes_by_layer", "collect", "multiply_accumulates"]
@@ -29,7 +31,12 @@ WORST = 6
 
 
 def collect(
-    built: Built, folder: Path, c_report: CReport | None, qlinear: dict[str, Any] | None = None
+    built: Built,
+    folder: Path,
+    c_report: CReport | None,
+    *,
+    qlinear: dict[str, Any] | None = None,
+    npu: NpuReport | None = None,
 ) -> dict[str, Any]:
     """Return the report of a compilation.
 
@@ -38,6 +45,7 @@ def collect(
         folder: where the files lie.
         c_report: what the C backend planned; None where it was not asked for.
         qlinear: section of the QLinear model; None where it was not asked for.
+        npu: what an NPU computes; None where it was not asked for.
     """
     graph, source = built.graph, built.source
     layers = [asdict(layer) for layer in graph.layers]
@@ -73,6 +81,8 @@ def collect(
         report["qlinear"] = qlinear
     if "model.qdq.onnx" in files:
         report["qdq"] = quantized(onnx.load(folder / "model.qdq.onnx"))
+    if npu is not None:
+        report["npu"] = npu.to_json()
     if c_report is not None:
         report["memory"] = {
             "arena_bytes": c_report.arena_bytes,
@@ -136,26 +146,7 @@ def bytes_by_layer(model: ir.Model) -> dict[str, int]:
 
 def multiply_accumulates(model: ir.Model, length: int) -> int:
     """Return the 8-bit products of one run at batch 1 and the given length."""
-
-    def size(value: ir.Value | None, dims: slice) -> int:
-        assert value is not None and value.shape is not None
-        bound = {"batch": 1}
-        extents = [d if isinstance(d, int) else bound.get(str(d), length) for d in value.shape]
-        return int(np.prod(extents[dims], dtype=np.int64))
-
-    total = 0
-    for node in model.graph:
-        if node.op_type.startswith("Linear"):
-            weight = next(v for v in node.inputs if v is not None and v.dtype == ir.DataType.INT8)
-            total += size(node.inputs[0], slice(-1)) * size(weight, slice(None))
-        elif node.op_type in CONVOLUTIONS:
-            total += size(node.outputs[0], slice(-1)) * size(node.inputs[2], slice(None))
-        elif node.op_type == "BatchMatMul":
-            total += size(node.outputs[0], slice(None)) * size(node.inputs[0], slice(-1, None))
-        elif node.op_type == "Attention":
-            keys = size(node.inputs[1], slice(-2, -1))
-            total += 2 * keys * size(node.inputs[0], slice(None))
-    return total
+    return sum(node_macs(node, length) for node in model.graph)
 
 
 def weight_histograms(model: ir.Model) -> dict[str, list[int]]:

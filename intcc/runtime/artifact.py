@@ -98,6 +98,11 @@ class Artifact:
         return tuple(TensorSpec.from_json(x) for x in self.manifest["outputs"])
 
     @property
+    def npu_folder(self) -> Path:
+        """Parts of an NPU, and the C around them."""
+        return self.folder / "npu"
+
+    @property
     def name(self) -> str:
         """Model name, a C identifier."""
         return str(self.manifest["name"])

@@ -64,6 +64,8 @@ class NativeModel(CModel):
             "_weights",
             "_selftest",
             "_threads",
+            "_accel",
+            "_npu",
             *(f"_{s}" for s in kernel_sets(folder, name)),
         )
         sources = [path for part in parts if (path := folder / f"{name}{part}.c").exists()]

@@ -90,8 +90,9 @@ class _Verification:
         if "qdq" in self.emitted:
             self.check("QDQ scales and weights", self.qdq_scales)
             self.check("QDQ near the integers", self.qdq_nearness)
-        if "c" in self.emitted:
+        if "c" in self.emitted or "vela" in self.emitted:
             self.check("C sources free of float and heap", self.c_tokens)
+        if "c" in self.emitted:
             self.check("C compiles without float registers", self.c_registers)
             self.check("C self-test", self.c_selftest)
             self.machine_code()
@@ -177,7 +178,15 @@ class _Verification:
 
     def c_tokens(self) -> str:
         """No float type or literal, no heap, no header but the three allowed ones."""
-        sources = generated_sources(self.artifact.c_folder)
+        folders = [
+            folder
+            for backend, folder in (
+                ("c", self.artifact.c_folder),
+                ("vela", self.artifact.npu_folder / "c"),
+            )
+            if backend in self.emitted
+        ]
+        sources = [source for folder in folders for source in generated_sources(folder)]
         found = [
             line for path in sources for line in token_findings(path, program=is_program(path))
         ]

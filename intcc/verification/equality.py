@@ -132,6 +132,9 @@ def variants(artifact: Artifact) -> list[Variant]:
             found.append(Variant(f"C, {other} -O2", c(other, ("-O2",)), 0.25))
     if "qlinear" in emitted:
         found.extend(_qlinear_variants(artifact))
+    if "vela" in emitted:
+        title = "C, NPU parts on the TOSA reference model"
+        found.append(Variant(title, lambda: open_way(artifact, "npu"), 0.25))
     return found
 
 
