@@ -126,7 +126,8 @@ class Epilogue:
         arguments: for the parameters.
         needs: kernels called.
         after: name of a kernel that applies it to the rows of a tile in their place, else empty;
-            `arguments` and then the tile follow its rows and width.
+            the constants of its columns and then the tile follow its rows and width.
+        step: constants of a column.
     """
 
     code: str = ""
@@ -135,6 +136,7 @@ class Epilogue:
     arguments: Sequence[Argument] = ()
     needs: tuple[Kernel, ...] = ()
     after: str = ""
+    step: int = 0
 
 
 def _linear(b: Builder, node: ir.Node, y: View, remark: str, end: Epilogue) -> None:
@@ -172,6 +174,7 @@ def _linear(b: Builder, node: ir.Node, y: View, remark: str, end: Epilogue) -> N
             "high": by.high,
             "finish": end.expression,
             "after": end.after,
+            "after_step": end.step,
             "extra": end.declarations,
             "remark": remark,
         },
