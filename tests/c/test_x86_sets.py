@@ -20,7 +20,13 @@ from intcc.runtime.reference import evaluate
 from tests.c.bench import Bench
 from tests.c.driver import run_driver
 from tests.c.test_vector_forms import (
-    STRICT, X86, add_dynamic, add_linear, add_wide, divisors, weights,
+    STRICT,
+    X86,
+    add_dynamic,
+    add_linear,
+    add_wide,
+    divisors,
+    weights,
 )  # fmt: skip
 from tests.ops.harness import i32
 
