@@ -156,7 +156,8 @@ class Epilogue:
         arguments: for the parameters.
         needs: kernels called.
         after: name of a kernel that applies it to the rows of a tile in their place, else empty;
-            `arguments` and then the tile follow its rows and width.
+            the constants of its columns and then the tile follow its rows and width.
+        step: constants of a column.
     """
 
     code: str = ""
@@ -165,6 +166,7 @@ class Epilogue:
     arguments: Sequence[Argument] = ()
     needs: tuple[Kernel, ...] = ()
     after: str = ""
+    step: int = 0
 
 
 def narrow_layer(
@@ -209,6 +211,7 @@ def narrow_layer(
             "k": k,
             "n": n,
             "stride": tile.stride,
+            "whole": tile.whole,
             "rows": height,
             "tile": matmul.tile,
             "tile_kernel": tile.kernel.name,
@@ -222,6 +225,7 @@ def narrow_layer(
             "high": by.high,
             "finish": end.expression,
             "after": end.after,
+            "after_step": end.step,
             "extra": end.declarations,
             "remark": remark,
         },
@@ -327,6 +331,7 @@ def wide_layer(
             "k": k,
             "n": n,
             "stride": tile.stride,
+            "whole": tile.whole,
             "rows": height,
             "tile": matmul.tile,
             "tile_kernel": tile.kernel.name,

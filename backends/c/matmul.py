@@ -92,12 +92,15 @@ class Tile:
         rows: the rows of its block.
         stride: bytes of a column of its weights.
         center: what it subtracts from x.
+        whole: the function of vectors by which a whole block may be multiplied where its sums stay
+            in registers; empty where none is.
     """
 
     kernel: Kernel
     rows: int
     stride: int
     center: int
+    whole: str = ""
 
 
 _BLOCKS = "kernels/tile_blocks"
@@ -220,7 +223,8 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
             "span": form.span or m.columns,
         }
     kernel = Kernel(form.template, f"tile{height}x{m.tile}_{suffix}", parameters, needs, scratch)
-    return Tile(kernel, height, form.stride(k), form.center)
+    whole = form.dot if form.digits == 1 and k % 4 == 0 and height == m.rows else ""
+    return Tile(kernel, height, form.stride(k), form.center, whole)
 
 
 def _any_block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:
