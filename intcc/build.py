@@ -187,7 +187,7 @@ def _write_qlinear(
             "QLinear operators are",
             "Use --activations static"
             if settings.activations == "dynamic"
-            else "Use --emit onnx: layers of language models have 32-bit results",
+            else "Use --emit onnx; layers of language models all have 32-bit results",
         )
     onnx.save(model, str(path))
     return qlinear_report(coverage, emit_strict(integer), model, feeds)

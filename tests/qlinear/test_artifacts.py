@@ -127,6 +127,21 @@ def test_dynamic_scales_have_no_such_operators(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_layers_of_32_bits_have_none_either(tmp_path: Path) -> None:
+    model = onnx.load(tiny(tmp_path / "model"))
+    (product,) = (n for n in model.graph.node if n.name == "up")
+    (last,) = (n for n in model.graph.node if n.name == "residual")
+    product.input[1], last.input[0] = "w", product.output[0]
+    nodes = [n for n in model.graph.node if n.name not in ("up_bias", "act", "down")]
+    square = numpy_helper.from_array(np.eye(12, dtype=np.float32), "w")
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.append(square)
+    onnx.save(model, tmp_path / "model" / "perceptron.onnx")
+    with pytest.raises(ModelError, match=r"no layer with 8-bit results.*Use --emit onnx"):
+        build(tmp_path / "model" / "perceptron.onnx", tmp_path / "out")
+
+
 def test_float_io_leaves_it_integers(tmp_path: Path) -> None:
     settings = {"emit": "onnx,c,qlinear", "float_io": True}
     folder = build(tiny(tmp_path / "model"), tmp_path / "out", **settings)
