@@ -114,7 +114,7 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     qlinear: dict[str, Any] | None = None
     if "qlinear" in settings.emit:
         progress.stage("emit QLinear ONNX")
-        qlinear = _write_qlinear(built, folder / "model.qlinear.onnx", feeds)
+        qlinear = _write_qlinear(built, folder / "model.qlinear.onnx", settings, feeds)
     if "qdq" in settings.emit:
         progress.stage("emit QDQ")
         _write_qdq(built, folder / "model.qdq.onnx", settings)
@@ -187,7 +187,9 @@ def _write_onnx(built: Built, path: Path, settings: Settings) -> None:
     onnx.save(model, str(path))
 
 
-def _write_qlinear(built: Built, path: Path, feeds: list[dict[str, Array]]) -> dict[str, Any]:
+def _write_qlinear(
+    built: Built, path: Path, settings: Settings, feeds: list[dict[str, Array]]
+) -> dict[str, Any]:
     """Write the QLinear model and return its section of the report.
 
     Raises:
@@ -204,7 +206,9 @@ def _write_qlinear(built: Built, path: Path, feeds: list[dict[str, Array]]) -> d
             f"Model '{built.source.name}'",
             "has no layer with 8-bit results and scales fixed at compile time, which is what "
             "QLinear operators are",
-            "Use --activations static, or --emit onnx",
+            "Use --activations static"
+            if settings.activations == "dynamic"
+            else "Use --emit onnx; layers of language models all have 32-bit results",
         )
     onnx.save(model, str(path))
     return qlinear_report(coverage, emit_strict(integer), model, feeds)

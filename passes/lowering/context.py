@@ -398,9 +398,7 @@ class Lowering:
         divisor = odd_divisor(ratio * 2.0**lift)
         inputs = [
             x,
-            self.channels(2**lift),
-            self.channels(form.zero * divisor + (divisor - 1) // 2),
-            self.channels(divisor),
+            *map(self.channels, (2**lift, form.zero * divisor + (divisor - 1) // 2, divisor)),
             self.scalar(form.lo),
             self.scalar(form.hi),
         ]
