@@ -24,6 +24,7 @@ from tests.c.cases_cache import CACHE_CASES, cache_bench, cached
 from tests.c.driver import run_driver
 from tests.c.test_golden import check
 from tests.c.test_vector_forms import attend
+from tests.ops.harness import i64
 
 TARGET = "x86-64-v4"
 #: What a processor must have, by target.
@@ -157,6 +158,28 @@ def test_attention(target: str | None, heads: int, tmp_path: Path) -> None:
         got = native.run(feeds)
         for name, expected in evaluate(bench.model, feeds).items():
             assert (got[name] == expected).all(), f"{tokens} tokens: {name}"
+
+
+@EVERY
+def test_silu(compiler: str, target: str | None, tmp_path: Path) -> None:
+    """Numbers of every size; what is left beside whole vectors, and shifts without vectors."""
+    bench, reach = Bench("silu", max_tokens=9), 2**31 - 1
+    for mul, shift in ((reach, 50), (1549082005, 39), (2**30 + 1, 32), (2**30 + 1, 31), (3, 62)):
+        bench.case(f"silu_{shift}")
+        x = bench.input(np.int32, ["batch", "sequence", 331], -reach, reach)
+        bench.output(*bench.op("Silu", [x, i64(mul), i64(shift)]))
+    bench.finish()
+    bench.emit(tmp_path, target=TARGET)
+    native = bench.native(tmp_path, build_flags(compiler, target), compiler=compiler)
+    rng = np.random.default_rng(0)
+    feeds = bench.feeds(9, "random")
+    for x in feeds.values():
+        size = np.exp2(rng.uniform(0, 31, x.shape)).astype(np.int64)
+        x[...] = np.minimum(size, reach) * rng.choice([-1, 1], x.shape)
+        x[0, 0, :3] = 0, reach, -reach
+    got = native.run(feeds)
+    for name, expected in evaluate(bench.model, feeds).items():
+        assert (got[name] == expected).all(), name
 
 
 @pytest.mark.parametrize("variant", ["none", "tanh"])
