@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from intcc.dyadic import Dyadic
 from intcc.ops import linear_dynamic
+from intcc.ops.linear import pair_reach
 from intcc.passes.lowering.context import Lowering, Producer, odd_divisor
 from intcc.passes.quantize_weights import (
     Metric,
@@ -85,8 +86,9 @@ class LinearProducer(Producer):
         moment = None if record is None else record.moment
         if record is None or moment is None:
             return None
-        moment = np.asarray(moment / np.outer(self.x_scale, self.x_scale))
-        self.ctx.metric = name, Metric.of(shrink(moment, record.count))
+        size = np.outer(self.x_scale, self.x_scale)
+        probed = None if record.probed_second is None else record.probed_second.mean / size
+        self.ctx.metric = name, Metric.of(shrink(moment / size, record.count, probed))
         return self.ctx.metric[1]
 
     def _pair_limit(self) -> int:
@@ -159,7 +161,7 @@ class LinearProducer(Producer):
             ctx.const(shift),
             ctx.i32(self.site.bias / self.unit, f"{self.value.name}.bias", share=False),
         ]
-        safe = _pairs(q) * 255 <= 32767
+        safe = pair_reach(255, q) <= 32767
         kind = "LinearDynamic" if safe else "LinearDynamicFull"
         return ctx.emit(kind, inputs, ir.DataType.INT32, self.value, scale=self.unit)
 
@@ -178,13 +180,6 @@ class LinearProducer(Producer):
             ctx.i32(bias, f"{self.value.name}.bias", share=False),
         ]
         return ctx.emit("LinearWide", inputs, ir.DataType.INT32, self.value, scale=self.unit)
-
-
-def _pairs(q: npt.NDArray[np.int8]) -> int:
-    """Return the largest sum of magnitudes of two neighbours along K."""
-    w = np.abs(q.astype(np.int16))
-    w = np.concatenate([w, np.zeros_like(w[: len(w) % 2])])
-    return int((w[0::2] + w[1::2]).max(initial=0))
 
 
 class ProductProducer(Producer):

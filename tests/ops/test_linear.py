@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from intcc.interval import Operand
-from intcc.ops.linear import OPERATOR, product_interval, require_pair_bound
+from intcc.ops.linear import OPERATOR, pair_reach, product_interval, require_pair_bound
 from tests.ops.harness import check, constants, generator, i32, operand, proved, refuses
 
 SHAPES = [(1, 1, 1), (3, 60, 7), (5, 61, 60), (2, 384, 33)]
@@ -55,13 +55,25 @@ def test_interval_of_a_product_is_reached() -> None:
 
 def test_pair_bound() -> None:
     x = operand(0, 255).interval
-    require_pair_bound(x, np.array([[64], [-64], [64]], np.int8), "weight")
+    # Products of unlike signs do not add up: only the larger of them counts.
+    require_pair_bound(x, np.array([[64, 127, 1], [64, -127, 127], [127, -127, 0]], np.int8), "w")
     refuses(
         OPERATOR,
         operand(0, 255, 1, 2),
         *constants(np.array([[64], [65]], np.int8), i32([0]), i32([1]), i32(0), i32(255)),
         match=r"Linear weight has a pair of neighbouring products of up to 32895, above 32767",
     )
+
+
+def test_pair_reach_is_reached() -> None:
+    rng = generator(9)
+    for k in (1, 2, 7):
+        weight = rng.integers(-127, 128, (k, 3)).astype(np.int8)
+        largest = rng.integers(0, 256, k)
+        products = np.zeros((2, k + k % 2, 3), int)
+        products[:, :k] = largest[:, None] * [np.maximum(weight, 0), np.minimum(weight, 0)]
+        sums = products[:, 0::2] + products[:, 1::2]
+        assert pair_reach(largest, weight) == np.abs(sums).max()
 
 
 @pytest.mark.parametrize(
