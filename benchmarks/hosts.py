@@ -54,14 +54,16 @@ class Setting:
     folder: Path
 
 
-def prepare(output: Path) -> Setting:
+def prepare(output: Path, **settings: Any) -> Setting:
     """Make artifact, float model and calibration, where they are not there.
 
     Args:
         output: folder of the artifact.
+        settings: of its compilation, beside the calibration.
     """
     train, columns = common.SHARED / "data" / "stsb-train.csv", "sentence1,sentence2"
-    artifact = common.artifact(output, calibration=train, calibration_column=columns)
+    settings = {**settings, "calibration": train, "calibration_column": columns}
+    artifact = common.artifact(output, **settings)
     folder = output.parent / "hosts"
     model = float_export.export(common.minilm(), folder / "float.onnx")
     source = load_source(common.minilm(), task=artifact.task, max_length=artifact.max_length)
@@ -122,6 +124,21 @@ def rows(
     return made
 
 
+def sentences(setting: Setting, pairs: int | None) -> Path:
+    """Write the token ids of the sentences of STS-B dev that accuracy is measured on."""
+    read = read_sts(common.SHARED / "data" / "stsb-dev.csv", pairs)
+    texts = sorted({text for pair in read for text in pair[:2]})
+    return token_ids(tokenize(setting.artifact, texts), setting.folder / "sentences.json")
+
+
+def embed(worker: Worker, source: Path) -> Any:
+    """Return an engine's embeddings of a file of token ids."""
+    with tempfile.TemporaryDirectory() as scratch:
+        made = Path(scratch) / "made.npy"
+        worker.call("embed", source=str(source), output=str(made))
+        return np.load(made).astype(np.float64)
+
+
 def token_ids(samples: Sequence[dict[str, Any]], path: Path) -> Path:
     """Write token ids for processes without a tokenizer."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,17 +154,12 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=200, help="of STS-B dev, for the accuracy")
     options = parser.parse_args()
     setting = prepare(options.output)
-    pairs = read_sts(common.SHARED / "data" / "stsb-dev.csv", options.pairs)
-    texts = sorted({text for pair in pairs for text in pair[:2]})
-    sentences = token_ids(tokenize(setting.artifact, texts), setting.folder / "sentences.json")
+    source = sentences(setting, options.pairs)
     embeddings: dict[str, Any] = {}
 
-    def embed(worker: Worker) -> None:
+    def keep(worker: Worker) -> None:
         if worker.name not in embeddings:
-            with tempfile.TemporaryDirectory() as scratch:
-                made = Path(scratch) / "made.npy"
-                worker.call("embed", source=str(sentences), output=str(made))
-                embeddings[worker.name] = np.load(made).astype(np.float64)
+            embeddings[worker.name] = embed(worker, source)
 
     competitions: list[tuple[int, int, list[Outcome]]] = []
     for threads in options.threads:
@@ -156,7 +168,7 @@ def main() -> None:
                 length, threads,
                 compete(
                     contenders(setting, length, threads), options.rounds,
-                    lambda worker, n=length: worker.call("time", length=n, runs=RUNS), last=embed,
+                    lambda worker, n=length: worker.call("time", length=n, runs=RUNS), last=keep,
                 ),
             ))  # fmt: skip
     exact = embeddings.get(FLOAT)
@@ -177,9 +189,10 @@ def main() -> None:
     )
     print(table)
     if options.write:
+        count = len(json.loads(source.read_text(encoding="utf-8")))
         note = (
             f"\n{common.circumstances()}; batch 1, {options.rounds} rounds of {RUNS} calls, "
-            f"cosine over {len(texts)} sentences of STS-B dev; `make bench-peers`.\n"
+            f"cosine over {count} sentences of STS-B dev; `make bench-peers`.\n"
         )
         common.replace_section(options.write, "hosts", table + note)
 

@@ -61,8 +61,18 @@ PASSES = (
 
 @dataclass(frozen=True)
 class CompiledGraph:
-    """The result of compilation, before anything is written."""
+    """The result of compilation, before anything is written.
 
+    Attributes:
+        scaled: the float graph with the forms of its values.
+        integer: the proved integer graph.
+        inputs: of the integer graph.
+        outputs: of the integer graph.
+        layers: the error of every value.
+        corrections: what bias correction moved, by value.
+    """
+
+    scaled: ir.Model
     integer: ir.Model
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -87,7 +97,7 @@ def compile_graph(
     Raises:
         IntccError: an unsupported operator, data that are not finite, a range without proof.
     """
-    from intcc.backends.onnx.strict import emit, functions_of
+    from intcc.backends.onnx.strict import functions_of
 
     progress = progress or Progress()
     probes = vocabulary_probes(source, samples)
@@ -123,6 +133,7 @@ def compile_graph(
         compensation=settings.error_compensation,
         dynamic=dynamic,
         rope=settings.rope,
+        half_even=settings.rounding == "half-even",
     )
     for record in statistics.values():
         record.forget_rows()
@@ -134,14 +145,19 @@ def compile_graph(
         wide = sum(node.op_type in BIAS_INPUT for node in integer.graph)
         progress.stage("correct bias", wide)
         corrections = correct_bias(
-            integer, context.sites, statistics, feeds, emit, progress.advance
+            integer,
+            context.sites,
+            statistics,
+            feeds,
+            functions_of(integer),
+            progress.advance,
         )
     check_integer(integer)
     progress.stage("prove ranges")
     prove_ranges(integer)
     progress.stage("measure")
     layers = measure(model, integer, statistics, samples, feeds, functions_of(integer))
-    return CompiledGraph(integer, inputs, outputs, layers, corrections)
+    return CompiledGraph(model, integer, inputs, outputs, layers, corrections)
 
 
 def _require_scheme(source: SourceModel, model: ir.Model, scheme: str) -> None:

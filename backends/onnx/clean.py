@@ -68,6 +68,8 @@ def _constant_array(node: ir.Node) -> npt.NDArray[Any]:
             return np.asarray(attribute.as_tensor().numpy())
         if name == "value_int":
             return np.asarray(attribute.as_int(), np.int64)
+        if name == "value_float":
+            return np.asarray(attribute.as_float(), np.float32)
         if name == "value_ints":
             return np.asarray(attribute.as_ints(), np.int64)
     raise AssertionError(f"Constant with {list(node.attributes)}")

@@ -1,4 +1,4 @@
-"""OpenVINO: the float model, and NNCF's post-training quantization of it."""
+"""OpenVINO: a float model, NNCF's post-training quantization of it, or a model with Q and DQ."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class Encoder(timing.Encoder):
         smooth: bool = True,
         length: int | None = None,
         threads: int = 1,
+        quantized: bool = False,
     ) -> None:
         """Compile it; with `calibration`, a file of token ids, quantize it first.
 
         NNCF's default smooths activations; without, its results are closer to the float model.
+        A model that is `quantized` already runs with the options that NNCF's model runs with.
         """
         import openvino
 
@@ -32,7 +34,7 @@ class Encoder(timing.Encoder):
         options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
         if calibration is not None:
             model = str(self._quantized(core, Path(model), Path(calibration), smooth))
-        else:  # or bfloat16 where the processor has it
+        elif not quantized:  # or bfloat16 where the processor has it
             options["INFERENCE_PRECISION_HINT"] = "f32"
         graph = core.read_model(model)
         self._names = [i.any_name for i in graph.inputs]

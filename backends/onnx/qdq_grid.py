@@ -1,0 +1,124 @@
+"""Grids of the QDQ flavour: how a float value meets one scale and one zero point.
+
+    u  = x * factor + offset                   per channel, in float; mostly folded away
+    q  = clip(rint(u / scale) + zero)          QuantizeLinear: one scale and one zero per tensor
+
+A form of the integer model (`intcc.qparams`) has a scale per channel, which toolchains read on
+weights alone. Here the channels are brought to one size before they are quantized, so the scale
+itself is free: it is a power of two wherever a factor can take up the rest.
+
+dyadic   zero points as the integer model has them; scales of at most SIGNIFICANT bits
+pow2     int8, zero point 0, powers of two; a range to one side of 0 is moved to its middle
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.qparams import QParams
+
+__all__ = ["DYADIC", "POW2", "SIGNIFICANT", "Grid", "power_of_two", "significant"]
+
+Float = npt.NDArray[np.float64]
+
+#: Names of the two kinds of scales, as `--scales` has them.
+DYADIC, POW2 = "dyadic", "pow2"
+#: Bits of an activation's scale, so that its product with a weight's scale, of WEIGHT_BITS,
+#: fills no more than the 24 bits of a float32.
+SIGNIFICANT, WEIGHT_BITS = 8, 16
+#: A range whose middle lies farther from 0 than this part of its width is moved (pow2).
+_LOPSIDED = 0.25
+
+
+def significant(x: Any, bits: int) -> Float:
+    """Round to the nearest numbers of at most `bits` significant bits."""
+    mantissa, exponent = np.frexp(np.asarray(x, np.float64))
+    return np.asarray(np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits))
+
+
+def power_of_two(x: float) -> float:
+    """Return the power of two that is nearest to `x` in the logarithm."""
+    return 2.0 ** round(math.log2(x))
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """What stands before and in one QuantizeLinear.
+
+    Attributes:
+        scale: of the tensor.
+        zero: stored number that means 0.
+        signed: int8, else uint8.
+        factor: per channel, shape () or (channels,).
+        offset: per channel, in units of u; shape () or (channels,).
+    """
+
+    scale: float
+    zero: int
+    signed: bool
+    factor: Float
+    offset: Float
+
+    @classmethod
+    def of(cls, form: QParams, scales: str) -> Grid:
+        """Return the grid of a form."""
+        return _pow2(form) if scales == POW2 else _dyadic(form)
+
+    @classmethod
+    def direct(cls) -> Grid:
+        """Return the grid that changes nothing before it rounds."""
+        return cls(1.0, 0, True, np.ones(()), np.zeros(()))
+
+    @property
+    def divisor(self) -> Float:
+        """Real size of one unit of u per channel: x = (u - offset) * divisor."""
+        return np.asarray(1 / self.factor)
+
+    @property
+    def dtype(self) -> type[np.int8] | type[np.uint8]:
+        """Type of the stored numbers."""
+        return np.int8 if self.signed else np.uint8
+
+
+def _scaled(step: Float, zero: int, signed: bool, offset: Any) -> Grid:
+    """Bring steps per channel to one scale.
+
+    Args:
+        step: real size of a stored number per channel.
+        zero: of the tensor.
+        signed: int8, else uint8.
+        offset: in steps, per channel.
+    """
+    scale = power_of_two(float(step.max()))
+    return Grid(scale, zero, signed, scale / step, np.asarray(offset * scale, np.float64))
+
+
+def _dyadic(form: QParams) -> Grid:
+    symmetric = bool(np.all(form.lo + form.hi == 2 * form.zero))
+    if symmetric:
+        # All of int8, also where the integer model keeps a bit back for the kernels of x86.
+        step = form.scale * (form.hi - form.zero) / 127
+        zero, signed, offset = 0, True, np.zeros(())
+    else:
+        step, signed, offset = form.scale, False, np.zeros(())
+        zero = int(form.zero.max())
+        if (form.zero != np.rint(form.zero)).any():
+            zero, offset = 0, form.zero  # pixels: a mean per channel
+    if step.size == 1 and not offset.any():
+        scale = float(significant(step, SIGNIFICANT).reshape(()))
+        return Grid(scale, zero, signed, np.ones(()), offset)
+    return _scaled(step, zero, signed, offset)
+
+
+def _pow2(form: QParams) -> Grid:
+    low, high = form.real_bounds()
+    middle = (low + high) / 2
+    if (np.abs(middle) <= _LOPSIDED * (high - low)).all():
+        middle = np.zeros(())
+    step = np.maximum(high - middle, middle - low) / 127
+    return _scaled(np.asarray(step), 0, True, -middle / step)

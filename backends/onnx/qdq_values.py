@@ -1,0 +1,98 @@
+"""Values of the QDQ graph: their names, their grids, and what is folded into their producers.
+
+A value that nothing but products reads, in one form, is made as u (see `qdq_grid`) at once: its
+factor and offset go into the weights, the bias or the gain of its producer.
+
+    before   x -> Mul factor -> Add offset -> Q -> DQ        factor, offset per channel
+    after    u -> Q -> DQ
+
+Softmax's rows sum to one, so attention hands the factor and offset of its result to its values.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from intcc.backends.onnx.qdq_builder import Builder
+from intcc.backends.onnx.qdq_grid import Grid
+from intcc.qparams import QParams, Role
+from intcc.sites import Demand, LinearSite, constant, demands, linear_sites
+
+__all__ = ["DIRECT", "Values"]
+
+#: The grid of a value that is made as it is in the float graph.
+DIRECT = Grid.direct()
+
+
+class Values:
+    """What is known of the values of one model while its QDQ graph is made.
+
+    Attributes:
+        out: the new graph.
+        scales: "dyadic" or "pow2".
+        sites: linear layers by the name of their result.
+        names: names in the new graph by those in the float graph.
+    """
+
+    def __init__(self, graph: ir.Graph, scales: str) -> None:
+        """Begin with the inputs."""
+        self.out, self.scales = Builder(), scales
+        self.sites: dict[str, LinearSite] = linear_sites(graph)
+        self.names = {str(v.name): self.out.fresh(str(v.name)) for v in graph.inputs}
+        self._demands = demands(graph)
+        self._grids: dict[tuple[str, Role], Grid] = {}
+        self._pairs: dict[tuple[str, Role], str] = {}
+        self._folded: set[str] = set()
+
+    def value(self, value: ir.Value | None) -> str:
+        """Return the name of a value that was made, or of a constant."""
+        assert value is not None
+        name = str(value.name)
+        if name not in self.names:
+            array = constant(value)
+            assert array is not None, f"{name} is used before it is made"
+            self.names[name] = self.out.const(array, name)
+        return self.names[name]
+
+    def grid(self, value: ir.Value, role: Role) -> Grid:
+        """Return the grid of a form."""
+        key = (str(value.name), role)
+        if key not in self._grids:
+            form: QParams = value.meta["forms"][role]
+            self._grids[key] = Grid.of(form, self.scales)
+        return self._grids[key]
+
+    def quantized(self, value: ir.Value, role: Role) -> str:
+        """Return the name of u, quantized and back."""
+        key = (str(value.name), role)
+        if key not in self._pairs:
+            grid, x, stem = self.grid(value, role), self.value(value), f"{value.name}.{role}"
+            if str(value.name) not in self._folded:
+                x = self.out.affine(x, grid.factor, grid.offset, stem)
+            self._pairs[key] = self.out.pair(x, grid, stem)
+        return self._pairs[key]
+
+    def fold(self, value: ir.Value) -> Grid:
+        """Return the grid whose factor and offset the producer of `value` has to apply."""
+        demand = self._demand(value)
+        if demand.wide or len(demand.roles) != 1:
+            return DIRECT
+        role = next(iter(demand.roles))
+        if role is Role.VALUE:
+            return self._of_attention(value)
+        if role is Role.GELU:  # which stays float
+            return DIRECT
+        self._folded.add(str(value.name))
+        return self.grid(value, role)
+
+    def _of_attention(self, value: ir.Value) -> Grid:
+        users = {user for user, _ in value.uses()}
+        result = users.pop().outputs[0]
+        demand = self._demand(result)
+        if users or demand.wide or demand.roles != {Role.LINEAR}:
+            return DIRECT
+        self._folded.add(str(result.name))
+        return self.grid(result, Role.LINEAR)
+
+    def _demand(self, value: ir.Value) -> Demand:
+        return self._demands.get(str(value.name), Demand(set(), wide=True))

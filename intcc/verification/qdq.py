@@ -1,0 +1,172 @@
+"""The checks of model.qdq.onnx: what its scales promise, and how near it is to the integers.
+
+Scales    of activations: one per tensor; powers of two with a zero point of 0 (pow2), or numbers
+          of few bits (dyadic). Of weights: one per output channel, int8, zero point 0. Of biases:
+          int32, the product of the two, exactly.
+Nearness  cosine of all results of the recorded inputs to the integer model's: at least BOUND.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from intcc.backends.onnx.qdq import OPSET
+from intcc.backends.onnx.qdq_grid import POW2, SIGNIFICANT, WEIGHT_BITS, significant
+from intcc.report.metrics import cosine
+from intcc.specs import TensorSpec
+from intcc.verification.inputs import valid_positions
+
+__all__ = ["BOUND", "nearness", "scale_findings", "weight_findings"]
+
+Array = npt.NDArray[Any]
+
+#: Least cosine to the integer model by kind of scales: both lie about as far from the float model.
+BOUND: Mapping[str, float] = {"dyadic": 0.99, "pow2": 0.98}
+
+
+class _Constants:
+    """Initializers by name, read when asked for."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._tensors = {t.name: t for t in model.graph.initializer}
+
+    def get(self, name: str) -> Array | None:
+        tensor = self._tensors.get(name)
+        return None if tensor is None else numpy_helper.to_array(tensor)
+
+
+def scale_findings(model: onnx.ModelProto, scales: str) -> list[str]:
+    """Return one line for each scale, zero point or type that breaks what `scales` promises."""
+    return list(_findings(model, scales))
+
+
+def _findings(model: onnx.ModelProto, scales: str) -> Iterator[str]:
+    for opset in model.opset_import:
+        if opset.domain or opset.version != OPSET:
+            yield f"opset {opset.domain or 'ai.onnx'} {opset.version}"
+    constants = _Constants(model)
+    produced = {name: node for node in model.graph.node for name in node.output}
+    biases = 0
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            yield from _pair_findings(node, constants, scales)
+        if node.op_type == "Add":
+            found = _bias_findings(node, produced, constants)
+            if found is not None:
+                biases += 1
+                yield from found
+    stored = sum(
+        a is not None and a.dtype == np.int8
+        for n in model.graph.node
+        if n.op_type == "DequantizeLinear"
+        for a in [constants.get(n.input[0])]
+    )
+    if stored != biases:
+        yield f"{stored} weights in 8 bits, {biases} biases in 32"
+
+
+def _pair_findings(node: onnx.NodeProto, constants: _Constants, scales: str) -> Iterator[str]:
+    scale, zero = constants.get(node.input[1]), constants.get(node.input[2])
+    stored = constants.get(node.input[0])
+    if scale is None or zero is None:
+        yield f"{node.name}: a computed scale or zero point"
+        return
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        yield f"{node.name}: a scale that is no positive number"
+        return
+    if stored is None:
+        kinds, bits = (("int8",) if scales == POW2 else ("int8", "uint8")), SIGNIFICANT
+        symmetric = scales == POW2
+        if scale.size != 1:
+            yield f"{node.name}: an activation with {scale.size} scales"
+    else:
+        kinds, symmetric = ("int8", "int32"), True
+        bits = WEIGHT_BITS + (SIGNIFICANT if stored.dtype == np.int32 else 0)
+    if zero.dtype.name not in kinds or (stored is not None and stored.dtype != zero.dtype):
+        yield f"{node.name}: stored as {zero.dtype.name}"
+    if symmetric and zero.any():
+        yield f"{node.name}: a zero point of {int(np.abs(zero).max())}"
+    exact = 1 if scales == POW2 else bits
+    if (significant(scale, exact) != scale).any():
+        yield f"{node.name}: a scale of more than {exact} significant bits"
+
+
+def _bias_findings(
+    node: onnx.NodeProto, produced: Mapping[str, onnx.NodeProto], constants: _Constants
+) -> list[str] | None:
+    """Check x @ weight + bias; None where the node is no such sum."""
+    product, bias = (produced.get(name) for name in node.input)
+    if product is None or bias is None or product.op_type != "MatMul":
+        return None
+    operands = [produced.get(name) for name in product.input]
+    if any(n is None or n.op_type != "DequantizeLinear" for n in (bias, *operands)):
+        return None
+    x, weight = (n for n in operands if n is not None)
+    sizes = [constants.get(n.input[1]) for n in (x, weight, bias)]
+    stored = constants.get(bias.input[0])
+    if any(s is None for s in sizes) or stored is None:
+        return [f"{bias.name}: no constants"]
+    x_scale, weight_scale, bias_scale = (np.asarray(s, np.float64) for s in sizes)
+    if stored.dtype != np.int32 or (bias_scale != x_scale * weight_scale).any():
+        return [f"{bias.name}: not int32 with the product of its layer's scales"]
+    return []
+
+
+def weight_findings(model: onnx.ModelProto, integer: onnx.ModelProto) -> list[str]:
+    """Return what keeps the weights from being the integer model's; empty when they are."""
+    theirs = {
+        t.name: numpy_helper.to_array(t).tobytes()
+        for t in integer.graph.initializer
+        if t.data_type == onnx.TensorProto.INT8
+    }
+    known = {
+        theirs[name]
+        for node in integer.graph.node
+        if node.op_type.startswith("Linear")
+        for name in node.input
+        if name in theirs
+    }
+    constants = _Constants(model)
+    found = []
+    for node in model.graph.node:
+        stored = constants.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if stored is not None and stored.dtype == np.int8 and stored.tobytes() not in known:
+            found.append(f"{node.input[0]}: no weight of the integer model")
+    return found
+
+
+def nearness(
+    outputs: Sequence[TensorSpec],
+    inputs: Sequence[Mapping[str, Array]],
+    ours: Sequence[Mapping[str, Array]],
+    integers: Sequence[Mapping[str, Array]],
+) -> float:
+    """Return the least cosine of an output's results, all inputs as one vector.
+
+    Args:
+        outputs: those without a scale, which hold indices, are left out.
+        inputs: what was run.
+        ours: results of the flavour, as integers.
+        integers: those of the integer model.
+    """
+    found = []
+    for spec in outputs:
+        if spec.scale is None:
+            continue
+        a, b = (
+            np.concatenate([
+                valid_positions(
+                    spec, spec.scale.dequantize(result[spec.name]), feeds.get("attention_mask")
+                ).ravel()
+                for feeds, result in zip(inputs, results, strict=True)
+            ])
+            for results in (ours, integers)
+        )  # fmt: skip
+        found.append(float(cosine(a[None], b[None])[0]))
+    return min(found, default=1.0)

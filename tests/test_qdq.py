@@ -1,0 +1,261 @@
+"""The QDQ flavour: near the float model, scales as promised, and refusals where it has no form."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+import intcc
+from intcc.backends.onnx.qdq import emit_qdq
+from intcc.backends.onnx.qdq_grid import DYADIC, POW2, Grid, significant
+from intcc.build import build_graph
+from intcc.errors import ArtifactError, SettingsError, UnsupportedOperatorError
+from intcc.pipeline import CompiledGraph
+from intcc.progress import Progress
+from intcc.qparams import QParams
+from intcc.report.metrics import cosine
+from intcc.settings import Settings
+from intcc.verification.qdq import scale_findings, weight_findings
+from tests.frontends import families
+from tests.onnx_encoder import LENGTH, feeds, write_encoder
+
+Array = npt.NDArray[Any]
+#: As for the integer models of tests/test_families.py: random weights are the hard case.
+CLOSE = 0.99
+SCALES = (DYADIC, POW2)
+
+
+def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def graph_of(path: Path, **settings: Any) -> CompiledGraph:
+    return build_graph(path, Settings.of(calibration_samples=12, **settings), Progress()).graph
+
+
+@pytest.fixture(scope="module", params=["layer", "rms"])
+def encoder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, CompiledGraph]]:
+    """Yield an encoder of odd extents, and what it compiles to."""
+    folder = tmp_path_factory.mktemp("qdq")
+    path = write_encoder(folder / "m.onnx", 45, 5, 77, norm=request.param)
+    samples = [feeds(i, 1, 5 + i % (LENGTH - 5))["input_ids"] for i in range(12)]
+    np.savez(folder / "ids.npz", input_ids=np.concatenate([np.resize(s, (1, 9)) for s in samples]))
+    yield path, graph_of(path, max_length=LENGTH, calibration=folder / "ids.npz")
+
+
+@pytest.mark.parametrize("scales", SCALES)
+def test_near_the_float_model(encoder: tuple[Path, CompiledGraph], scales: str) -> None:
+    path, graph = encoder
+    model = emit_qdq(graph.scaled, graph.integer, scales)
+    onnx.checker.check_model(model, full_check=True)
+    assert scale_findings(model, scales) == []
+    exact, ours = session(onnx.load(path)), session(model)
+    for batch, length in ((1, 1), (1, LENGTH), (5, 11)):
+        given = feeds(99 + length, batch, length)
+        shown = given["attention_mask"].astype(bool)
+        a, b = (s.run(None, given)[0][shown] for s in (exact, ours))
+        assert cosine(a, b).mean() > CLOSE
+
+
+def test_weights_are_the_integers_of_the_integer_model(
+    encoder: tuple[Path, CompiledGraph],
+) -> None:
+    _, graph = encoder
+    model = emit_qdq(graph.scaled, graph.integer, DYADIC)
+    integer = ir.to_proto(graph.integer)
+    assert weight_findings(model, integer) == []
+    weight = next(t for t in model.graph.initializer if t.name.endswith(".weight"))
+    changed = numpy_helper.to_array(weight).copy()
+    changed[0, 0] ^= 1
+    weight.raw_data = changed.tobytes()
+    assert len(weight_findings(model, integer)) == 1
+
+
+def test_emission_is_deterministic(encoder: tuple[Path, CompiledGraph]) -> None:
+    _, graph = encoder
+    first, second = (
+        emit_qdq(graph.scaled, graph.integer, POW2).SerializeToString(deterministic=True)
+        for _ in range(2)
+    )
+    assert first == second
+
+
+def test_what_is_quantized(encoder: tuple[Path, CompiledGraph]) -> None:
+    """Per layer: the inputs of four products (one shared by three), queries and keys."""
+    _, graph = encoder
+    model = emit_qdq(graph.scaled, graph.integer, DYADIC)
+    kinds = [n.op_type for n in model.graph.node]
+    assert kinds.count("QuantizeLinear") == 2 * 6
+    assert kinds.count("DequantizeLinear") == 2 * (6 + 2 * 6)
+    assert {o.domain for o in model.opset_import} == {""}
+
+
+def change(model: onnx.ModelProto, ending: str, work: Any) -> onnx.ModelProto:
+    """Return a copy whose first initializer of a name that ends so is changed."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    tensor = next(t for t in copy.graph.initializer if t.name.endswith(ending))
+    tensor.CopyFrom(numpy_helper.from_array(work(numpy_helper.to_array(tensor)), tensor.name))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("scales", "ending", "work", "message"),
+    [
+        (POW2, ".linear.scale", lambda a: np.float32(1.5) * a, "more than 1 significant bits"),
+        (POW2, ".weight.scale", lambda a: np.float32(1.5) * a, "more than 1 significant bits"),
+        (POW2, ".linear.zero", lambda a: a + a.dtype.type(3), "a zero point of 3"),
+        (POW2, ".linear.zero", lambda a: a.astype(np.uint8), "stored as uint8"),
+        (DYADIC, ".linear.scale", lambda a: np.float32(1 / 3) * a, "than 8 significant bits"),
+        (DYADIC, ".bias.scale", lambda a: np.float32(2) * a, "the product of its layer's scales"),
+        (DYADIC, ".query.scale", lambda a: np.repeat(a[None], 2), "an activation with 2 scales"),
+        (DYADIC, ".key.scale", lambda a: -a, "a scale that is no positive number"),
+    ],
+)
+def test_findings(
+    encoder: tuple[Path, CompiledGraph], scales: str, ending: str, work: Any, message: str
+) -> None:
+    _, graph = encoder
+    model = emit_qdq(graph.scaled, graph.integer, scales)
+    found = scale_findings(change(model, ending, work), scales)
+    assert any(message in line for line in found), found
+
+
+@pytest.mark.parametrize("scales", SCALES)
+@pytest.mark.parametrize("name", ["mpnet", "vit"])
+def test_families(name: str, scales: str, tmp_path: Path) -> None:
+    """A position bias on the scores; pixels with a mean per channel, and norms before products."""
+    torch_model = families.save(name, tmp_path / "model")
+    intcc.compile(
+        tmp_path / "model", tmp_path / "out", emit="qdq", scales=scales, calibration_samples=12,
+        max_length=None if name == "vit" else 21,
+    )  # fmt: skip
+    model = intcc.load(tmp_path / "out", "qdq")
+    spec = model.outputs[0]
+    given = families.feeds(name, 7, 13, "token_type_ids" in [s.name for s in model.inputs])
+    integers, exact_feeds = dict(given), dict(given)
+    if name == "vit":
+        random = np.random.default_rng(3)
+        pixels = random.integers(0, 256, given["pixel_values"].shape, dtype=np.uint8)
+        real = model.dequantize("pixel_values", pixels).astype(np.float32)
+        integers, exact_feeds = {"pixel_values": pixels}, {"pixel_values": real}
+    exact = families.reference(torch_model, exact_feeds)
+    ours = model.dequantize(spec.name, model(integers)[spec.name])
+    shown = np.ones(exact.shape[:2], bool)
+    if name != "vit":
+        shown = given["attention_mask"].astype(bool)
+    assert cosine(ours[shown], exact[shown]).mean() > CLOSE
+
+
+@pytest.fixture(scope="module")
+def made(encoder: tuple[Path, CompiledGraph], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path, _ = encoder
+    folder = tmp_path_factory.mktemp("artifact") / "out"
+    intcc.compile(path, folder, emit="onnx,qdq", scales=POW2, calibration=path.parent / "ids.npz",
+                  max_length=LENGTH)  # fmt: skip
+    return folder
+
+
+def test_artifact(made: Path) -> None:
+    artifact = intcc.load(made, "qdq").artifact
+    assert artifact.settings["scales"] == POW2
+    report = artifact.report()
+    assert report["qdq"] == {"scales": POW2, "quantized_values": 12, "quantized_weights": 12}
+    assert report["operators"]["qdq"]["QuantizeLinear"] == 12
+    verified = intcc.verify(made, inputs=2, reference=2)
+    assert verified.ok, [c for c in verified.checks if not c.ok]
+    names = [c.name for c in verified.checks]
+    assert "QDQ scales and weights" in names
+    assert "QDQ near the integers" in names
+
+
+def test_backends_agree_but_for_rounding(made: Path) -> None:
+    strict, qdq = intcc.load(made), intcc.load(made, "qdq", threads=2)
+    given = feeds(5, 1, 9)
+    a, b = (m.dequantize("hidden", m(given)["hidden"])[0] for m in (strict, qdq))
+    assert not np.array_equal(a, b)
+    assert cosine(a, b).mean() > CLOSE
+
+
+def test_verify_finds_a_wrong_model(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    shutil.copytree(made, folder)
+    model = onnx.load(folder / "model.qdq.onnx")
+    model = change(model, ".bias", lambda a: -a - 2**20)
+    onnx.save(
+        change(model, ".linear.zero", lambda a: a + a.dtype.type(9)), folder / "model.qdq.onnx"
+    )
+    failed = {
+        c.name: c.detail for c in intcc.verify(folder, inputs=1, reference=1).checks if not c.ok
+    }
+    assert "a zero point of 9" in failed["QDQ scales and weights"]
+    assert re.match(r"cosine .* at least 0\.98", failed["QDQ near the integers"])
+
+
+def test_refusals(tmp_path: Path, decoder: Path) -> None:
+    with pytest.raises(SettingsError, match=r"--scales pow2 changes model\.qdq\.onnx only"):
+        Settings.of(scales="pow2")
+    with pytest.raises(SettingsError, match=r"--activations dynamic finds them .* Use --activ"):
+        Settings.of(emit="qdq", activations="dynamic")
+    with pytest.raises(SettingsError, match=r"--scales 'pow3' is not known\. Choose from: dyadic,"):
+        Settings.of(emit="qdq", scales="pow3")
+    with pytest.raises(
+        ArtifactError, match=r"has no model\.qdq\.onnx\. Compile with --emit .*,qdq"
+    ):
+        intcc.load(decoder, "qdq")
+    with pytest.raises(SettingsError, match="is a language model, whose layers get theirs for"):
+        intcc.compile(Path("examples/tiny_llama/model"), tmp_path / "out", emit="onnx,qdq")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_layer_without_a_form_is_refused(encoder: tuple[Path, CompiledGraph]) -> None:
+    _, graph = encoder
+    layer = next(n for n in graph.integer.graph if n.op_type == "LinearWide")
+    layer.op_type = "LinearDynamic"
+    try:
+        with pytest.raises(UnsupportedOperatorError, match=r"is no product of 8-bit inputs of fix"):
+            emit_qdq(graph.scaled, graph.integer)
+    finally:
+        layer.op_type = "LinearWide"
+
+
+def test_grids() -> None:
+    query = Grid.of(QParams.of([0.5, 1.0], 64, 1, 127), DYADIC)
+    # All of int8, where the integer model keeps a bit back: steps of 63/127 of the form's.
+    assert (query.scale, query.zero, query.dtype) == (0.5, 0, np.int8)
+    np.testing.assert_allclose(query.factor * [0.5, 1.0] * 63 / 127, 0.5)
+    pixels = Grid.of(QParams.of([0.01, 0.02], [100.5, 3.25]), DYADIC)
+    x = np.array([0.3, -0.05])
+    code = np.rint((x * pixels.factor + pixels.offset) / pixels.scale) + pixels.zero
+    assert code.tolist() == np.rint(x / [0.01, 0.02] + [100.5, 3.25]).tolist()
+    one_sided = Grid.of(QParams.of(0.02, 5), POW2)
+    ends = np.array([-5 * 0.02, 250 * 0.02])
+    ends = (ends * one_sided.factor + one_sided.offset) / one_sided.scale
+    np.testing.assert_allclose(ends, [-127, 127])
+    plain = Grid.of(QParams.of(0.0371, 116), DYADIC)
+    assert (float(plain.factor), float(plain.offset), plain.zero) == (1, 0, 116)
+    assert abs(plain.scale / 0.0371 - 1) < 2.0**-8
+
+
+def test_products_of_scales_are_exact_in_float32() -> None:
+    random = np.random.default_rng(0)
+    a = significant(random.uniform(1e-4, 2, 1000), 8)
+    b = significant(random.uniform(1e-6, 1, 1000), 16)
+    assert ((a.astype(np.float32) * b.astype(np.float32)).astype(np.float64) == a * b).all()
