@@ -27,6 +27,7 @@ from intcc.passes.equivalences.center_values import center_values
 from intcc.passes.equivalences.split_units import split_units
 from intcc.passes.lowering import lower
 from intcc.passes.lowering.context import Lowering
+from intcc.passes.lowering.divisors import Divisors
 from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
 from intcc.qparams import QParams
@@ -133,7 +134,7 @@ def compile_graph(
         compensation=settings.error_compensation,
         dynamic=dynamic,
         rope=settings.rope,
-        half_even=settings.rounding == "half-even",
+        divisors=Divisors(settings.rescale == "pow2", settings.rounding == "half-even"),
     )
     for record in statistics.values():
         record.forget_rows()

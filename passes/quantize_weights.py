@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Metric", "best_step", "compensate", "round_to_nearest", "shrink"]
+__all__ = ["Metric", "best_of", "best_step", "compensate", "round_to_nearest", "shrink"]
 
 Float = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
@@ -88,16 +88,35 @@ def best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
 
 def _best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
     full = np.maximum(np.abs(weight).max(0), 1e-12) / 127
-    best: Float = full
-    best_error = np.full(weight.shape[1], np.inf)
-    for factor in STEP_FACTORS:
-        step = full * factor
+    steps = np.multiply.outer(STEP_FACTORS, full)
+    found = _best_of(weight, steps, importance, pair_limit)
+    return np.asarray(steps[found, np.arange(len(found))])
+
+
+def best_of(
+    weight: Float, steps: Float, importance: Float, pair_limit: int
+) -> npt.NDArray[np.int64]:
+    """Return which of several steps has the smallest weighted rounding error, per channel.
+
+    Args:
+        weight: [K, N].
+        steps: [choices, N].
+        importance: [K], mean square of each input.
+        pair_limit: largest |q + q'| of neighbours of one sign.
+    """
+    return np.asarray(
+        _by_columns(lambda w, s: _best_of(w, s, importance, pair_limit), weight, steps), np.int64
+    )
+
+
+def _best_of(
+    weight: Float, steps: Float, importance: Float, pair_limit: int
+) -> npt.NDArray[np.int64]:
+    totals = []
+    for step in steps:
         error = weight - _safe_pairs(_nearest(weight, step), pair_limit) * step
-        total = (importance[:, None] * error**2).sum(0)
-        better = total < best_error
-        best = np.asarray(np.where(better, step, best))
-        best_error = np.where(better, total, best_error)
-    return best
+        totals.append((importance[:, None] * error**2).sum(0))
+    return np.asarray(np.argmin(totals, axis=0), np.int64)
 
 
 def shrink(moment: Float, rows: int, probed: Float | None = None) -> Float:
