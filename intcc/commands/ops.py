@@ -31,7 +31,7 @@ def command(
     integer, floats = support.support()
     printer.result(support.to_json(), "\n".join(o.name for o in integer))
     printer.table(
-        ["integer operator", "ONNX nodes", "C", "vectors", "meaning"],
+        ["integer operator", "ONNX nodes", "C", "TOSA", "vectors", "meaning"],
         [(o.name, o.onnx_nodes, "yes" if o.c else "no", o.vectors, o.meaning) for o in integer],
         right=[1, 3],
     )
