@@ -22,6 +22,8 @@ __all__ = ["bytes_by_layer", "collect", "multiply_accumulates"]
 
 #: Bins of a weight histogram: one per two codes of an int8.
 WEIGHT_BINS = 128
+#: Convolutions: activations, zero point, weights.
+CONVOLUTIONS = frozenset({"Conv", "ConvWide"})
 #: Layers that the histograms show.
 WORST = 6
 
@@ -121,6 +123,8 @@ def multiply_accumulates(model: ir.Model, length: int) -> int:
         if node.op_type.startswith("Linear"):
             weight = next(v for v in node.inputs if v is not None and v.dtype == ir.DataType.INT8)
             total += size(node.inputs[0], slice(-1)) * size(weight, slice(None))
+        elif node.op_type in CONVOLUTIONS:
+            total += size(node.outputs[0], slice(-1)) * size(node.inputs[2], slice(None))
         elif node.op_type == "BatchMatMul":
             total += size(node.outputs[0], slice(None)) * size(node.inputs[0], slice(-1, None))
         elif node.op_type == "Attention":
@@ -135,7 +139,8 @@ def weight_histograms(model: ir.Model) -> dict[str, list[int]]:
     for node in model.graph:
         for value in node.inputs:
             if value is not None and value.const_value is not None and (
-                value.dtype == ir.DataType.INT8 and node.op_type.startswith("Linear")
+                value.dtype == ir.DataType.INT8
+                and (node.op_type.startswith("Linear") or node.op_type in CONVOLUTIONS)
             ):  # fmt: skip
                 codes = value.const_value.numpy()
                 counts = np.histogram(codes, WEIGHT_BINS, (-128, 128))[0]
