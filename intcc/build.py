@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
     from intcc.frontends.calibration import load_samples
     from intcc.pipeline import compile_graph
 
+    _require_tools(settings)
     progress.stage("import")
     source = load_source(
         model,
@@ -85,6 +87,22 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
     return Built(source, samples, graph, calibration)
 
 
+def _require_tools(settings: Settings) -> None:
+    """Find the tools of the backends now, not after minutes of work.
+
+    Raises:
+        MissingToolError: one is not installed.
+    """
+    if {"tosa", "vela"} & set(settings.emit):
+        from intcc.backends.tosa.serialize import require_serializer
+
+        require_serializer()
+    if "vela" in settings.emit:
+        from intcc.backends.npu.vela import find_vela
+
+        find_vela()
+
+
 def write_artifact(built: Built, folder: Path, settings: Settings, progress: Progress) -> None:
     """Write all files of the artifact and check the budget.
 
@@ -109,12 +127,16 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     if "vela" in settings.emit:
         progress.stage("emit NPU parts")
         npu = _write_npu(built, folder / "npu", settings)
+    tosa: dict[str, Any] = {}
+    if "tosa" in settings.emit:
+        progress.stage("emit TOSA")
+        tosa = _write_tosa(graph.integer, folder / "npu")
     for path in source.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
     recorded = built.samples[:: max(1, len(built.samples) // RECORDED)][:RECORDED]
     _save_npz(folder / "recorded.npz", [integer_feeds(graph.inputs, s) for s in recorded])
     progress.stage("report")
-    report = collect(built, folder, c_report, npu)
+    report = {**collect(built, folder, c_report, npu), **tosa}
     settings.budget.check({**report["figures"], **_measured(folder / "c", settings)})
     _write_json(folder / "report.json", report)
     (folder / "report.html").write_text(render(report), encoding="utf-8")
@@ -209,6 +231,21 @@ def _write_npu(built: Built, folder: Path, settings: Settings) -> NpuReport:
         evaluate=evaluate,
     )
     return report
+
+
+def _write_tosa(model: ir.Model, folder: Path) -> dict[str, Any]:
+    """Write the flatbuffer; return its entry of the report."""
+    from intcc.backends.tosa.emit import tosa_graph
+    from intcc.backends.tosa.extents import fixed_extents
+    from intcc.backends.tosa.serialize import serialize
+    from intcc.runtime.reference import evaluate_node
+
+    extents = fixed_extents(model)
+    graph = tosa_graph(model, extents, evaluate_node)
+    folder.mkdir(exist_ok=True)
+    (folder / "model.tosa").write_bytes(serialize(graph))
+    counts = Counter(operation.kind for operation in graph.operations)
+    return {"tosa": {"extents": extents, "operations": dict(sorted(counts.items()))}}
 
 
 def _generation(built: Built) -> Generation | None:

@@ -16,7 +16,7 @@ __all__ = ["Settings"]
 
 #: Every closed choice, so that messages and `--help` list the same words.
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "emit": ("onnx", "c", "vela"),
+    "emit": ("onnx", "c", "tosa", "vela"),
     "task": ("auto", "sentence-embedding", "feature-extraction", "text-classification",
              "text-generation", "image-feature-extraction", "image-classification"),
     "scheme": ("w8a8", "w1.58a8"),
@@ -44,7 +44,8 @@ class Settings:
     """The settings of one compilation.
 
     Attributes:
-        emit: backends to emit, of "onnx", "c" and "vela": parts for an NPU, and the C around them.
+        emit: backends to emit, of "onnx", "c", "tosa" and "vela": parts for an NPU, and the C
+            around them.
         task: what the model computes; "auto" reads it from the source folder.
         scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations;
             "w1.58a8": ternary weights of a BitNet model stay ternary.

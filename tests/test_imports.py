@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: From the bottom to the top; components of one line do not import each other.
 RANKS = (
-    ("_version", "errors", "dyadic", "progress"),
+    ("_version", "errors", "dyadic", "progress", "silence"),
     ("interval", "budget", "macs", "specs", "qparams", "staging"),
     ("settings", "sites"),
     ("stages", "ops", "templates"),

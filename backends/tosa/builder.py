@@ -7,85 +7,41 @@ the dialect's operators bring numbers into range before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from intcc.backends.tosa.graph import Graph, Operation, Tensor, Type
-from intcc.interval import Interval, require_fits
+from intcc.backends.tosa.graph import Tensor, Type
+from intcc.backends.tosa.values import ValueBuilder
+from intcc.interval import Interval
 
-__all__ = ["Builder"]
+__all__ = ["Builder", "Geometry"]
 
 Array = npt.NDArray[Any]
 #: What a 32-bit operand can be: a computed value, or numbers known at compile time.
 Operand = Tensor | Array | int
 
 
-class Builder:
+@dataclass(frozen=True)
+class Geometry:
+    """Where the windows of a convolution lie.
+
+    Attributes:
+        pads: rows and columns around the image: top, bottom, left, right.
+        strides: distance between neighbouring windows, vertical and horizontal.
+        dilations: distance between neighbouring taps, likewise.
+    """
+
+    pads: Sequence[int] = (0, 0, 0, 0)
+    strides: Sequence[int] = (1, 1)
+    dilations: Sequence[int] = (1, 1)
+
+
+class Builder(ValueBuilder):
     """A graph under construction."""
-
-    def __init__(self, lacking: Collection[str] = ()) -> None:
-        """Start with an empty graph.
-
-        Args:
-            lacking: operations to do without, of those that have another form.
-        """
-        self.graph = Graph()
-        self._lacking = frozenset(lacking)
-        self._constants: dict[tuple[Type, tuple[int, ...], bytes], Tensor] = {}
-        self._count = 0
-
-    def allows(self, kind: str) -> bool:
-        """Tell whether an operation may be used."""
-        return kind not in self._lacking
-
-    # -- values ---------------------------------------------------------------------------------
-
-    def input(self, name: str, shape: Sequence[int], kind: Type, interval: Interval) -> Tensor:
-        """Add an input of the graph."""
-        tensor = Tensor(name, tuple(shape), kind, interval)
-        self.graph.inputs.append(tensor)
-        return tensor
-
-    def output(self, tensor: Tensor, name: str) -> None:
-        """Make a value an output of the graph."""
-        copy = Tensor(name, tensor.shape, tensor.type, tensor.interval)
-        self.graph.operations.append(Operation("IDENTITY", (tensor,), copy))
-        self.graph.outputs.append(copy)
-
-    def constant(self, array: Any, kind: Type) -> Tensor:
-        """Return a constant; equal ones are one."""
-        data = np.ascontiguousarray(array, dtype=kind.dtype).reshape(np.shape(array))
-        key = (kind, data.shape, data.tobytes())
-        if key not in self._constants:
-            interval = Interval.of(int(data.min(initial=0)), int(data.max(initial=0)))
-            if data.size:
-                interval = Interval.of(int(data.min()), int(data.max()))
-            name = f"constant{len(self._constants)}"
-            self._constants[key] = Tensor(name, data.shape, kind, interval, data)
-        return self._constants[key]
-
-    def shape(self, extents: Sequence[int]) -> Tensor:
-        """Return extents as an operand."""
-        return self.constant(np.asarray(extents, np.int64), Type.SHAPE)
-
-    def emit(
-        self,
-        kind: str,
-        inputs: Sequence[Tensor],
-        shape: Sequence[int],
-        to: Type,
-        interval: Interval,
-        **attributes: Any,
-    ) -> Tensor:
-        """Append an operation; return its result."""
-        require_fits(interval, to.limits, f"TOSA's {kind}")
-        self._count += 1
-        output = Tensor(f"value{self._count}", tuple(int(n) for n in shape), to, interval)
-        self.graph.operations.append(Operation(kind, tuple(inputs), output, attributes))
-        return output
 
     # -- element-wise ---------------------------------------------------------------------------
 
@@ -118,7 +74,7 @@ class Builder:
         return left, right
 
     def add(self, a: Operand, b: Operand, bound: Interval | None = None) -> Tensor:
-        """a + b; bound is known where the operands are not independent."""
+        """Return a + b; bound is known where the operands are not independent."""
         if isinstance(b, int) and b == 0 and isinstance(a, Tensor):
             return a
         (x, y), shape = self._operands(a, b)
@@ -127,15 +83,13 @@ class Builder:
         return self.emit("ADD", (x, y), shape, Type.INT32, interval)
 
     def sub(self, a: Operand, b: Operand, bound: Interval | None = None) -> Tensor:
-        """a - b; bound is known where the operands are not independent."""
+        """Return a - b; bound is known where the operands are not independent."""
         (x, y), shape = self._operands(a, b)
         left, right = self._intervals(x, y)
         interval = left - right if bound is None else bound
         return self.emit("SUB", (x, y), shape, Type.INT32, interval)
 
-    def mul(
-        self, a: Operand, b: Operand, shift: int = 0, bound: Interval | None = None
-    ) -> Tensor:
+    def mul(self, a: Operand, b: Operand, shift: int = 0, bound: Interval | None = None) -> Tensor:
         """rsh(a * b, shift): the product in 64 bits, rounded half up.
 
         bound is known where the operands are not independent.
@@ -176,11 +130,11 @@ class Builder:
         )
 
     def shift_right(self, a: Operand, amount: Operand, *, rounded: bool) -> Tensor:
-        """a / 2**amount, rounded half up or down to a whole number; 0 <= amount <= 31."""
+        """Return a / 2**amount, rounded half up or down to a whole number; 0 <= amount <= 31."""
         if isinstance(amount, int) and amount == 0 and isinstance(a, Tensor):
             return a
         (x, y), shape = self._operands(a, amount)
-        assert 0 <= y.lo and y.hi <= 31, f"shift by [{y.lo}, {y.hi}]"
+        assert y.lo >= 0 and y.hi <= 31, f"shift by [{y.lo}, {y.hi}]"
         ends = []
         for s in {y.lo, y.hi}:
             half = (1 << s >> 1) if rounded else 0
@@ -190,18 +144,18 @@ class Builder:
         return self.emit(kind, (x, y), shape, Type.INT32, interval, round=rounded)
 
     def shift_left(self, a: Operand, amount: Operand, bound: Interval | None = None) -> Tensor:
-        """a * 2**amount; 0 <= amount <= 31; bound is known where the two are not independent."""
+        """Return a * 2**amount, 0 <= amount <= 31; bound is known where the two depend."""
         if isinstance(amount, int) and amount == 0 and isinstance(a, Tensor):
             return a
         (x, y), shape = self._operands(a, amount)
-        assert 0 <= y.lo and y.hi <= 31, f"shift by [{y.lo}, {y.hi}]"
+        assert y.lo >= 0 and y.hi <= 31, f"shift by [{y.lo}, {y.hi}]"
         interval = bound
         if interval is None:
             interval = x.interval.scalar() * Interval.of(1 << y.lo, 1 << y.hi)
         return self.emit("LOGICAL_LEFT_SHIFT", (x, y), shape, Type.INT32, interval)
 
     def divide(self, a: Tensor, b: Tensor, interval: Interval) -> Tensor:
-        """a / b, truncated, for b > 0; the caller knows the quotient's range."""
+        """Return a / b, truncated, for b > 0; the caller knows the quotient's range."""
         assert b.lo > 0
         (x, y), shape = self._operands(a, b)
         return self.emit("INTDIV", (x, y), shape, Type.INT32, interval)
@@ -290,17 +244,23 @@ class Builder:
         bias: Tensor,
         shape: Sequence[int],
         interval: Interval,
-        *,
         zero: int,
-        pad: Sequence[int] = (0, 0, 0, 0),
-        stride: Sequence[int] = (1, 1),
-        dilation: Sequence[int] = (1, 1),
+        geometry: Geometry | None = None,
     ) -> Tensor:
         """CONV2D or DEPTHWISE_CONV2D: x NHWC int8 less `zero`, constant int8 weights."""
         zeros = [self.constant(np.array([z]), Type.INT8) for z in (zero, 0)]
-        geometry = {"pad": list(pad), "stride": list(stride), "dilation": list(dilation)}
+        how = geometry or Geometry()
         operands = (x, weight, bias, *zeros)
-        return self.emit(kind, operands, shape, Type.INT32, interval, **geometry)
+        return self.emit(
+            kind,
+            operands,
+            shape,
+            Type.INT32,
+            interval,
+            pad=list(how.pads),
+            stride=list(how.strides),
+            dilation=list(how.dilations),
+        )
 
     def matmul(self, a: Tensor, b: Tensor, zero_a: int, zero_b: int, interval: Interval) -> Tensor:
         """(a - zero_a) @ (b - zero_b), int8 [B, M, K] and [B, K, N]."""
@@ -366,68 +326,6 @@ class Builder:
         shape = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
         whole = a.interval.scalar() * a.shape[axis] if interval is None else interval
         return self.emit("REDUCE_SUM", (a,), shape, a.type, whole, axis=axis)
-
-    # -- movement -------------------------------------------------------------------------------
-
-    def reshape(self, a: Tensor, shape: Sequence[int]) -> Tensor:
-        """The same elements in other extents."""
-        wanted = tuple(int(n) for n in shape)
-        if wanted == a.shape:
-            return a
-        if a.data is not None:
-            return self.constant(a.data.reshape(wanted), a.type)
-        kept = a.interval if a.shape[-1:] == wanted[-1:] else a.interval.scalar()
-        return self.emit("RESHAPE", (a, self.shape(wanted)), wanted, a.type, kept)
-
-    def transpose(self, a: Tensor, order: Sequence[int]) -> Tensor:
-        """Dimension i of the result is dimension order[i] of the operand."""
-        if list(order) == list(range(a.rank)):
-            return a
-        shape = [a.shape[i] for i in order]
-        kept = a.interval if order[-1] == a.rank - 1 else a.interval.scalar()
-        return self.emit("TRANSPOSE", (a,), shape, a.type, kept, perms=list(order))
-
-    def slice(self, a: Tensor, start: Sequence[int], size: Sequence[int]) -> Tensor:
-        """`size` elements from `start` on, per dimension."""
-        if tuple(size) == a.shape:
-            return a
-        kept = a.interval.scalar()
-        return self.emit("SLICE", (a, self.shape(start), self.shape(size)), size, a.type, kept)
-
-    def concat(self, parts: Sequence[Tensor], axis: int) -> Tensor:
-        """Join along an axis."""
-        full = [p for p in parts if p.shape[axis]]
-        if len(full) == 1:
-            return full[0]
-        shape = list(full[0].shape)
-        shape[axis] = sum(p.shape[axis] for p in full)
-        hull = full[0].interval.scalar()
-        for part in full[1:]:
-            hull = hull.hull(part.interval.scalar())
-        return self.emit("CONCAT", full, shape, full[0].type, hull, axis=axis % len(shape))
-
-    def tile(self, a: Tensor, shape: Sequence[int]) -> Tensor:
-        """Repeat dimensions of extent 1 up to `shape`."""
-        wanted = tuple(int(n) for n in shape)
-        if wanted == a.shape:
-            return a
-        times = [n // m for n, m in zip(wanted, a.shape, strict=True)]
-        return self.emit("TILE", (a, self.shape(times)), wanted, a.type, a.interval.scalar())
-
-    def reverse(self, a: Tensor, axis: int) -> Tensor:
-        """Elements along an axis in opposite order."""
-        return self.emit("REVERSE", (a,), a.shape, a.type, a.interval.scalar(), axis=axis)
-
-    def gather(self, table: Tensor, indices: Tensor) -> Tensor:
-        """Rows [N, W, C] of table [N, K, C] at indices [N, W]."""
-        shape = (*indices.shape, table.shape[2])
-        return self.emit("GATHER", (table, indices), shape, table.type, table.interval.scalar())
-
-    def argmax(self, a: Tensor, axis: int) -> Tensor:
-        """First index of the largest element; the axis goes."""
-        shape = (*a.shape[:axis], *a.shape[axis + 1 :])
-        interval = Interval.of(0, a.shape[axis] - 1)
-        return self.emit("ARGMAX", (a,), shape, Type.INT32, interval, axis=axis)
 
 
 def _signed(zero: int, kind: Type, unsigned: bool) -> int:

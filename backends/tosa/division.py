@@ -19,17 +19,14 @@ def divide(b: Builder, dividend: Tensor, divisor: Tensor, most: int) -> Tensor:
     if b.allows("INTDIV"):
         return b.divide(dividend, divisor, interval)
     rest, quotient = dividend, None
+    left = Interval.of(0, dividend.hi)
     for bit in range(most.bit_length() - 1, -1, -1):
-        # What passes int32 is larger than any dividend: the bit is 0 there.
-        largest = (2**31 - 1) >> bit
-        held = b.minimum(divisor, largest) if divisor.hi > largest else divisor
-        assert held is divisor or dividend.hi < largest << bit
-        raised = b.shift_left(held, bit)
-        digit = b.add(b.shift_right(b.sub(rest, raised), 31, rounded=False), 1)
-        part = b.shift_left(digit, bit)
+        # divisor * 2**bit might pass int32, so the rest is compared without its lower bits.
+        less = b.sub(b.shift_right(rest, bit, rounded=False), divisor)
+        found = b.add(b.shift_right(less, 31, rounded=False), 1)
+        part = b.shift_left(found, bit)
         quotient = part if quotient is None else b.add(quotient, part)
         if bit:
-            left = b.sub(rest, b.mul(raised, digit))
-            rest = b.bounded(left, Interval.of(0, dividend.hi))
+            rest = b.sub(rest, b.shift_left(b.mul(found, divisor), bit, left), left)
     assert quotient is not None
     return b.bounded(quotient, interval)

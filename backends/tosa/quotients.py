@@ -78,9 +78,9 @@ class Quotients:
         offset = np.array([-(d // 2) - middle * d for d in divisors], object)
         sums = [np.array(end, object) + offset for end in ends]
         reach = np.array([1 << (f.shift - 1) for f in factors], object)
-        if (np.minimum(sums[0], ends[0]) >= -(2**31)).all() and (sums[0] >= -reach).all():
-            if (sums[1] < np.minimum(reach, 2**31)).all():
-                return cls(offset, factors, middle, lo, hi, None)
+        reach = np.minimum(reach, 2**31)
+        if (sums[0] >= -reach).all() and (sums[1] < reach).all():
+            return cls(offset, factors, middle, lo, hi, None)
         top = int(INT32.max)
         held = [np.array([min(d * q, top) for d in divisors], np.int64) for q in (lo, hi)]
         return cls(offset, factors, middle, lo, hi, (held[0], held[1]))
@@ -94,7 +94,9 @@ class Quotients:
 
     def finish(self, b: Builder, v: Tensor) -> Tensor:
         """Return the codes for t that has its offset."""
-        mul, shift = (each(np.array([getattr(f, n) for f in self.factors])) for n in ("mul", "shift"))
+        mul, shift = (
+            each(np.array([getattr(f, n) for f in self.factors])) for n in ("mul", "shift")
+        )
         if not (isinstance(mul, int) and isinstance(shift, int)):
             mul, shift = (np.array([getattr(f, n) for f in self.factors]) for n in ("mul", "shift"))
         # RESCALE saturates at [0, 255] of itself; tighter bounds cut the codes.

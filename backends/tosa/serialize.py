@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from intcc.backends.tosa.graph import Graph, Operation, Tensor, Type
-from intcc.errors import MissingToolError
+from intcc.errors import ArtifactError, MissingToolError
+from intcc.silence import silent_output
 
-__all__ = ["VERSION", "serialize"]
+__all__ = ["VERSION", "element_types", "require_serializer", "serialize"]
 
 #: Version of the specification that files declare.
 VERSION = (1, 0, 0)
@@ -54,7 +56,12 @@ _ATTRIBUTES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def _tools() -> Any:
+def require_serializer() -> Any:
+    """Return the serializer's module.
+
+    Raises:
+        MissingToolError: it is not installed.
+    """
     try:
         import tosa_serializer
     except ImportError as error:
@@ -70,7 +77,25 @@ def serialize(graph: Graph) -> bytes:
     Raises:
         MissingToolError: the serializer is not installed.
     """
-    return _Writer(_tools()).write(graph)
+    return _Writer(require_serializer()).write(graph)
+
+
+def element_types(path: Path) -> dict[str, str]:
+    """Return TOSA's name of the element type of every tensor in a file, extents included.
+
+    Raises:
+        ArtifactError: the file is no TOSA flatbuffer.
+        MissingToolError: the serializer is not installed.
+    """
+    tools = require_serializer()
+    reader = tools.TosaSerializer("", tools.ConstMode.EMBED, *VERSION, False)
+    with silent_output():
+        if not reader.loadTosaFlatbuffer(str(path)):
+            raise ArtifactError(
+                f"File '{path}'", "is no TOSA flatbuffer", "Compile the model again"
+            )
+    blocks = [block for region in reader.regions for block in region.basicBlocks]
+    return {name: block.tensors[name].dtype.name for block in blocks for name in block.tensors}
 
 
 class _Writer:

@@ -1,4 +1,4 @@
-"""Look-ups of exact numbers: TABLE interpolates between 513 points, so every point is used alone."""
+"""Look-ups of exact numbers: TABLE interpolates between its points, so each is used alone."""
 
 from __future__ import annotations
 

@@ -20,7 +20,14 @@ from intcc.backends.tosa.graph import Tensor
 from intcc.interval import Interval
 
 __all__ = [
-    "BITS", "Wide", "add_constant", "combine", "constant", "multiply", "normalize", "shift_right",
+    "BITS",
+    "Wide",
+    "add_constant",
+    "combine",
+    "constant",
+    "multiply",
+    "normalize",
+    "shift_right",
     "split",
 ]
 
@@ -100,7 +107,7 @@ def _carried(b: Builder, total: Limb) -> tuple[Limb, Limb]:
     if not isinstance(total, Tensor):
         values = np.asarray(total, np.int64)
         return (values & (_BASE - 1)).astype(np.int32), (values >> BITS).astype(np.int32)
-    if 0 <= total.lo and total.hi < _BASE:
+    if total.lo >= 0 and total.hi < _BASE:
         return total, 0
     high = b.shift_right(total, BITS, rounded=False)
     return b.sub(total, b.shift_left(high, BITS), _LIMB), high
@@ -131,7 +138,7 @@ def multiply(b: Builder, x: Wide, y: Wide, bound: Interval | None = None) -> Wid
 
 
 def combine(b: Builder, x: Wide, y: Wide, *, negative: bool) -> Wide:
-    """x - y where `negative`, else x + y."""
+    """Return x - y where `negative`, else x + y."""
     size = max(len(x.limbs), len(y.limbs))
     columns: list[Limb] = []
     for i in range(size):
@@ -160,7 +167,7 @@ def _times(b: Builder, p: Limb, q: Limb) -> Limb:
 
 
 def add_constant(b: Builder, x: Wide, value: int) -> Wide:
-    """x + value."""
+    """Return x + value."""
     if value == 0:
         return x
     limbs, rest, index = list(x.limbs), value, 0
@@ -209,7 +216,7 @@ def _computed(b: Builder, x: Wide, limb: Limb) -> Tensor:
 
 
 def _joined(b: Builder, high: Tensor, low: Tensor, step: int, lo: int, hi: int) -> Tensor:
-    """high * 2**step + low, which stays outside [lo, hi] where it is held; low has `step` bits."""
+    """Return high * 2**step + low, held where it stays outside [lo, hi]; low has `step` bits."""
     least, most = lo >> step, hi >> step
     if ((most + 2) << step) < 2**31 and ((least - 1) << step) >= -(2**31):
         held = clip(b, high, least - 1, most + 1)

@@ -26,7 +26,7 @@ EXAMPLE = (
 def command(
     model: Annotated[str, typer.Argument(help="Hugging Face folder, hub name, or .onnx file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    emit: Annotated[str, typer.Option(help="Backends, some of: onnx, c, vela.")] = "onnx,c",
+    emit: Annotated[str, typer.Option(help="Backends, some of: onnx, c, tosa, vela.")] = "onnx,c",
     task: Annotated[
         str,
         typer.Option(

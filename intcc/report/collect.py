@@ -24,6 +24,8 @@ __all__ = ["bytes_by_layer", "collect", "multiply_accumulates"]
 
 #: Bins of a weight histogram: one per two codes of an int8.
 WEIGHT_BINS = 128
+#: Convolutions: activations, zero point, weights.
+CONVOLUTIONS = frozenset({"Conv", "ConvWide"})
 #: Layers that the histograms show.
 WORST = 6
 
@@ -125,7 +127,8 @@ def weight_histograms(model: ir.Model) -> dict[str, list[int]]:
     for node in model.graph:
         for value in node.inputs:
             if value is not None and value.const_value is not None and (
-                value.dtype == ir.DataType.INT8 and node.op_type.startswith("Linear")
+                value.dtype == ir.DataType.INT8
+                and (node.op_type.startswith("Linear") or node.op_type in CONVOLUTIONS)
             ):  # fmt: skip
                 codes = value.const_value.numpy()
                 counts = np.histogram(codes, WEIGHT_BINS, (-128, 128))[0]

@@ -1,6 +1,6 @@
 """An output folder of `intcc compile`, read back: manifest, files, integrity.
 
-DIR/model.onnx  integer.onnx  c/  tokenizer files  recorded.npz  report.json  report.html
+DIR/model.onnx  integer.onnx  c/  npu/  tokenizer files  recorded.npz  report.json  report.html
 DIR/manifest.json       what it is, how it was made, the sha256 of every other file
 """
 
@@ -151,6 +151,11 @@ class Artifact:
     def c_folder(self) -> Path:
         """The generated C."""
         return self._need("c", "c")
+
+    @property
+    def model_tosa(self) -> Path:
+        """The TOSA flatbuffer."""
+        return self._need("npu/model.tosa", "tosa")
 
     @property
     def tokenizer_json(self) -> Path | None:

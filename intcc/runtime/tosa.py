@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.errors import ArtifactError, MissingToolError
+from intcc.silence import silent_output
 from intcc.specs import TensorSpec
 
 __all__ = ["TosaModel"]
@@ -51,10 +52,16 @@ class TosaModel:
             ArtifactError: the graph is not valid TOSA, or leaves what TOSA defines.
         """
         operands = [_as_tosa(feeds[spec.name]) for spec in self.inputs]
-        results, status = self._model.run(self.flatbuffer, operands)
+        try:
+            with silent_output():
+                results, status = self._model.run(self.flatbuffer, operands)
+        except ValueError as error:
+            raise ArtifactError(
+                "TOSA graph", f"is refused by the reference model: {error}", "Report it to us"
+            ) from error
         if status != self._model.GraphStatus.TOSA_VALID:
             raise ArtifactError(
-                "TOSA graph", f"is {status} to the reference model", "Report the model to us"
+                "TOSA graph", f"is {status.name} to the reference model", "Report it to us"
             )
         pairs = zip(self.outputs, results, strict=True)
         return {spec.name: _from_tosa(np.asarray(array), spec) for spec, array in pairs}

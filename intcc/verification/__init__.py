@@ -20,6 +20,7 @@ from intcc.progress import Progress
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.compiler import find_compiler
 from intcc.runtime.native import NativeModel, kernel_sets
+from intcc.verification import tosa
 from intcc.verification.equality import Variant, compare, open_way, variants
 from intcc.verification.float_c import compile_without_float, generated_sources, token_findings
 from intcc.verification.float_onnx import count_tensors, float_findings, without_tail
@@ -82,8 +83,11 @@ class _Verification:
             self.check("C compiles without float registers", self.c_registers)
             self.check("C self-test", self.c_selftest)
             self.machine_code()
+        if "tosa" in self.emitted:
+            self.check("TOSA free of float", lambda: tosa.float_types(self.artifact))
         self.check("ranges proved", self.ranges)
         self.equality()
+        self.tosa_equality()
         return self.report
 
     def files(self) -> str:
@@ -213,6 +217,11 @@ class _Verification:
             self.check("reference", judge)
             for way in ways[1:]:
                 self.check(way.name, other(way))
+
+    def tosa_equality(self) -> None:
+        """The reference model of TOSA gives the same bits, on inputs of the graph's extents."""
+        if "tosa" in self.emitted:
+            self.check("TOSA reference model", lambda: tosa.equal_values(self.artifact))
 
     def _equal(self, chosen: list[int], runtime: Any) -> str:
         inputs = [self.inputs[i] for i in chosen]

@@ -33,6 +33,7 @@ from intcc.passes.canonicalize.scale_embedding import ScaleEmbedding
 from intcc.passes.canonicalize.settle_attributes import SettleAttributes
 from intcc.passes.canonicalize.simplify_movement import SimplifyMovement
 from intcc.passes.canonicalize.sink_transposes import SinkTransposes
+from intcc.passes.canonicalize.spell_activations import SpellActivations
 from intcc.passes.canonicalize.split_gemm import SplitGemm
 from intcc.passes.canonicalize.unfold_patches import UnfoldPatches
 from intcc.passes.canonicalize.upgrade_opset import UpgradeOpset
@@ -74,6 +75,7 @@ IDIOMS: tuple[ir.passes.PassBase, ...] = (
     AbsorbScales(),
     UnfoldPatches(),  # what is left of convolutions is ChannelsLast's
     FoldBatchNorm(),
+    SpellActivations(),
     ChannelsLast(),
     SimplifyMovement(),
     RemoveDead(),

@@ -163,8 +163,9 @@ def _average_pool(r: _Rewriter) -> bool:
     geometry, made = windows_of(r.node, kernel), static_image(r.node.outputs[0])
     if geometry is None or made is None:
         return False
-    counted = bool(r.node.attributes.get_int("count_include_pad", False))
-    if any(geometry["pads"]) and (not counted or r.node.attributes.get_int("ceil_mode", 0)):
+    counted = r.node.attributes.get_int("count_include_pad", 0) == 1
+    ragged = r.node.attributes.get_int("ceil_mode", 0) == 1
+    if any(geometry["pads"]) and (ragged or not counted):
         return False
     channels, height, width = made
     weight = np.full((channels, *kernel, 1), 1 / (kernel[0] * kernel[1]), np.float32)
@@ -235,24 +236,30 @@ def _flatten(r: _Rewriter) -> bool:
     turn = producer(node.inputs[0], "Transpose")
     assert image is not None
     size = image[0] * image[1] * image[2]
+    if turn is None or tuple(turn.attributes.get_ints("perm", ())) != _TO_FIRST:
+        return False
+    if dims(out)[1:] != [size]:
+        return False
+    if image[1] * image[2] > 1 and not _turn_rows(r, out, image):
+        return False
+    flat = r.emit("Reshape", [r.last(), r.extents(0, size)], [size])
+    return r.replace(flat, flat)
+
+
+def _turn_rows(r: _Rewriter, out: ir.Value, image: tuple[int, int, int]) -> bool:
+    """Order the weights of all readers as pixels with channels last lie."""
     readers = out.consumers()
     weights = [constant(reader.inputs[1]) for reader in readers if reader.op_type == "MatMul"]
-    if (
-        turn is None
-        or tuple(turn.attributes.get_ints("perm", ())) != _TO_FIRST
-        or dims(out)[1:] != [size]
-        or out.is_graph_output()
-        or len(weights) != len(readers)
-        or any(w is None or w.ndim != 2 for w in weights)
-    ):
+    if out.is_graph_output() or len(weights) != len(readers):
+        return False
+    if any(w is None or w.ndim != 2 for w in weights):
         return False
     for reader, weight in zip(readers, weights, strict=True):
         assert weight is not None
-        rows = weight.reshape(*image, -1).transpose(1, 2, 0, 3).reshape(size, -1)
+        rows = weight.reshape(*image, -1).transpose(1, 2, 0, 3).reshape(weight.shape)
         stem = str(reader.inputs[1].name) if reader.inputs[1] is not None else r.name
         reader.replace_input_with(1, r.constant(stem, np.ascontiguousarray(rows)))
-    flat = r.emit("Reshape", [r.last(), r.extents(0, size)], [size])
-    return r.replace(flat, flat)
+    return True
 
 
 _RULES: dict[str, Callable[[_Rewriter], bool]] = {

@@ -61,7 +61,7 @@ def attention(site: Site) -> list[Tensor]:
     lower = b.sub(b.maximum_along(scores, -1), scores)
     distance = clip(b, b.bounded(lower, Interval.of(0, lower.hi)), 0, cap - half)
     x = floor_divide(b, b.mul(b.add(distance, half), up), down)
-    cubic = tuple(site.number(i) for i in range(10, 13))
+    cubic = (site.number(10), site.number(11), site.number(12))
     steps = np.arange(cap * up // down + 1)
     entries = numerators(steps, 1, 1, cubic, site.number(13), site.number(14))
     e = look_up(b, x, entries)

@@ -94,7 +94,7 @@ def _scores(site: Site) -> _Rows:
 
 
 def _halves(b: Builder, y: Tensor, right: Tensor, reach: Interval) -> Tensor:
-    """y @ right for y of at most 15 bits: 128 high + low."""
+    """Return y @ right for y of at most 15 bits: 128 high + low."""
     batch, heads, rows, inner = y.shape
     flat = b.reshape(y, (batch * heads, rows, inner))
     other = b.reshape(right, (batch * heads, *right.shape[2:]))
@@ -170,7 +170,7 @@ def _context(site: Site, z: Tensor) -> Tensor:
 
 
 def _halves_wide(b: Builder, w: Tensor, values: Tensor) -> Wide:
-    """w @ values for w of 14 bits, in limbs where the number of keys asks for them."""
+    """Return w @ values for w of 14 bits, in limbs where the number of keys asks for them."""
     reach = w.interval.scalar() * values.interval.scalar() * values.shape[2]
     batch, heads, rows, inner = w.shape
     flat = b.reshape(w, (batch * heads, rows, inner))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.backends.tosa.arithmetic import ZERO, clip
-from intcc.backends.tosa.builder import Builder
+from intcc.backends.tosa.builder import Builder, Geometry
 from intcc.backends.tosa.graph import Tensor, Type
 from intcc.backends.tosa.quotients import Quotients, each
 from intcc.backends.tosa.site import Site
@@ -53,17 +53,17 @@ def _convolved(site: Site, bias: Array, interval: Interval) -> Tensor:
     n, channels = len(weight), x.shape[-1]
     shape = _shape(x, windows, n)
     image, pads = _trimmed(b, x, windows)
-    how = {"pad": pads, "stride": windows.strides, "dilation": windows.dilations}
+    how = Geometry(pads, windows.strides, windows.dilations)
     zero = site.number(1) + ZERO
     if group == 1:
         constants = b.constant(weight, Type.INT8), b.constant(bias, Type.INT32)
-        return b.convolve("CONV2D", image, *constants, shape, interval, zero=zero, **how)
+        return b.convolve("CONV2D", image, *constants, shape, interval, zero, how)
     if weight.shape[-1] == 1:
         # [N, KH, KW, 1] to [KH, KW, C, N / C]
         taps = weight.reshape(channels, n // channels, *weight.shape[1:3]).transpose(2, 3, 0, 1)
         constants = b.constant(taps, Type.INT8), b.constant(bias, Type.INT32)
         kind = "DEPTHWISE_CONV2D"
-        return b.convolve(kind, image, *constants, shape, interval, zero=zero, **how)
+        return b.convolve(kind, image, *constants, shape, interval, zero, how)
     parts, each_in, each_out = [], channels // group, n // group
     for g in range(group):
         own = slice(g * each_out, (g + 1) * each_out)
@@ -71,7 +71,7 @@ def _convolved(site: Site, bias: Array, interval: Interval) -> Tensor:
         constants = b.constant(weight[own], Type.INT8), b.constant(bias[own], Type.INT32)
         known = Interval(interval.lo[own], interval.hi[own])
         size = (*shape[:3], each_out)
-        parts.append(b.convolve("CONV2D", part, *constants, size, known, zero=zero, **how))
+        parts.append(b.convolve("CONV2D", part, *constants, size, known, zero, how))
     joined = b.concat(parts, 3)
     joined.interval = interval
     return joined
@@ -103,7 +103,7 @@ def conv(site: Site) -> list[Tensor]:
 
 
 def conv_wide(site: Site) -> list[Tensor]:
-    """acc * mul + bias."""
+    """Return acc * mul + bias."""
     b, count = site.b, len(site.array(2))
     acc = _convolved(site, np.zeros(count, np.int64), _range(site, "ConvWide"))
     return [b.add(b.mul(acc, each(site.array(3))), each(site.array(4)))]

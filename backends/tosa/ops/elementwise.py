@@ -15,7 +15,7 @@ __all__ = ["RULES"]
 
 
 def add(site: Site) -> list[Tensor]:
-    """a + b."""
+    """Return a + b."""
     return [site.b.add(site.tensor(0), site.tensor(1))]
 
 
@@ -25,7 +25,7 @@ def saturating_add(site: Site) -> list[Tensor]:
 
 
 def affine(site: Site) -> list[Tensor]:
-    """x * mul + bias."""
+    """Return x * mul + bias."""
     b, (mul, bias) = site.b, (each(site.array(i)) for i in (1, 2))
     return [b.add(b.mul(site.tensor(0), mul), bias)]
 

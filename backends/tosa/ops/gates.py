@@ -14,7 +14,9 @@ from intcc.backends.tosa.division import divide
 from intcc.backends.tosa.graph import Tensor
 from intcc.backends.tosa.site import Site
 from intcc.interval import Interval
-from intcc.ops import exponential, gelu_wide as wide_gelu, softmax as softmax_operator
+from intcc.ops import exponential
+from intcc.ops import gelu_wide as wide_gelu
+from intcc.ops import softmax as softmax_operator
 
 __all__ = ["RULES", "power_of_half", "tanh_curve"]
 
@@ -76,13 +78,13 @@ def tanh(site: Site) -> list[Tensor]:
 
 
 def silu(site: Site) -> list[Tensor]:
-    """x times its sigmoid."""
+    """Return x times its sigmoid."""
     x = site.tensor(0)
     return [gated(site.b, x, gate(site.b, x, site.number(1), site.number(2)))]
 
 
 def gelu_wide(site: Site) -> list[Tensor]:
-    """x times a sigmoid of a polynomial of x, see `intcc.ops.gelu_wide`."""
+    """Return x times a sigmoid of a polynomial of x, see `intcc.ops.gelu_wide`."""
     b, x = site.b, site.tensor(0)
     mul, shift = site.number(1), site.number(2)
     linear, cubic, quintic = (site.array(i).astype(np.int64) for i in range(3, 6))

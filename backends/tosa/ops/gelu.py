@@ -15,7 +15,7 @@ __all__ = ["RULES"]
 
 
 def gelu(site: Site) -> list[Tensor]:
-    """factor * relu + (zero - delta), see `intcc.ops.gelu`."""
+    """Return factor * relu + (zero - delta), see `intcc.ops.gelu`."""
     constants = [each(site.array(i)) for i in range(1, 6)]
     if all(isinstance(c, int) for c in constants):
         q = np.arange(256, dtype=np.uint8)

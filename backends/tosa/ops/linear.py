@@ -31,7 +31,7 @@ def dense(b: Builder, x: Tensor, weight: Array, bias: Array, zero: int) -> Tenso
     interval = product_interval(x.interval.scalar() - zero, weight) + Interval.of(added, added)
     flat = b.reshape(x, (1, 1, rows, k))
     y = b.convolve(
-        "CONV2D", flat, kernel, b.constant(added, Type.INT32), (1, 1, rows, n), interval, zero=zero
+        "CONV2D", flat, kernel, b.constant(added, Type.INT32), (1, 1, rows, n), interval, zero
     )
     return b.reshape(y, (*x.shape[:-1], n))
 
@@ -41,9 +41,7 @@ def linear(site: Site) -> list[Tensor]:
     b, x, weight = site.b, site.tensor(0), site.array(1)
     bias, divisor = (site.array(i).astype(np.int64).reshape(-1) for i in (2, 3))
     product = product_interval(x.interval.scalar() - ZERO, weight)
-    how = Quotients.of(
-        product + Interval.of(bias, bias), divisor, site.number(4), site.number(5)
-    )
+    how = Quotients.of(product + Interval.of(bias, bias), divisor, site.number(4), site.number(5))
     if how.held is not None:
         return [how.divide(b, dense(b, x, weight, bias, ZERO))]
     return [how.finish(b, dense(b, x, weight, bias + how.offset.astype(np.int64), ZERO))]

@@ -34,7 +34,9 @@ def _turned(b: Builder, first: Pair, second: Pair, *, negative: bool) -> Tensor:
     """Upper and lower bits of x apart: what is above the rounded ones is exact."""
     join = b.sub if negative else b.add
     left, right = (remainder(b, x, FRACTION_BITS) for x, _ in (first, second))
-    high, low = (join(b.mul(p, first[1]), b.mul(q, second[1])) for p, q in zip(left, right, strict=True))
+    high, low = (
+        join(b.mul(p, first[1]), b.mul(q, second[1])) for p, q in zip(left, right, strict=True)
+    )
     y = b.add(high, b.shift_right(low, FRACTION_BITS, rounded=True))
     return clip(b, y, -LARGEST, LARGEST)
 

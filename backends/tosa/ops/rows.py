@@ -124,7 +124,7 @@ def norm(first: int) -> Callable[[Site], list[Tensor]]:
 
 
 def _centered(b: Builder, x: Tensor) -> Tensor:
-    """x less the rounded mean of its row."""
+    """Return x less the rounded mean of its row."""
     n = x.shape[-1]
     if n * x.magnitude < 2**30:
         mean = floor_divide(b, b.add(b.reduce_sum(x, -1), n // 2), n)
