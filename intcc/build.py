@@ -57,10 +57,7 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
     from intcc.frontends.calibration import load_samples
     from intcc.pipeline import compile_graph
 
-    if "tosa" in settings.emit:
-        from intcc.backends.tosa.serialize import require_serializer
-
-        require_serializer()  # now, not after minutes of work
+    _require_tools(settings)
     progress.stage("import")
     source = load_source(
         model,
@@ -93,6 +90,22 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
         progress.note("Calibrated on random inputs: give real ones with --calibration")
     graph = compile_graph(source, samples, settings, progress)
     return Built(source, samples, graph, calibration)
+
+
+def _require_tools(settings: Settings) -> None:
+    """Find the tools of the backends now, not after minutes of work.
+
+    Raises:
+        MissingToolError: one is not installed.
+    """
+    if {"tosa", "vela"} & set(settings.emit):
+        from intcc.backends.tosa.serialize import require_serializer
+
+        require_serializer()
+    if "vela" in settings.emit:
+        from intcc.backends.npu.vela import find_vela
+
+        find_vela()
 
 
 def write_artifact(built: Built, folder: Path, settings: Settings, progress: Progress) -> None:
