@@ -63,7 +63,7 @@ def load(folder: str | Path, backend: str = "onnx", **options: Any) -> CompiledM
         folder: what `compile` wrote.
         backend: "onnx", "c" (built with the system compiler, cached), "reference", or
             "qemu:TARGET": the C on an emulated machine, see `intcc.emulation`.
-        options: threads=, level= for onnx; threads=, compiler=, flags= for c.
+        options: threads=, level= for onnx; threads=, compiler=, flags=, large_pages= for c.
 
     Raises:
         ArtifactError: not an artifact, or one without this backend.
