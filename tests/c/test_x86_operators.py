@@ -173,10 +173,10 @@ def test_silu(compiler: str, target: str | None, tmp_path: Path) -> None:
     native = bench.native(tmp_path, build_flags(compiler, target), compiler=compiler)
     rng = np.random.default_rng(0)
     feeds = bench.feeds(9, "random")
-    for x in feeds.values():
-        size = np.exp2(rng.uniform(0, 31, x.shape)).astype(np.int64)
-        x[...] = np.minimum(size, reach) * rng.choice([-1, 1], x.shape)
-        x[0, 0, :3] = 0, reach, -reach
+    for array in feeds.values():
+        size = np.exp2(rng.uniform(0, 31, array.shape)).astype(np.int64)
+        array[...] = np.minimum(size, reach) * rng.choice([-1, 1], array.shape)
+        array[0, 0, :3] = 0, reach, -reach
     got = native.run(feeds)
     for name, expected in evaluate(bench.model, feeds).items():
         assert (got[name] == expected).all(), name
