@@ -15,7 +15,7 @@ from intcc.backends.c.kernels_gelu import steps
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import load_target
-from intcc.ops import cached_attention, gelu
+from intcc.ops import cached_attention, gelu, layer_norm
 from intcc.runtime.reference import evaluate
 from tests.c import test_cache
 from tests.c.bench import Bench, differences
@@ -180,6 +180,29 @@ def test_silu(compiler: str, target: str | None, tmp_path: Path) -> None:
     got = native.run(feeds)
     for name, expected in evaluate(bench.model, feeds).items():
         assert (got[name] == expected).all(), name
+
+
+@pytest.mark.parametrize("target", [None, "x86-64-v3", "x86-64-v4"])
+def test_layer_norm(target: str | None, tmp_path: Path) -> None:
+    """Rows of whole vectors, in their place and beside it, any number of them around a group."""
+    bench = Bench("norms", max_tokens=9)
+    for columns in (64, 192):
+        for reach in (2**29 - 2**16, 300):
+            bench.case(f"c{columns}_{reach.bit_length()}")
+            x = bench.input(np.int32, ["batch", "sequence", columns], -reach, reach)
+            constants = layer_norm.parameters(columns, 1e-12, 2.0**-12)
+            bench.output(*bench.op("LayerNorm", [x, *constants]))
+            inner = bench.op("Relu", [x])
+            bench.output(*bench.op("LayerNorm", [*inner, *constants]))
+    bench.finish()
+    bench.emit(tmp_path, target=TARGET)
+    native = bench.native(tmp_path, build_flags("gcc", target))
+    for tokens in range(1, 10):
+        for kind in ("random", "low", "high", "mix"):
+            feeds = bench.feeds(tokens, kind)
+            got = native.run(feeds)
+            for name, expected in evaluate(bench.model, feeds).items():
+                assert (got[name] == expected).all(), f"{tokens} tokens, {kind}: {name}"
 
 
 @pytest.mark.parametrize("variant", ["none", "tanh"])
