@@ -75,6 +75,7 @@ def test_family_with_scales_per_token(name: str, tmp_path: Path) -> None:
     check(name, tmp_path, activations="dynamic")
 
 
+@pytest.mark.slow
 def test_a_rescale_by_powers_of_two(tmp_path: Path) -> None:
     check("bert", tmp_path, rescale="pow2")
     model = onnx.load(tmp_path / "out" / "integer.onnx")
