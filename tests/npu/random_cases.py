@@ -88,7 +88,7 @@ def _convolution(b: Bench, r: Random) -> None:
     windows: dict[str, Any] = {"strides": strides, "dilations": dilations}
     attributes = {**windows, "pads": pads, "group": group}
     divisor, bias = 2 * r.integers(0, 900, filters) + 1, i32(r.integers(-9999, 9999, filters))
-    narrow = [x, zero, weight, bias, i32(divisor), i32(3), i32(251)]
+    narrow: list[Any] = [x, zero, weight, bias, i32(divisor), i32(3), i32(251)]
     b.output(*b.op("Conv", narrow, **attributes))
     b.output(*b.op("ConvWide", [x, zero, weight, i32(divisor), bias], **attributes))
     inner = tuple(min(p, kernel[i % 2] - 1) for i, p in enumerate(pads))
