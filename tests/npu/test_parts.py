@@ -18,7 +18,6 @@ from intcc.runtime.npu import on_reference_model, read_parts
 from tests.npu.test_tosa_models import cnn
 from tests.test_tiny import WORDS, perceptron
 
-
 Array = npt.NDArray[Any]
 
 
