@@ -101,7 +101,7 @@ def _fields(program: Program) -> list[tuple[str, str]]:
 def _locals(program: Program, text: str) -> list[str]:
     """Return the declarations of what the calls name, taken from the run."""
     found = []
-    if _uses(text, r"[UI]\d+\("):
+    if _uses(text, r"(OWN_)?[UI]\d+\("):
         found.append("unsigned char *const base = run->base;")
     if _uses(text, "CACHE_"):
         found.append("unsigned char *const held = run->held;")
