@@ -15,8 +15,8 @@ from tests.tokenizer.native import NativeTokenizer
 from tests.tokenizer.trained import BLOOM, CL100K, DEEPSEEK, LLAMA3, O200K
 
 _CHUNK = 1 << 14
-#: Code points from 0x40000 on are unassigned or private, but for the tags of plane 14: of the others
-#: there, every 37th stands for its neighbours.
+#: Code points from 0x40000 on are unassigned or private, but for the tags of plane 14: every 37th
+#: of the others stands for its neighbours.
 _SPARSE, _TAGS, _STRIDE = 0x40000, range(0xE0000, 0xE1000), 37
 _BYTES = [character_of(byte) for byte in range(256)]
 _PAIRS = [(a, b) for a in _BYTES for b in _BYTES]
