@@ -48,6 +48,7 @@ def _stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
         "locals": {
             "column": _uses(text, r"column\b"),
             "length": _uses(text, r"length\("),
+            "begin": bool(rows) or _uses(text, r"(begin|length)\("),
             "own": _uses(text, "OWN_"),
         },
         "stage_locals": _locals(program, text),
@@ -101,7 +102,7 @@ def _fields(program: Program) -> list[tuple[str, str]]:
 def _locals(program: Program, text: str) -> list[str]:
     """Return the declarations of what the calls name, taken from the run."""
     found = []
-    if _uses(text, r"[UI]\d+\("):
+    if _uses(text, r"(OWN_)?[UI]\d+\("):
         found.append("unsigned char *const base = run->base;")
     if _uses(text, "CACHE_"):
         found.append("unsigned char *const held = run->held;")

@@ -113,7 +113,10 @@ def test_gate_per_channel_and_join() -> None:
 def test_limits_that_are_not_given() -> None:
     body = conv("pixel_values", "c", 4, 3, 3, 3) + "z = Constant<value_float = 0.0>() "
     assert check("4, 7, 6", body + "y = Clip(c, z)")[1:3] == ["Conv", "Relu"]
-    assert check("4, 7, 6", body + "n = Constant<value_float = -2.0>() y = Clip(c, n)")[1:3] == ["Conv", "Clip"]
+    assert check("4, 7, 6", body + "n = Constant<value_float = -2.0>() y = Clip(c, n)")[1:3] == [
+        "Conv",
+        "Clip",
+    ]
 
 
 def test_average_over_pixels_outside_is_refused() -> None:
