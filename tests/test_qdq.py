@@ -25,6 +25,7 @@ from intcc.pipeline import CompiledGraph
 from intcc.progress import Progress
 from intcc.qparams import QParams
 from intcc.report.metrics import cosine
+from intcc.runtime.qdq import QdqModel
 from intcc.settings import Settings
 from intcc.verification.qdq import scale_findings, weight_findings
 from tests.frontends import families
@@ -138,30 +139,31 @@ def test_findings(
     assert any(message in line for line in found), found
 
 
-@pytest.mark.parametrize("scales", SCALES)
 @pytest.mark.parametrize("name", ["mpnet", "vit"])
-def test_families(name: str, scales: str, tmp_path: Path) -> None:
+def test_families(name: str, tmp_path: Path) -> None:
     """A position bias on the scores; pixels with a mean per channel, and norms before products."""
     torch_model = families.save(name, tmp_path / "model")
-    intcc.compile(
-        tmp_path / "model", tmp_path / "out", emit="qdq", scales=scales, calibration_samples=12,
-        max_length=None if name == "vit" else 21,
-    )  # fmt: skip
-    model = intcc.load(tmp_path / "out", "qdq")
-    spec = model.outputs[0]
-    given = families.feeds(name, 7, 13, "token_type_ids" in [s.name for s in model.inputs])
-    integers, exact_feeds = dict(given), dict(given)
+    graph = graph_of(tmp_path / "model", max_length=None if name == "vit" else 21)
+    integers = families.feeds(name, 7, 13, "token_type_ids" in [s.name for s in graph.inputs])
+    real = dict(integers)
     if name == "vit":
-        random = np.random.default_rng(3)
-        pixels = random.integers(0, 256, given["pixel_values"].shape, dtype=np.uint8)
-        real = model.dequantize("pixel_values", pixels).astype(np.float32)
-        integers, exact_feeds = {"pixel_values": pixels}, {"pixel_values": real}
-    exact = families.reference(torch_model, exact_feeds)
-    ours = model.dequantize(spec.name, model(integers)[spec.name])
+        scale = graph.inputs[0].scale
+        assert scale is not None
+        shape = integers["pixel_values"].shape
+        integers = {"pixel_values": np.random.default_rng(3).integers(0, 256, shape, np.uint8)}
+        real = {"pixel_values": scale.dequantize(integers["pixel_values"]).astype(np.float32)}
+    exact = families.reference(torch_model, real)
     shown = np.ones(exact.shape[:2], bool)
     if name != "vit":
-        shown = given["attention_mask"].astype(bool)
-    assert cosine(ours[shown], exact[shown]).mean() > CLOSE
+        shown = integers["attention_mask"].astype(bool)
+    spec = graph.outputs[0]
+    assert spec.scale is not None
+    for scales in SCALES:
+        path = tmp_path / f"{scales}.onnx"
+        onnx.save(emit_qdq(graph.scaled, graph.integer, scales), path)
+        model = QdqModel(path, graph.inputs, graph.outputs)
+        ours = spec.scale.dequantize(model.run(integers)[spec.name])
+        assert cosine(ours[shown], exact[shown]).mean() > CLOSE
 
 
 @pytest.fixture(scope="module")
