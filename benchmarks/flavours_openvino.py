@@ -28,7 +28,7 @@ HEADER = [
 
 def contenders(setting: hosts.Setting, pow2: Artifact, length: int | None) -> list[Contender]:
     """Return who takes part, in OpenVINO compiled for one length, or for all of them (None)."""
-    model, dyadic = str(setting.model), str(setting.artifact.model_qdq)
+    model, dyadic = str(setting.model), str(setting.artifact.qdq_onnx)
     fixed: dict[str, Any] = {"length": length}
     int8 = {**fixed, "model": model, "calibration": str(setting.calibration)}
     qdq = {**fixed, "quantized": True}
@@ -39,7 +39,7 @@ def contenders(setting: hosts.Setting, pow2: Artifact, length: int | None) -> li
         Contender("**intcc, QDQ dyadic, OpenVINO**", "ov", "Encoder", {**qdq, "model": dyadic}),
         Contender(
             "**intcc, QDQ pow2, OpenVINO**", "ov", "Encoder",
-            {**qdq, "model": str(pow2.model_qdq)},
+            {**qdq, "model": str(pow2.qdq_onnx)},
         ),
         Contender("**intcc, QDQ dyadic, onnxruntime**", "ort", "Encoder", {"model": dyadic}),
         Contender(

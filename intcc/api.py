@@ -61,10 +61,10 @@ def load(folder: str | Path, backend: str = "onnx", **options: Any) -> CompiledM
 
     Args:
         folder: what `compile` wrote.
-        backend: "onnx", "c" (built with the system compiler, cached), "reference", "qdq"
+        backend: "onnx", "qlinear", "c" (built with the system compiler, cached), "reference", "qdq"
             (other bits, see `intcc.runtime.qdq`), or "qemu:TARGET": the C on an emulated machine,
             see `intcc.emulation`.
-        options: threads=, level= for onnx and qdq; threads=, compiler=, flags= for c.
+        options: threads=, level= for onnx, qlinear and qdq; threads=, compiler=, flags= for c.
 
     Raises:
         ArtifactError: not an artifact, or one without this backend.

@@ -54,7 +54,7 @@ def bench(
     model: str | Path | None = None,
     progress: Progress | None = None,
 ) -> list[Timing]:
-    """Time the float model, model.onnx and the C code, interleaved; float first.
+    """Time the float model, the ONNX models and the C code, interleaved; float first.
 
     Args:
         artifact: the compiled model.
@@ -78,6 +78,9 @@ def bench(
     if "onnx" in emitted:
         strict = open_runtime(artifact, "onnx", threads=threads)
         contenders["integers, onnxruntime"] = lambda: strict.run(feeds)
+    if "qlinear" in emitted:
+        qlinear = open_runtime(artifact, "qlinear", threads=threads)
+        contenders["integers, onnxruntime QLinear"] = lambda: qlinear.run(feeds)
     if "c" in emitted:
         name, options = c_contender(artifact, threads)
         native = open_runtime(artifact, "c", **options)

@@ -137,6 +137,9 @@ def _contenders(artifact: Artifact, threads: int, model: str | Path | None) -> d
     if "onnx" in emitted:
         strict = CompiledModel(artifact, "onnx", threads=threads)
         found["integers, onnxruntime"] = _stepping(strict.session)
+    if "qlinear" in emitted:
+        qlinear = CompiledModel(artifact, "qlinear", threads=threads)
+        found["integers, onnxruntime QLinear"] = _stepping(qlinear.session)
     if "c" in emitted:
         name, options = c_contender(artifact, threads)
         native = CompiledModel(artifact, "c", **options)

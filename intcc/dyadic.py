@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Dyadic", "floor_division_magic", "rsh"]
+__all__ = ["Dyadic", "floor_division_magic", "rounding_division_magic", "rsh"]
 
 MAX_MUL_BITS = 31
 MIN_SHIFT, MAX_SHIFT = 2, 62
@@ -85,3 +85,39 @@ def floor_division_magic(divisor: int, limit: int) -> Dyadic:
                 break
             return Dyadic(mul, shift)
     raise ValueError(f"no magic for divisor {divisor}, limit {limit}")
+
+
+def rounding_division_magic(divisor: int, offset: int, least: int, most: int) -> Dyadic | None:
+    """Return (mul, shift) with rsh((t + offset) * mul, shift) == t // divisor.
+
+    That holds for every t whose quotient lies in [least, most]; where it lies below or above, so
+    does the result, and both saturate alike. mul is as long as 31 bits allow, as TOSA wants it.
+
+    Both sides never decrease in t, so they are equal when the result reaches k at t = k * divisor
+    and not one earlier, for every k from least + 1 to most. Either condition is linear in k, so it
+    holds in between when it holds at both ends.
+
+    Args:
+        divisor: 1 <= divisor < 2**31.
+        offset: about -divisor / 2, where ties are out of the way.
+        least: smallest quotient that is told from smaller ones.
+        most: largest quotient that is told from larger ones.
+
+    Returns:
+        None where no multiplier of 31 bits is exact.
+    """
+    shift = min(MAX_SHIFT, MAX_MUL_BITS - 1 + divisor.bit_length())
+    while shift > MIN_SHIFT and ((2 << shift) + divisor) // (2 * divisor) >= 1 << MAX_MUL_BITS:
+        shift -= 1
+    half = 1 << (shift - 1)
+    nearest = ((2 << shift) + divisor) // (2 * divisor)
+    for mul in (nearest, nearest + 1, nearest - 1):
+        if 0 <= mul < 1 << MAX_MUL_BITS and all(
+            (k * divisor - 1 + offset) * mul + half
+            < k << shift
+            <= (k * divisor + offset) * mul + half
+            for k in {least + 1, most}
+            if least < k <= most
+        ):
+            return Dyadic(mul, shift)
+    return None

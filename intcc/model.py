@@ -29,7 +29,7 @@ __all__ = ["BACKENDS", "CompiledModel", "Runtime", "open_runtime", "open_tokeniz
 Array = npt.NDArray[Any]
 
 #: Ways to run an artifact.
-BACKENDS = ("onnx", "c", "reference", "qdq")
+BACKENDS = ("onnx", "c", "reference", "qlinear", "qdq", "npu")
 
 
 class Runtime(Protocol):
@@ -46,7 +46,9 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
     Args:
         artifact: the compiled model.
         backend: one of BACKENDS, or the C on an emulated machine such as qemu:cortex-m4.
-        options: the runtime's own: threads and level (onnx, qdq), threads, flags and compiler (c).
+        options: the runtime's own: threads and level (onnx, qlinear, qdq), threads, large_pages,
+            flags and compiler (c), simulate, flags and compiler (npu: the C, and the TOSA reference
+            model for its parts).
 
     Raises:
         SettingsError: no such backend or machine, or the machine is too small.
@@ -58,10 +60,14 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
 
         return OrtModel(artifact.model_onnx, artifact.inputs, artifact.outputs,
                         float_io=artifact.float_io, **options)  # fmt: skip
+    if backend == "qlinear":
+        from intcc.runtime.ort import OrtModel
+
+        return OrtModel(artifact.qlinear_onnx, artifact.inputs, artifact.outputs, **options)
     if backend == "qdq":
         from intcc.runtime.qdq import QdqModel
 
-        return QdqModel(artifact.model_qdq, artifact.inputs, artifact.outputs, **options)
+        return QdqModel(artifact.qdq_onnx, artifact.inputs, artifact.outputs, **options)
     if backend == "reference":
         from intcc.runtime.reference import ReferenceModel
 
@@ -73,6 +79,10 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
         if "flags" not in options:
             options["flags"] = flags_of(artifact, options.get("compiler"))
         return NativeModel(artifact.c_folder, artifact.manifest, **options)
+    if backend == "npu":
+        from intcc.runtime.npu import NpuModel
+
+        return NpuModel(artifact.npu_folder, artifact.manifest, **options)
     if backend.startswith("qemu:"):
         from intcc.emulation.model import EmulatedModel
 

@@ -95,7 +95,7 @@ def compile_graph(
     Raises:
         IntccError: an unsupported operator, data that are not finite, a range without proof.
     """
-    from intcc.backends.onnx.strict import emit, functions_of
+    from intcc.backends.onnx.strict import functions_of
 
     progress = progress or Progress()
     probes = vocabulary_probes(source, samples)
@@ -129,6 +129,7 @@ def compile_graph(
         compensation=settings.error_compensation,
         dynamic=dynamic,
         rope=settings.rope,
+        half_even=settings.rounding == "half-even",
     )
     for record in statistics.values():
         record.forget_rows()
@@ -140,7 +141,12 @@ def compile_graph(
         wide = sum(node.op_type in BIAS_INPUT for node in integer.graph)
         progress.stage("correct bias", wide)
         corrections = correct_bias(
-            integer, context.sites, statistics, feeds, emit, progress.advance
+            integer,
+            context.sites,
+            statistics,
+            feeds,
+            functions_of(integer),
+            progress.advance,
         )
     check_integer(integer)
     progress.stage("prove ranges")

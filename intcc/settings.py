@@ -16,17 +16,25 @@ __all__ = ["Settings"]
 
 #: Every closed choice, so that messages and `--help` list the same words.
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "emit": ("onnx", "c", "qdq"),
+    "emit": ("onnx", "c", "qlinear", "qdq", "tosa", "vela"),
     "task": ("auto", "sentence-embedding", "feature-extraction", "text-classification",
              "text-generation", "image-feature-extraction", "image-classification"),
     "scheme": ("w8a8", "w1.58a8"),
     "activations": ("auto", "static", "dynamic"),
     "observer": ("minmax", "percentile", "mse"),
+    "rounding": ("half-up", "half-even"),
     "rope": ("exact", "hf", "phase"),
     "ternary": ("auto", "int8", "2bit", "trits"),
     "weights": ("auto", "c", "section"),
     "scales": ("dyadic", "pow2"),
+    "offload": ("matmul", "conv"),
+    "accelerator": ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256",
+                    "ethos-u65-256", "ethos-u65-512", "ethos-u85-128", "ethos-u85-256",
+                    "ethos-u85-512", "ethos-u85-1024", "ethos-u85-2048"),
 }  # fmt: skip
+
+#: Settings that take several of their choices.
+LISTS = ("emit", "offload")
 
 #: Where something is read from or put, not what is made: two runs that differ in these alone
 #: make the same bytes, so the manifest leaves them out.
@@ -38,7 +46,8 @@ class Settings:
     """The settings of one compilation.
 
     Attributes:
-        emit: backends to emit, of "onnx", "c" and "qdq".
+        emit: backends to emit, of "onnx", "c", "qlinear", "qdq", "tosa" and "vela": parts for an
+            NPU, and the C around them.
         task: what the model computes; "auto" reads it from the source folder.
         scheme: what is quantized how; "w8a8": 8-bit weights per output channel, 8-bit activations;
             "w1.58a8": ternary weights of a BitNet model stay ternary.
@@ -57,6 +66,8 @@ class Settings:
             to a byte; "auto": as the target prefers.
         weights: constant data as "c", or as a file of bytes that becomes a "section" of the
             program; "auto": a section where it is large and the target a host.
+        offload: products that the C leaves to an accelerator's functions, of "matmul" and "conv".
+        accelerator: NPU that "vela" compiles for.
         rope: angles of rotary embeddings, "exact", with transformers' rounding, "hf", or exact ones
             whose cosines and sines C computes instead of storing a table, "phase".
         scales: scales of model.qdq.onnx: "dyadic", or powers of two with zero points of 0, "pow2".
@@ -66,6 +77,9 @@ class Settings:
         keep_functions: leave the ai.intcc functions in model.onnx instead of inlining them.
         equivalences: rescale channels, function-preserving, before quantization.
         error_compensation: let later weights make up for the rounding of earlier ones.
+        rounding: "half-even": requantization by divisors for which float32 arithmetic that rounds
+            half to even provably gives the same bits, as QLinear operators compute; "half-up":
+            any odd divisor.
         observer: how calibration turns statistics into ranges.
         allow_pickle: read pickled checkpoints, which can run code as they load.
     """
@@ -84,6 +98,8 @@ class Settings:
     threads: bool | None = None
     ternary: str = "auto"
     weights: str = "auto"
+    offload: tuple[str, ...] = ()
+    accelerator: str = "ethos-u85-256"
     rope: str = "exact"
     scales: str = "dyadic"
     float_io: bool = False
@@ -92,6 +108,7 @@ class Settings:
     keep_functions: bool = False
     equivalences: bool = True
     error_compensation: bool = True
+    rounding: str = "half-up"
     observer: str = "minmax"
     allow_pickle: bool = False
 
@@ -111,10 +128,11 @@ class Settings:
                     "does not exist",
                     f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names)}",
                 )
-        if isinstance(values.get("emit"), str):
-            values["emit"] = values["emit"].split(",")
-        if "emit" in values:
-            values["emit"] = tuple(part.strip() for part in values["emit"])
+        for name in LISTS:
+            if isinstance(values.get(name), str):
+                values[name] = [part.strip() for part in values[name].split(",") if part.strip()]
+            if name in values:
+                values[name] = tuple(values[name])
         if values.get("calibration") is not None:
             values["calibration"] = Path(values["calibration"])
         if not isinstance(values.get("budget"), Budget):
@@ -125,7 +143,7 @@ class Settings:
         """Check every value against its choices and limits."""
         for name, choices in CHOICES.items():
             value = getattr(self, name)
-            for part in value if name == "emit" else (value,):
+            for part in value if name in LISTS else (value,):
                 if part not in choices:
                     raise SettingsError(
                         f"--{name} '{part}'", "is not known", f"Choose from: {', '.join(choices)}"
@@ -138,6 +156,8 @@ class Settings:
             if value is not None and value < 1:
                 option = name.replace("_", "-")
                 raise SettingsError(f"--{option} {value}", "is below 1", "Give a positive number")
+        if self.offload and "c" not in self.emit:
+            raise SettingsError("--offload", "changes the C only", "Add c to --emit")
         if self.float_io and "onnx" not in self.emit:
             raise SettingsError("--float-io", "changes model.onnx only", "Add onnx to --emit")
         self._check_qdq()
@@ -165,4 +185,4 @@ class Settings:
         chosen = {
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in LOCAL
         }
-        return {**chosen, "emit": list(self.emit)}
+        return {**chosen, **{name: list(chosen[name]) for name in LISTS}}

@@ -1,7 +1,8 @@
 """Sites: the float graph seen as the lowering sees it.
 
 A linear layer is two nodes (MatMul with constant weights, Add of a constant bias) and one
-meaning; `linear_sites` finds them. `demands` tells what forms the consumers of a value need.
+meaning; a convolution is one node and the same meaning, applied to windows. `linear_sites` finds
+both. `demands` tells what forms the consumers of a value need.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from intcc.qparams import Role
 __all__ = [
     "FLOAT_DOMAIN",
     "MOVEMENT",
+    "ConvSite",
     "Demand",
     "LinearSite",
+    "activation_of",
     "constant",
     "demands",
     "gate_of",
@@ -80,6 +83,76 @@ class LinearSite:
         magnitude = np.abs(array)
         return bool(((magnitude == 0) | (magnitude == magnitude.max(0))).all())
 
+    def spread(self, figures: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return figures of the input's channels as the weights lie: [K, 1], or [K, N]."""
+        array = constant(self.stored)
+        assert array is not None
+        return np.broadcast_to(figures, (len(array),))[:, None]
+
+    @property
+    def by_channel(self) -> npt.NDArray[np.float64]:
+        """The weights with all that reads one channel of the input in one row."""
+        return self.weight
+
+
+@dataclass(frozen=True, eq=False)
+class ConvSite(LinearSite):
+    """y = windows(x) @ weight + bias, K = KH * KW * C / group.
+
+    `stored` is [N, KH, KW, C / group]; `node` the Conv, which has the bias.
+    """
+
+    @property
+    def weight(self) -> npt.NDArray[np.float64]:
+        """The weights [K, N] in float64, taps before channels."""
+        array = constant(self.stored)
+        assert array is not None
+        return np.ascontiguousarray(array.reshape(len(array), -1).T, np.float64)
+
+    @property
+    def ternary(self) -> bool:
+        """No convolution is."""
+        return False
+
+    @property
+    def group(self) -> int:
+        """Number of groups."""
+        return self.node.attributes.get_int("group", 1)
+
+    @property
+    def padded(self) -> bool:
+        """Whether windows reach over the edge."""
+        return any(self.node.attributes.get_ints("pads", [0]))
+
+    def spread(self, figures: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return figures of the input's channels as the weights lie: [K, 1], or [K, N]."""
+        filters, *taps, each = self._shape
+        groups = np.broadcast_to(figures, (each * self.group,)).reshape(self.group, each)
+        columns = np.tile(groups, (1, int(np.prod(taps)))).T
+        return columns if self.group == 1 else np.repeat(columns, filters // self.group, axis=1)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        array = constant(self.stored)
+        assert array is not None
+        return array.shape
+
+    @property
+    def by_channel(self) -> npt.NDArray[np.float64]:
+        """The weights [C, taps * N]; of groups, the N that read the channel."""
+        array = constant(self.stored)
+        assert array is not None
+        n, *_, each = array.shape
+        split = array.reshape(self.group, n // self.group, -1, each).transpose(0, 3, 2, 1)
+        return np.ascontiguousarray(split.reshape(self.group * each, -1), np.float64)
+
+
+def _conv_site(node: ir.Node) -> ConvSite:
+    x, stored, bias = node.inputs
+    offsets = constant(bias)
+    assert x is not None and stored is not None and offsets is not None
+    return ConvSite(node, x, stored, offsets.astype(np.float64), node.outputs[0], None)
+
 
 def _bias_of(product: ir.Value, width: int) -> tuple[ir.Node, npt.NDArray[Any]] | None:
     uses = list(product.uses())
@@ -99,9 +172,11 @@ def _bias_of(product: ir.Value, width: int) -> tuple[ir.Node, npt.NDArray[Any]] 
 
 
 def linear_sites(graph: ir.Graph) -> dict[str, LinearSite]:
-    """Return the linear layers by the name of their output value."""
+    """Return the linear layers and convolutions by the name of their output value."""
     sites: dict[str, LinearSite] = {}
     for node in graph:
+        if node.op_type == "Conv" and node.domain == FLOAT_DOMAIN:
+            sites[str(node.outputs[0].name)] = _conv_site(node)
         weight = constant(node.inputs[1]) if node.op_type == "MatMul" else None
         if weight is None or weight.ndim != 2:
             continue
@@ -146,7 +221,18 @@ def gate_of(node: ir.Node) -> ir.Value | None:
     return None
 
 
+def activation_of(site: LinearSite) -> ir.Node | None:
+    """Return the Relu or Clip that is all that reads a layer: its limits can be the layer's."""
+    users = list(site.output.uses())
+    if len(users) != 1 or site.output.is_graph_output() or users[0].idx != 0:
+        return None
+    node = users[0].node
+    return node if node.op_type in ("Relu", "Clip") and node.domain == "" else None
+
+
 def _role(node: ir.Node, index: int) -> Role | None:
+    if node.domain == FLOAT_DOMAIN and node.op_type in ("Conv", "MaxPool"):
+        return Role.LINEAR if index == 0 else None
     if node.op_type == "MatMul":
         if constant(node.inputs[1]) is not None and index == 0:
             return Role.LINEAR
@@ -195,7 +281,9 @@ def demands(graph: ir.Graph) -> dict[str, Demand]:
         table[str(value.name)].wide = True
     moved, live = _moved_inputs(graph), live_nodes(graph)
     # Between its products a decoder keeps 12 bits and more: 8-bit forms are for products alone.
-    narrow = {Role.LINEAR} if is_decoder(graph) else set(Role)
+    decoder = is_decoder(graph)
+    narrow = {Role.LINEAR} if decoder else set(Role)
+    fused = set() if decoder else {activation_of(site) for site in linear_sites(graph).values()}
     for node in reversed(graph):
         if node not in live:
             continue
@@ -208,6 +296,8 @@ def demands(graph: ir.Graph) -> dict[str, Demand]:
             demand, role = table[str(operand.name)], _role(node, index)
             if role in narrow:
                 demand.roles.add(role)
+            elif node in fused and not table[str(node.outputs[0].name)].wide:
+                continue  # the layer before makes the bytes of the activation
             elif through:
                 for output in node.outputs:
                     demand.roles |= table[str(output.name)].roles

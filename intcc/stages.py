@@ -44,9 +44,11 @@ FLOAT = Stage(
         | _SHAPE_ARITHMETIC
         | frozenset(
             "Add Sub Mul Div MatMul Attention LayerNormalization RMSNormalization Gelu Relu "
-            "Sigmoid Tanh Softmax Where Not Equal".split()
+            "Sigmoid Tanh Softmax Clip Where Not Equal".split()
         ),
-        FLOAT_DOMAIN: frozenset({"MeanPool", "L2Normalize", "RotaryEmbedding", "CausalAttention"}),
+        FLOAT_DOMAIN: frozenset(
+            "MeanPool L2Normalize RotaryEmbedding CausalAttention Conv MaxPool".split()
+        ),
     },
     floats=True,
 )
@@ -61,7 +63,7 @@ STRICT = Stage(
         | _SHAPE_ARITHMETIC
         | frozenset(
             "Add Sub Mul Div Neg Abs Min Max Clip BitShift BitwiseAnd BitwiseOr BitwiseXor "
-            "MatMul MatMulInteger ConvInteger ReduceSum ReduceMax ReduceMin Equal Greater "
+            "MatMul MatMulInteger ConvInteger MaxPool ReduceSum ReduceMax ReduceMin Equal Greater "
             "GreaterOrEqual Less LessOrEqual Not And Or Where Constant ConstantOfShape Sign".split()
         )
     },

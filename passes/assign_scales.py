@@ -7,7 +7,8 @@ Forms are per role (`intcc.qparams.Role`). Constraints between them:
 
 * query and key: scale_q[c] * scale_k[c] is one constant, so that scores have one unit;
 * attention output: the scale of its values, since the row sum is divided out exactly;
-* GELU: the output's scale is a whole part of the input's, whose zero point is the knee.
+* GELU: the output's scale is a whole part of the input's, whose zero point is the knee;
+* pooling by maxima: input and output have one form.
 
 Exactness  nothing is rounded yet.
 Order      after calibrate; lowering reads what this pass writes.
@@ -27,7 +28,17 @@ from intcc.passes.calibrate import Statistics
 from intcc.passes.equivalences import smooth
 from intcc.passes.float_session import float_session
 from intcc.qparams import QParams, Role
-from intcc.sites import MOVEMENT, Demand, LinearSite, demands, is_decoder, linear_sites
+from intcc.sites import (
+    MOVEMENT,
+    ConvSite,
+    Demand,
+    LinearSite,
+    activation_of,
+    constant,
+    demands,
+    is_decoder,
+    linear_sites,
+)
 
 __all__ = ["assign_scales"]
 
@@ -39,6 +50,8 @@ HEADROOM = 1.1
 DEVIATIONS = 5.0
 #: What dividing channels at run time must save of the squared error to be worth an operator.
 RUN_TIME_GAIN = 0.5
+#: Fewest steps of a layer's sums in a step of its bytes.
+SMALLEST_DIVISOR = 16
 #: The same where probes have shown how far a channel reaches.
 DEVIATIONS_PROBED = 3.5
 
@@ -75,6 +88,9 @@ class _Assigner:
         for value in self.graph.inputs:
             if value.dtype == ir.DataType.FLOAT:
                 forms(value)[Role.LINEAR] = self.model_input(value)
+        for node in reversed(self.graph):  # of two that follow each other the last decides
+            if node.op_type == "MaxPool":
+                self.max_pool(node)
         for value in self._values():
             demand = table.get(str(value.name), Demand(set()))
             if Role.LINEAR in demand.roles and Role.LINEAR not in forms(value):
@@ -102,6 +118,11 @@ class _Assigner:
         return [*self.graph.inputs, *(v for node in self.graph for v in node.outputs)]
 
     def _range(self, value: ir.Value) -> tuple[Float, Float]:
+        least, most = limits_of(value)
+        low, high = self._expected(value)
+        return np.maximum(low, least), np.minimum(high, most)
+
+    def _expected(self, value: ir.Value) -> tuple[Float, Float]:
         record = self.statistics[str(value.name)]
         if self.observer == "minmax":
             low, high = record.probed or (record.low, record.high)
@@ -111,7 +132,9 @@ class _Assigner:
         return np.maximum(record.low, -limit), np.minimum(record.high, limit)
 
     def _weights(self, value: ir.Value) -> Float:
-        return np.concatenate([site.weight for site in self.consumers[str(value.name)]], axis=1)
+        sites = self.consumers.get(str(value.name), [])
+        shared = [s.by_channel for s in sites if not (isinstance(s, ConvSite) and s.group > 1)]
+        return np.concatenate(shared, axis=1) if shared else np.zeros((0, 0))
 
     def model_input(self, value: ir.Value) -> QParams:
         """Take the declared form of a float input, else one that covers its calibration range."""
@@ -155,10 +178,44 @@ class _Assigner:
         if (moved := self.moved_input(value)) is not None:
             return moved
         low, high = self._range(value)
-        record = self.statistics[str(value.name)]
-        if record.rows.shape[1] != self._weights(value).shape[0]:
-            return QParams.affine(float(low.min()), float(high.max()))
-        return smooth.search(record.rows, low, high, self._weights(value))
+        record, weights = self.statistics[str(value.name)], self._weights(value)
+        if record.rows.size and record.rows.shape[1] == weights.shape[0]:
+            form = smooth.search(record.rows, low, high, weights)
+        elif str(value.name) in self.consumers and not weights.size:
+            # Groups alone: a channel that no other shares weights with has a scale of its own.
+            size = smooth.without_quiet(np.maximum(-low, high))
+            size = np.maximum(size / max(float(size.max()), 1e-30), 1e-3)
+            form = QParams.affine(float((low / size).min()), float((high / size).max()), size)
+        else:
+            form = QParams.affine(float(low.min()), float(high.max()))
+        return within(self._divisible(value, form), limits_of(value)[1])
+
+    def _divisible(self, value: ir.Value, form: QParams) -> QParams:
+        """Coarsen channels that are too quiet for the layer that makes them.
+
+        Such a layer divides its sums by whole numbers, which a channel that hardly ever fires
+        would make tiny. Of a channel without activity nothing is lost.
+        """
+        node = value.producer()
+        made = None if node is None or node.inputs[0] is None else str(node.inputs[0].name)
+        site = self.sites.get(made or "")
+        if site is None or activation_of(site) is not node:
+            return form
+        read = forms(site.x).get(Role.LINEAR)
+        if read is None:
+            return form
+        step = np.abs(site.weight * site.spread(read.scale)).max(0) * (2 / 127)
+        least = SMALLEST_DIVISOR * step
+        if (form.scale >= least).all():
+            return form
+        return QParams(np.maximum(form.scale, least), form.zero, form.lo, form.hi)
+
+    def max_pool(self, node: ir.Node) -> None:
+        """Give what is pooled and its maxima one form: the maxima's, or that of a pool behind."""
+        x, y = node.inputs[0], node.outputs[0]
+        assert x is not None
+        form = forms(y).get(Role.LINEAR) or self.linear_input(y)
+        forms(x)[Role.LINEAR] = forms(y)[Role.LINEAR] = form
 
     def attention(self, node: ir.Node) -> None:
         """Balance queries against keys per channel; tie the output's scale to the values'."""
@@ -210,6 +267,27 @@ class _Assigner:
         step, knee, factor = gelu.grid(high, variant or "none")
         forms(x)[Role.GELU] = QParams.of(step, knee, hi=gelu.HIGHEST)
         forms(y)[Role.LINEAR] = QParams.of(step / factor, gelu.output_zero(step / factor))
+
+
+def limits_of(value: ir.Value) -> tuple[float, float]:
+    """Return what an activation, or a pool behind it, keeps a value within."""
+    node = value.producer()
+    if node is not None and node.op_type == "MaxPool" and node.inputs[0] is not None:
+        return limits_of(node.inputs[0])
+    if node is not None and node.op_type == "Relu":
+        return 0.0, np.inf
+    if node is not None and node.op_type == "Clip":
+        low, high = (constant(v) for v in node.inputs[1:3])
+        assert low is not None and high is not None
+        return float(low), float(high)
+    return -np.inf, np.inf
+
+
+def within(form: QParams, most: float) -> QParams:
+    """Return a form whose channels end at `most`, so that the largest byte is that limit."""
+    if not np.isfinite(most) or most <= 0:
+        return form
+    return QParams(np.minimum(form.scale, most / (form.hi - form.zero)), form.zero)
 
 
 def forms(value: ir.Value) -> dict[Role, QParams]:

@@ -18,6 +18,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.errors import RangeProofError
@@ -25,6 +26,7 @@ from intcc.passes.calibrate import Statistics
 from intcc.qparams import QParams, Role
 from intcc.sites import (
     MOVEMENT,
+    ConvSite,
     LinearSite,
     constant,
     gate_of,
@@ -35,6 +37,7 @@ from intcc.sites import (
 
 __all__ = ["FIXED_UNITS", "assign_units"]
 
+Float = npt.NDArray[np.float64]
 #: Wide values stay below this magnitude, which LayerNorm needs: differences from a mean then
 #: stay below 2**30.
 LIMIT = 2.0**29 * 0.97
@@ -74,16 +77,22 @@ def _form_magnitude(form: QParams) -> float:
     return float(np.maximum(np.abs(low), np.abs(high)).max())
 
 
+def _products(figures: Float, weight: Float) -> Float:
+    """Return the sums over K of figures [K, 1 or N] times weights [K, N]."""
+    if figures.shape[1] == 1:
+        return np.asarray(figures[:, 0] @ weight)
+    return np.asarray((figures * weight).sum(0))
+
+
 def _linear_magnitude(site: LinearSite) -> float:
     form: QParams = site.x.meta["forms"][Role.LINEAR]
     low, high = form.real_bounds()
-    k = site.weight.shape[0]
-    lo, hi = np.broadcast_to(low, (k,)), np.broadcast_to(high, (k,))
-    positive, negative = np.maximum(site.weight, 0), np.minimum(site.weight, 0)
-    top = hi @ positive + lo @ negative + site.bias
-    bottom = lo @ positive + hi @ negative + site.bias
+    weight, lo, hi = site.weight, site.spread(np.minimum(low, 0)), site.spread(np.maximum(high, 0))
+    positive, negative = np.maximum(weight, 0), np.minimum(weight, 0)
+    top = _products(hi, positive) + _products(lo, negative) + site.bias
+    bottom = _products(lo, positive) + _products(hi, negative) + site.bias
     # Weights are rounded afterwards: each may grow by one step of at most 2/127 of the largest.
-    slack = np.abs(site.weight).max(0) * (2 / 127) * (hi - lo).sum()
+    slack = np.abs(weight).max(0) * (2 / 127) * (hi - lo).sum(0)
     return float((np.maximum(np.abs(top), np.abs(bottom)) + slack).max())
 
 
@@ -115,7 +124,7 @@ class _Magnitudes:
     def node(self, node: ir.Node) -> float:
         inputs = [self.of(v) for v in node.inputs]
         site = self.sites.get(str(node.outputs[0].name))
-        if site is not None and not self.dynamic:
+        if site is not None and (not self.dynamic or isinstance(site, ConvSite)):
             return _linear_magnitude(site)
         if site is not None:
             return max(_linear_magnitude(site), _dynamic_magnitude(site, self.of(site.x)))
@@ -148,6 +157,8 @@ class _Magnitudes:
                 return sum(inputs)
             case "Mul":
                 return inputs[0] * inputs[1]
+            case "Clip":
+                return min(inputs[0], max(inputs[1:]))
             case "Div":
                 divisor = constant(node.inputs[1])
                 return inputs[0] / float(np.abs(divisor).min()) if divisor is not None else 0.0

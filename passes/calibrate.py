@@ -197,7 +197,7 @@ def _upper(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _searched(graph: ir.Graph) -> set[str]:
     """Names of the values whose rows a later search wants."""
-    linear = [v for n in graph if n.op_type == "MatMul" for v in n.inputs[:1]]
+    linear = [v for n in graph if n.op_type in ("MatMul", "Conv") for v in n.inputs[:1]]
     values = [v for n in graph if n.op_type == "Attention" for v in n.inputs[2:3]]
     # `balance` has searched already, and left its mark.
     return {str(v.name) for v in (*linear, *values) if v is not None and not v.meta.get("balanced")}

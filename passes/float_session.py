@@ -23,7 +23,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-__all__ = ["PIECE_BYTES", "float_session", "run_in_pieces"]
+__all__ = ["PIECE_BYTES", "Piece", "float_session", "piece_of", "piece_session", "run_in_pieces"]
 
 Array = npt.NDArray[Any]
 #: Weights and activations of one piece, where the graph can be cut so small.
@@ -32,20 +32,38 @@ PIECE_BYTES = 2**27
 _BESIDE = 2**12
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive nodes, the computed values that they read and those that later nodes read."""
+
+    nodes: list[ir.Node]
+    reads: list[ir.Value]
+    leaves: list[ir.Value]
+
+
 def float_session(model: ir.Model, outputs: Iterable[str]) -> ort.InferenceSession:
     """Return a float32 onnxruntime session that also yields the named intermediate values."""
     produced = {str(v.name): v for node in model.graph for v in node.outputs}
     wanted = dict.fromkeys([*model.graph.outputs, *(produced[name] for name in outputs)])
-    return _session(model, list(model.graph), list(model.graph.inputs), list(wanted))
+    whole = Piece(list(model.graph), list(model.graph.inputs), [])
+    return piece_session(model, whole, list(wanted))
 
 
-def _session(
+def piece_session(
     model: ir.Model,
-    nodes: Sequence[ir.Node],
-    inputs: Sequence[ir.Value],
+    piece: Piece,
     outputs: Sequence[ir.Value],
     functions: Sequence[onnx.FunctionProto] = (),
 ) -> ort.InferenceSession:
+    """Return a session of the nodes of one piece.
+
+    Args:
+        model: the model that the piece belongs to.
+        piece: its nodes, and the values that they read from elsewhere.
+        outputs: values of its nodes to compute.
+        functions: bodies of operators that the model itself does not hold.
+    """
+    nodes, inputs = piece.nodes, piece.reads
     constants = dict.fromkeys(
         v for n in nodes for v in n.inputs if v is not None and v.const_value is not None
     )
@@ -95,15 +113,6 @@ def _session(
     )
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """Consecutive nodes, the computed values that they read and those that later pieces read."""
-
-    nodes: list[ir.Node]
-    reads: list[ir.Value]
-    leaves: list[ir.Value]
-
-
 def _bytes(value: ir.Value, extents: Mapping[str, int]) -> int:
     if value.shape is None or value.dtype is None:
         return 0
@@ -142,21 +151,26 @@ def _cuts(nodes: list[ir.Node], extents: Mapping[str, int], limit: int) -> list[
     return starts
 
 
-def _pieces(model: ir.Model, extents: Mapping[str, int], limit: int) -> Iterator[_Piece]:
+def piece_of(nodes: Sequence[ir.Node], start: int, stop: int) -> Piece:
+    """Return the piece nodes[start:stop] of the nodes of a graph in order."""
+    inside = list(nodes[start:stop])
+    made = {v for n in inside for v in n.outputs}
+    later = set(nodes[stop:])
+    reads = dict.fromkeys(
+        v
+        for n in inside
+        for v in n.inputs
+        if v is not None and v.const_value is None and v not in made
+    )
+    leaves = [v for n in inside for v in n.outputs if any(u.node in later for u in v.uses())]
+    return Piece(inside, list(reads), leaves)
+
+
+def _pieces(model: ir.Model, extents: Mapping[str, int], limit: int) -> Iterator[Piece]:
     nodes = list(model.graph)
     starts = _cuts(nodes, extents, limit)
     for start, stop in zip(starts, [*starts[1:], len(nodes)], strict=True):
-        inside = nodes[start:stop]
-        made = {v for n in inside for v in n.outputs}
-        later = set(nodes[stop:])
-        reads = dict.fromkeys(
-            v
-            for n in inside
-            for v in n.inputs
-            if v is not None and v.const_value is None and v not in made
-        )
-        leaves = [v for n in inside for v in n.outputs if any(u.node in later for u in v.uses())]
-        yield _Piece(inside, list(reads), leaves)
+        yield piece_of(nodes, start, stop)
 
 
 def run_in_pieces(
@@ -191,7 +205,7 @@ def run_in_pieces(
         if not outputs:
             done += len(samples)
             continue
-        session = _session(model, piece.nodes, piece.reads, outputs, functions)
+        session = piece_session(model, piece, outputs, functions)
         read = [str(v.name) for v in piece.reads]
         for index, values in enumerate(kept):
             results = session.run([v.name for v in outputs], {name: values[name] for name in read})

@@ -54,7 +54,8 @@ def prove_ranges(model: ir.Model) -> dict[str, Interval]:
     for node in model.graph:
         inputs = [known[str(v.name)] for v in node.inputs if v is not None]
         if node.domain == "ai.intcc":
-            proved = OPERATORS[node.op_type].prove(*inputs)
+            attributes = {a.name: a.value for a in node.attributes.values()}
+            proved = OPERATORS[node.op_type].prove(*inputs, **attributes)
         else:
             proved = tuple(_moved(node, inputs) for _ in node.outputs)
         for value, interval in zip(node.outputs, proved, strict=True):

@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: From the bottom to the top; components of one line do not import each other.
 RANKS = (
-    ("_version", "errors", "dyadic", "progress"),
-    ("interval", "budget", "specs", "qparams", "staging"),
+    ("_version", "errors", "dyadic", "progress", "requantization", "silence"),
+    ("interval", "budget", "macs", "specs", "qparams", "staging"),
     ("settings", "sites"),
     ("stages", "ops", "templates"),
     ("sampling",),

@@ -15,7 +15,10 @@ from intcc.settings import Settings
     ("values", "message"),
     [
         ({"emitt": "onnx"}, "Setting 'emitt' does not exist. Did you mean 'emit'?"),
-        ({"emit": "onnx,rust"}, "--emit 'rust' is not known. Choose from: onnx, c, qdq."),
+        (
+            {"emit": "onnx,rust"},
+            "--emit 'rust' is not known. Choose from: onnx, c, qlinear, qdq, tosa, vela.",
+        ),
         ({"emit": ()}, "--emit names no backend"),
         ({"scheme": "w4a4"}, "--scheme 'w4a4' is not known. Choose from: w8a8, w1.58a8."),
         ({"rope": "fast"}, "--rope 'fast' is not known. Choose from: exact, hf, phase."),

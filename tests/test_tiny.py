@@ -15,7 +15,7 @@ import intcc
 WIDTH, INNER, WORDS = 12, 20, 30
 
 
-def perceptron(path: Path) -> None:
+def perceptron(path: Path, width: int = WIDTH) -> None:
     """Write embedding -> LayerNormalization -> MatMul -> Gelu -> MatMul -> + residual."""
     random = np.random.default_rng(5)
 
@@ -35,14 +35,14 @@ def perceptron(path: Path) -> None:
         ],
         "perceptron",
         [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "sequence"])],
-        [helper.make_tensor_value_info("result", TensorProto.FLOAT, ["batch", "sequence", WIDTH])],
+        [helper.make_tensor_value_info("result", TensorProto.FLOAT, ["batch", "sequence", width])],
         [
-            constant("table", WORDS, WIDTH),
-            constant("gain", WIDTH),
-            constant("shift", WIDTH),
-            constant("w1", WIDTH, INNER),
+            constant("table", WORDS, width),
+            constant("gain", width),
+            constant("shift", width),
+            constant("w1", width, INNER),
             constant("b1", INNER),
-            constant("w2", INNER, WIDTH),
+            constant("w2", INNER, width),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

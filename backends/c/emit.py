@@ -18,7 +18,7 @@ Everything is a function of the graph: the same graph gives the same bytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc._version import __version__
+from intcc.backends.c.accelerator import accelerator_files
 from intcc.backends.c.arena import Arena, plan
 from intcc.backends.c.firmware import firmware_files
 from intcc.backends.c.generator import (
@@ -40,6 +41,7 @@ from intcc.backends.c.generator import (
 from intcc.backends.c.interface import Port, ports
 from intcc.backends.c.last_token import generates_text, keep_last_token
 from intcc.backends.c.literals import array_body
+from intcc.backends.c.npu_call import npu_context
 from intcc.backends.c.placement import plan_placement
 from intcc.backends.c.program import Program
 from intcc.backends.c.recorded import recorded_feeds, recorded_tokens
@@ -59,6 +61,7 @@ from intcc.backends.c.text import (
 )
 from intcc.backends.c.threads import plan_threads
 from intcc.backends.c.weights import place, write_weights
+from intcc.backends.npu.part import Part
 
 __all__ = ["CReport", "OperatorFigures", "emit_c"]
 
@@ -117,6 +120,8 @@ def emit_c(
     threads: bool | None = None,
     weights: str | None = None,
     chunk: int | None = None,
+    offload: Sequence[str] = (),
+    parts: Sequence[Part] = (),
     generation: Generation | None = None,
     evaluate: Evaluate | None = None,
 ) -> CReport:
@@ -132,6 +137,9 @@ def emit_c(
         threads: whether threads can share a run, in place of the target's choice.
         weights: constant data as "c", or as the bytes of a "section"; by its size by default.
         chunk: most tokens of a text generator's call; its whole context by default.
+        offload: what an accelerator is called for, of "matmul" and "conv".
+        parts: nodes that an NPU computes, of a graph that continues no texts; runs with parts are
+            not shared among threads.
         generation: settings of a text generator; the fewest by default.
         evaluate: runs the graph on a recorded input for the self-test; none is written without.
 
@@ -143,8 +151,8 @@ def emit_c(
     generates = generates_text(integer)
     if generates:
         integer = keep_last_token(integer)
-    machine = load_target(target, ternary=ternary, threads=threads)
-    program = select(integer, machine, chunk if generates else None)
+    machine = load_target(target, ternary=ternary, threads=False if parts else threads)
+    program = select(integer, machine, chunk if generates else None, offload, parts)
     program.generates = generates
     placed = place(program, machine, weights)
     shared = plan_threads(program, quiet(program) if generates else 0) if machine.threads else None
@@ -166,6 +174,13 @@ def emit_c(
         context |= generator_context(program, generation, companions, two)
     if shared is not None:
         context |= parallel_context(program, shared, context)
+    accelerator = accelerator_files(program) if offload else {}
+    context |= npu_context(program, parts)
+    if parts:
+        accelerator[f"{program.name}_npu.c"] = render("npu/npu.c", context)
+    beside = [path for path in accelerator if "/" not in path]
+    context["sources"] = (*context["sources"], *(p for p in beside if p.endswith(".c")))
+    context["headers"] = (*context["headers"], *(p for p in beside if p.endswith(".h")))
     files = {
         f"{program.name}.h": render("model.h", context),
         f"{program.name}.c": render("model.c", context),
@@ -176,6 +191,7 @@ def emit_c(
             "generate.c" if generates else "main.c", context
         ),
         **firmware_files(context),
+        **accelerator,
     }
     if shared is not None:
         files[f"{program.name}_threads.h"] = render("threads.h", context)
@@ -217,8 +233,16 @@ def _figures(program: Program, arena: Arena, companions: Companions) -> CReport:
         operators={k: OperatorFigures(calls[k], macs[k]) for k in sorted(calls)},
         flash_by_layer=dict(sorted(layers.items())),
         tokenizer_bytes=companions.tokenizer.table_bytes if companions.tokenizer else 0,
-        notes=companions.notes,
+        notes=(*companions.notes, *_kept(program)),
     )
+
+
+def _kept(program: Program) -> list[str]:
+    """Return a note for what an accelerator was asked for and does not get."""
+    if not program.kept:
+        return []
+    names = ", ".join(program.kept)
+    return [f"Not offloaded, as no rescale of 31 bits gives the quotient's bits: {names}"]
 
 
 def _banners(program: Program) -> list[dict[str, Any]]:
@@ -277,6 +301,7 @@ def _context(
         "target": target,
         "alignment": program.alignment,
         "threads": program.threads,
+        "offload": ", ".join(program.offload),
         "dynamic": dynamic,
         "max_tokens": program.max_tokens,
         "inputs": inputs,

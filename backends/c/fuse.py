@@ -10,6 +10,8 @@ second node stood, when all operands of both exist.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import onnx_ir as ir
 
 from intcc.backends.c.shapes import dimensions
@@ -41,12 +43,19 @@ class Fusions:
         partner: for that later node, the node it absorbs.
     """
 
-    def __init__(self, graph: ir.Graph) -> None:
-        """Find all fusions."""
+    def __init__(
+        self, graph: ir.Graph, apart: Callable[[ir.Node], bool] = lambda node: False
+    ) -> None:
+        """Find all fusions.
+
+        Args:
+            graph: the integer graph.
+            apart: tells nodes that have calls of their own.
+        """
         self.absorbed: set[ir.Node] = set()
         self.partner: dict[ir.Node, ir.Node] = {}
         for node in graph:
-            if node.domain != DIALECT:
+            if node.domain != DIALECT or apart(node):
                 continue
             follower: ir.Node | None = None
             if node.op_type == "Linear":
@@ -55,7 +64,9 @@ class Fusions:
                 follower = _sole_reader(node.outputs[0], _SUMS[node.op_type])
                 if follower is not None and not self._residual(node, follower):
                     follower = None
-            if follower is not None and follower not in self.partner:
+            if follower is None or apart(follower):
+                continue
+            if follower not in self.partner:
                 self.absorbed.add(node)
                 self.partner[follower] = node
 

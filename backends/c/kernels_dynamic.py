@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx_ir as ir
 
@@ -9,11 +11,18 @@ from intcc.backends.c import ternary
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.matmul import FORMS, form_of, packed_weight, suffix_of, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
-from intcc.backends.c.shapes import ONE, product
+from intcc.backends.c.shapes import ONE, Extent, dimensions, product
 from intcc.ops import rows as norm
 from intcc.ops.dynamic_quantize import LARGEST_MANTISSA
 
-__all__ = ["batch_matmul", "dynamic_quantize", "linear_dynamic", "linear_dynamic_add"]
+__all__ = [
+    "Batch",
+    "batch",
+    "batch_matmul",
+    "dynamic_quantize",
+    "linear_dynamic",
+    "linear_dynamic_add",
+]
 
 
 def dynamic_quantize(b: Builder, node: ir.Node) -> None:
@@ -112,28 +121,61 @@ def linear_dynamic_add(b: Builder, node: ir.Node, add: ir.Node) -> None:
     _linear_dynamic(b, node, b.result(add.outputs[0]), b.view(other))
 
 
-def batch_matmul(b: Builder, node: ir.Node) -> None:
-    """Emit y = (a - zero) @ (b - 128), matrix by matrix."""
-    left, right, y = b.view(node.inputs[0]), b.view(node.inputs[2]), b.result(node.outputs[0])
+@dataclass(frozen=True)
+class Batch:
+    """Extents of `count` products [rows][inner] times [inner][columns]."""
+
+    count: Extent
+    rows: Extent
+    inner: Extent
+    columns: Extent
+
+    @property
+    def note(self) -> str:
+        """Shapes, as a comment."""
+        return f"{self.count} x [{self.rows}, {self.inner}] x [{self.inner}, {self.columns}]"
+
+    @property
+    def macs(self) -> Extent:
+        """Multiply-accumulates."""
+        return self.count * self.rows * self.inner * self.columns
+
+
+def batch(b: Builder, node: ir.Node) -> Batch:
+    """Return the extents of a BatchMatMul.
+
+    Raises:
+        UnsupportedOperatorError: a left matrix is multiplied by several right ones.
+    """
+    left, right = b.view(node.inputs[0]), b.view(node.inputs[2])
     rows, inner, columns = left.dims[-2], left.dims[-1], right.dims[-1]
-    count = product(y.dims[:-2])
-    step = right.dims[-2] * columns
+    count = product(dimensions(node.outputs[0])[:-2])
     if product(left.dims[:-2]) != count or product(right.dims[:-2]) not in (ONE, count):
         raise unsupported(node, "repeats its left operand")
     if product(right.dims[:-2]) == ONE:
         # One right matrix for all: the left ones are one tall matrix.
         rows, count = rows * count, ONE
+    return Batch(count, rows, inner, columns)
+
+
+def batch_matmul(b: Builder, node: ir.Node) -> None:
+    """Emit y = (a - zero) @ (b - 128), matrix by matrix."""
+    size = batch(b, node)
+    left, right, y = b.view(node.inputs[0]), b.view(node.inputs[2]), b.result(node.outputs[0])
+    step = right.dims[-2] * right.dims[-1]
     stem = str(node.outputs[0].name)
-    packed = b.storage(f"{stem}.packed", np.int16, inner * columns, scratch=True)
-    line = b.storage(f"{stem}.line", np.int16, inner, scratch=True)
+    packed = b.storage(f"{stem}.packed", np.int16, size.inner * size.columns, scratch=True)
+    line = b.storage(f"{stem}.line", np.int16, size.inner, scratch=True)
     views = [View(s, (s.extent,)) for s in (packed, line)]
     zero = b.scalar(node.inputs[1])
-    arguments: list[Argument] = [count, rows, inner, columns, step, left, zero, right, *views, y]
+    arguments: list[Argument] = [
+        size.count, size.rows, size.inner, size.columns, step, left, zero, right, *views, y,
+    ]  # fmt: skip
     b.call(
         Kernel("ops/batch_matmul", "batch_matmul"),
         arguments,
         [y],
-        note=f"{count} x [{rows}, {inner}] x [{inner}, {columns}]",
-        macs=count * rows * inner * columns,
+        note=size.note,
+        macs=size.macs,
         scratch=[packed, line],
     )

@@ -1,6 +1,6 @@
 """Kernel rules for element by element operators.
 
-Add, SaturatingAdd, Product, Quantize, Affine, Widen, Rescale, Relu.
+Add, SaturatingAdd, Product, Quantize, Affine, Widen, Rescale, Relu, Clip.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
 
 __all__ = [
-    "add", "affine", "pointwise", "product", "quantize", "relu", "rescale", "saturating_add",
-    "widen",
+    "add", "affine", "clip", "pointwise", "product", "quantize", "relu", "rescale",
+    "saturating_add", "widen",
 ]  # fmt: skip
 
 _SOURCE = "const int32_t *restrict x, "
@@ -147,6 +147,13 @@ def relu(b: Builder, node: ir.Node) -> None:
     """Emit y = max(x, 0)."""
     x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
     pointwise(b, "relu", "relu", x, y, [x.extent], [])
+
+
+def clip(b: Builder, node: ir.Node) -> None:
+    """Emit y = min(max(x, lo), hi)."""
+    x, y = b.view(node.inputs[0]), b.result(node.outputs[0])
+    limits = [b.scalar(v) for v in node.inputs[1:]]
+    pointwise(b, "clip", "clip", x, y, [x.extent], limits)
 
 
 def add(b: Builder, node: ir.Node) -> None:

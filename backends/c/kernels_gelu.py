@@ -14,6 +14,7 @@ import onnx_ir as ir
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.divide import division
 from intcc.backends.c.kernels_linear import Epilogue
+from intcc.backends.c.matmul import VECTOR
 from intcc.backends.c.program import Kernel
 from intcc.ops import OPERATORS
 from intcc.ops.gelu import delta, dividend
@@ -72,19 +73,26 @@ def tile_epilogue(b: Builder, node: ir.Node, index: str) -> Epilogue:
     made = steps(knee, lift, divisor)
     if made is None or not made.size:
         return epilogue(b, node, index)
-    name = f"gelu_steps_{channels}_{len(made) // 2}"
-    kernel = Kernel("kernels/gelu_steps", name, {"columns": channels, "levels": len(made) // 2})
-    arrays = {"knee": knee, "factor": factor, "zero": zero, "steps": made.reshape(-1)}
+    tile, levels = b.target.matmul.tile, len(made) // 2
+    name = f"gelu_steps_{channels}_{levels}"
+    parameters = {
+        "columns": channels,
+        "levels": levels,
+        "rows": b.target.matmul.rows,
+        "tile": tile,
+    }
+    # What belongs to the columns of one tile lies together.
+    rows = np.stack([knee, factor, zero, *made]).astype(np.uint8)
+    rows = np.pad(rows, ((0, 0), (0, -channels % tile)))
+    curve = rows.reshape(len(rows), -1, tile).swapaxes(0, 1)
     return Epilogue(
         f"_{name}",
-        "".join(f"const uint8_t *restrict {what}, " for what in arrays),
+        "const uint8_t *restrict curve, ",
         "(uint8_t)t",
-        [
-            b.flash_view(array.astype(np.uint8), f"{stem}.{what}", hot=True)
-            for what, array in arrays.items()
-        ],
-        (kernel,),
+        [b.flash_view(curve, f"{stem}.curve", hot=True)],
+        (Kernel("kernels/gelu_steps", name, parameters, (VECTOR,), tile * b.target.matmul.rows),),
         name,
+        len(rows),
     )
 
 

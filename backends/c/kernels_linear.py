@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,18 +13,22 @@ import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, Vector
 from intcc.backends.c.divide import Division, division
-from intcc.backends.c.matmul import FORMS, Form, form_of, packed_weight, suffix_of, tile_of
+from intcc.backends.c.matmul import FORMS, Form, form_of, packed, suffix_of, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
 
 __all__ = [
     "Epilogue",
+    "Layer",
     "Quotient",
+    "centering",
     "linear",
     "linear_gelu",
     "linear_wide",
     "linear_wide_add",
+    "narrow_layer",
     "quotient",
+    "wide_layer",
 ]
 
 Array = npt.NDArray[Any]
@@ -109,10 +114,35 @@ def quotient(b: Builder, d: Division, stem: str, index: str) -> Quotient:
     )
 
 
-def _product(b: Builder, node: ir.Node) -> tuple[View, int, int, Extent]:
-    x = b.view(node.inputs[0])
-    k, n = b.constant(node.inputs[1]).shape
-    return x, k, n, x.rows
+@dataclass(frozen=True)
+class Layer:
+    """A product with constant weights and what follows it, before it is called.
+
+    Attributes:
+        kernel: the function name(span, rows, x, ..., y).
+        span: arguments in front of the rows.
+        declarations: of the parameters between x and y.
+        arguments: for them.
+        shape: K and N.
+    """
+
+    kernel: Kernel
+    span: list[Argument]
+    declarations: list[str]
+    arguments: list[Argument]
+    shape: tuple[int, int]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the parameters between x and y."""
+        return [re.findall(r"\w+", text)[-1] for text in self.declarations]
+
+    def call(self, b: Builder, rows: Extent, x: View, y: View) -> None:
+        """Call it on rows."""
+        k, n = self.shape
+        note = f"[{rows}, {k}] x [{k}, {n}]"
+        b.call(self.kernel, [*self.span, rows, x, *self.arguments, y], [y], note=note,
+               macs=rows * (k * n))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,7 +156,8 @@ class Epilogue:
         arguments: for the parameters.
         needs: kernels called.
         after: name of a kernel that applies it to the rows of a tile in their place, else empty;
-            `arguments` and then the tile follow its rows and width.
+            the constants of its columns and then the tile follow its rows and width.
+        step: constants of a column.
     """
 
     code: str = ""
@@ -135,17 +166,38 @@ class Epilogue:
     arguments: Sequence[Argument] = ()
     needs: tuple[Kernel, ...] = ()
     after: str = ""
+    step: int = 0
 
 
-def _linear(b: Builder, node: ir.Node, y: View, remark: str, end: Epilogue) -> None:
-    x, k, n, rows = _product(b, node)
-    weight, bias, divisor = (b.constant(v) for v in node.inputs[1:4])
+def narrow_layer(
+    b: Builder,
+    weight: Array,
+    constants: tuple[Array, Array, int, int],
+    rows: Extent,
+    form: Form,
+    stem: str,
+    name: str,
+    remark: str = "",
+    end: Epilogue | None = None,
+) -> Layer:
+    """Return the layer that makes bytes.
+
+    Args:
+        b: the program under construction.
+        weight: [K, N].
+        constants: bias and divisor per channel, and the limits.
+        rows: rows of a call.
+        form: of the products.
+        stem: of the names of arrays in flash.
+        name: of the weights.
+        remark: what follows, for the comment.
+        end: what follows.
+    """
+    (k, n), (bias, divisor, lo, hi), end = weight.shape, constants, end or Epilogue()
     top = 255 * np.maximum(weight, 0).astype(np.int64).sum(0) + bias
-    stem = str(node.outputs[0].name)
     d = division(np.broadcast_to(divisor, (n,)), top)
     by = quotient(b, d, stem, "n + j")
     words = int(np.min(d.shift)) >= 32
-    form = form_of(b, node.inputs[0], weight)
     wide = "" if words or d.mul is None or d.narrow else "d"
     code = by.code + end.code + wide + suffix_of(b, form)
     tile = tile_of(b, k, rows, form)
@@ -159,6 +211,7 @@ def _linear(b: Builder, node: ir.Node, y: View, remark: str, end: Epilogue) -> N
             "k": k,
             "n": n,
             "stride": tile.stride,
+            "whole": tile.whole,
             "rows": height,
             "tile": matmul.tile,
             "tile_kernel": tile.kernel.name,
@@ -172,6 +225,7 @@ def _linear(b: Builder, node: ir.Node, y: View, remark: str, end: Epilogue) -> N
             "high": by.high,
             "finish": end.expression,
             "after": end.after,
+            "after_step": end.step,
             "extra": end.declarations,
             "remark": remark,
         },
@@ -180,11 +234,26 @@ def _linear(b: Builder, node: ir.Node, y: View, remark: str, end: Epilogue) -> N
     )
     uncentered = tile.center * weight.astype(np.int32).sum(0, dtype=np.int32)
     bias_view = b.flash_view(np.broadcast_to(bias, (n,)) + uncentered, f"{stem}.bias", hot=True)
-    lo, hi = b.scalar(node.inputs[4]), b.scalar(node.inputs[5])
-    weights = packed_weight(b, node.inputs[1], form)
-    arguments = [*span, rows, x, weights, bias_view, *by.arguments, lo, hi,
-                 *end.arguments, y]  # fmt: skip
-    b.call(kernel, arguments, [y], note=f"[{rows}, {k}] x [{k}, {n}]", macs=rows * (k * n))
+    weights = packed(b, weight, form, name)
+    declarations = [
+        "const int8_t *restrict w",
+        "const int32_t *restrict bias",
+        *by.declaration.split(", "),
+        "int32_t lo",
+        "int32_t hi",
+    ]
+    arguments = [weights, bias_view, *by.arguments, lo, hi, *end.arguments]
+    return Layer(kernel, span, declarations, arguments, (k, n))
+
+
+def _linear(b: Builder, node: ir.Node, y: View, remark: str, end: Epilogue) -> None:
+    x = b.view(node.inputs[0])
+    weight, bias, divisor = (b.constant(v) for v in node.inputs[1:4])
+    constants = (bias, divisor, b.scalar(node.inputs[4]), b.scalar(node.inputs[5]))
+    form, stem = form_of(b, node.inputs[0], weight), str(node.outputs[0].name)
+    name = str(node.inputs[1].name) if node.inputs[1] is not None else ""
+    layer = narrow_layer(b, weight, constants, x.rows, form, stem, name, remark, end)
+    layer.call(b, x.rows, x, y)
 
 
 def linear(b: Builder, node: ir.Node) -> None:
@@ -200,9 +269,8 @@ def linear_gelu(b: Builder, node: ir.Node, gelu: ir.Node) -> None:
     _linear(b, node, b.result(gelu.outputs[0]), ", then GELU", tile_epilogue(b, gelu, "n + j"))
 
 
-def _centering(b: Builder, x: ir.Value | None, w: Array, mul: Array, bias: Array) -> Form:
-    """Return the target's form where (x - center) w mul and the bias that undoes it fit int32."""
-    form = form_of(b, x, w)
+def centering(form: Form, w: Array, mul: Array, bias: Array) -> Form:
+    """Return the form where (x - center) w mul and the bias that undoes it fit int32."""
     most = (
         form.center * np.abs(w.astype(np.int64)).sum(0) * np.abs(mul.reshape(-1).astype(np.int64))
     )
@@ -210,13 +278,41 @@ def _centering(b: Builder, x: ir.Value | None, w: Array, mul: Array, bias: Array
     return form if fits else FORMS["plain"]
 
 
-def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
-    x, k, n, rows = _product(b, node)
-    stem = str(node.outputs[0].name)
-    w, by, constant = (b.constant(v) for v in node.inputs[1:4])
-    form = _centering(b, node.inputs[0], w, by, constant)
+@dataclass(frozen=True)
+class _Sum:
+    """How a wide layer writes its result: apart, or onto a residual stream."""
+
+    suffix: str = ""
+    declaration: str = ""
+    addend: str = ""
+    assign: str = "="
+
+
+def wide_layer(
+    b: Builder,
+    weight: Array,
+    constants: tuple[Array, Array],
+    rows: Extent,
+    form: Form,
+    stem: str,
+    name: str,
+    sums: Sequence[_Sum] = (_Sum(),),
+) -> list[Layer]:
+    """Return the layer onto the int32 grid, once for each way to write its result.
+
+    Args:
+        b: the program under construction.
+        weight: [K, N].
+        constants: multiplier and bias, per channel or of all.
+        rows: rows of a call.
+        form: of the products.
+        stem: of the names of arrays in flash.
+        name: of the weights.
+        sums: ways to write the result.
+    """
+    (k, n), (by, constant) = weight.shape, constants
     mul, mul_argument = b.vector(by, "mul", f"{stem}.mul")
-    uncentered = form.center * w.astype(np.int64).sum(0) * by.reshape(-1)
+    uncentered = form.center * weight.astype(np.int64).sum(0) * by.reshape(-1)
     bias, bias_argument = b.vector(
         (constant.reshape(-1) + uncentered).astype(np.int32) if form.center else constant,
         "bias",
@@ -224,41 +320,56 @@ def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
     )
     tile = tile_of(b, k, rows, form)
     matmul, height = b.target.matmul, tile.rows
-    weight = packed_weight(b, node.inputs[1], form)
+    weights = packed(b, weight, form, name)
     ranges, span = b.ranged(n, matmul.tile)
 
-    def kernel(suffix: str, declaration: str, addend: str, assign: str) -> Kernel:
+    def kernel(how: _Sum) -> Kernel:
         code = mul.code + bias.code
-        name = f"linear_wide_{k}x{n}_{code}{suffix}{suffix_of(b, form)}"
+        name = f"linear_wide_{k}x{n}_{code}{how.suffix}{suffix_of(b, form)}"
         parameters = {
             **ranges,
             "k": k,
             "n": n,
             "stride": tile.stride,
+            "whole": tile.whole,
             "rows": height,
             "tile": matmul.tile,
             "tile_kernel": tile.kernel.name,
             "mul": mul,
             "bias": bias,
-            "residual": declaration,
-            "addend": addend,
-            "assign": assign,
-            "in_place": assign == "+=",
-            "remark": " + residual[m][n]" if addend else "",
+            "residual": how.declaration,
+            "addend": how.addend,
+            "assign": how.assign,
+            "in_place": how.assign == "+=",
+            "remark": " + residual[m][n]" if how.addend else "",
         }
         if height != matmul.rows:
             name += f"_r{height}"
         stack = 4 * height * matmul.tile + tile.kernel.stack
         return Kernel("ops/linear_wide", name, parameters, (tile.kernel,), stack)
 
-    head: list[Argument] = [*span, rows, x, weight, mul_argument, bias_argument]
-    note, macs = f"[{rows}, {k}] x [{k}, {n}]", rows * (k * n)
+    declarations = ["const int8_t *restrict w", mul.declaration, bias.declaration]
+    arguments: list[Argument] = [weights, mul_argument, bias_argument]
+    return [Layer(kernel(how), span, declarations, arguments, (k, n)) for how in sums]
+
+
+def _wide(b: Builder, node: ir.Node, y: View, residual: View | None) -> None:
+    x, weight = b.view(node.inputs[0]), node.inputs[1]
+    assert weight is not None
+    w, by, constant = (b.constant(v) for v in node.inputs[1:4])
+    form = centering(form_of(b, node.inputs[0], w), w, by, constant)
+    stem, rows = str(node.outputs[0].name), x.rows
+    added = _Sum("_add", "const int32_t *restrict residual, ", " + residual[at + j]")
+    sums = [_Sum()] if residual is None else [added, _Sum("_onto", assign="+=")]
+    layers = wide_layer(b, w, (by, constant), rows, form, stem, str(weight.name), sums)
     if residual is None:
-        b.call(kernel("", "", "", "="), [*head, y], [y], note=note, macs=macs)
+        layers[0].call(b, rows, x, y)
         return
-    separate = kernel("_add", "const int32_t *restrict residual, ", " + residual[at + j]", "=")
-    onto = InPlace(residual, kernel("_onto", "", "", "+="), (*head, y))
-    b.call(separate, [*head, residual, y], [y], note=note, macs=macs, in_place=[onto])
+    separate, onto = layers
+    (k, n), head = separate.shape, [*separate.span, rows, x, *separate.arguments]
+    in_place = InPlace(residual, onto.kernel, (*head, y))
+    b.call(separate.kernel, [*head, residual, y], [y], note=f"[{rows}, {k}] x [{k}, {n}]",
+           macs=rows * (k * n), in_place=[in_place])  # fmt: skip
 
 
 def linear_wide(b: Builder, node: ir.Node) -> None:

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.kernels_elementwise import pointwise
+from intcc.backends.c.matmul import VECTOR
 from intcc.backends.c.program import Argument, Kernel
 from intcc.backends.c.shapes import product
 from intcc.ops import rotary as positions
@@ -15,6 +16,7 @@ from intcc.ops import rows as norm
 __all__ = ["embedding", "l2_normalize", "layer_norm", "mean_pool", "rms_norm", "rotary"]
 
 _FACTOR = Kernel("kernels/row_factor", "row_factor")
+_SUMS = Kernel("kernels/vector_sums", "vector_sums", needs=(VECTOR,))
 
 
 def embedding(b: Builder, node: ir.Node) -> None:
@@ -48,9 +50,10 @@ def _normalize(b: Builder, node: ir.Node, template: str, what: str, gain_at: int
         "terms": 4 if b.target.word == 64 and columns % 4 == 0 else 1,
     }
     tail: list[Argument] = [eps, gain, shift, table]
-    pointwise(
-        b, template, f"{template}_c{columns}", x, y, [x.rows], tail, parameters, needs=(_FACTOR,)
-    )
+    vectors = b.target.kernels.get(f"ops/{template}", "").endswith("_x86")
+    needs = (_FACTOR, *((_SUMS,) if vectors else ()))
+    name = f"{template}_c{columns}"
+    pointwise(b, template, name, x, y, [x.rows], tail, parameters, needs=needs)
 
 
 def layer_norm(b: Builder, node: ir.Node) -> None:

@@ -31,7 +31,9 @@ from intcc.errors import RangeProofError
 from intcc.interval import UINT8, Interval, Operand
 from intcc.ops import OPERATORS
 
-__all__ = ["FORMS", "VECTOR", "Form", "Tile", "form_of", "packed_weight", "suffix_of", "tile_of"]
+__all__ = [
+    "FORMS", "VECTOR", "Form", "Tile", "form_of", "packed", "packed_weight", "suffix_of", "tile_of",
+]  # fmt: skip
 
 Int8 = npt.NDArray[np.int8]
 
@@ -90,12 +92,15 @@ class Tile:
         rows: the rows of its block.
         stride: bytes of a column of its weights.
         center: what it subtracts from x.
+        whole: the function of vectors by which a whole block may be multiplied where its sums stay
+            in registers; empty where none is.
     """
 
     kernel: Kernel
     rows: int
     stride: int
     center: int
+    whole: str = ""
 
 
 _BLOCKS = "kernels/tile_blocks"
@@ -218,7 +223,8 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
             "span": form.span or m.columns,
         }
     kernel = Kernel(form.template, f"tile{height}x{m.tile}_{suffix}", parameters, needs, scratch)
-    return Tile(kernel, height, form.stride(k), form.center)
+    whole = form.dot if form.digits == 1 and k % 4 == 0 and height == m.rows else ""
+    return Tile(kernel, height, form.stride(k), form.center, whole)
 
 
 def _any_block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:
@@ -252,7 +258,11 @@ def _block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:
 def packed_weight(b: Builder, weight: ir.Value | None, form: Form) -> View:
     """Return weights [K][N] in the order of a form."""
     assert weight is not None
-    m = b.target.matmul
-    w = b.constant(weight).T
+    return packed(b, b.constant(weight), form, str(weight.name))
+
+
+def packed(b: Builder, weight: Int8, form: Form, name: str) -> View:
+    """Return constants [K][N] in the order of a form."""
+    m, w = b.target.matmul, weight.T
     rows, columns = -w.shape[0] % m.columns, -w.shape[1] % form.step
-    return b.flash_view(form.pack(np.pad(w, ((0, rows), (0, columns))), m), str(weight.name))
+    return b.flash_view(form.pack(np.pad(w, ((0, rows), (0, columns))), m), name)

@@ -56,6 +56,7 @@ class Storage:
         layer: where the storage was made, for the size tables.
         scratch: working memory of one call, without a value's name.
         hot: constant data that is small and read again for every row, as numbers per channel are.
+        padded: it holds rows behind the last token, up to the largest count: an NPU writes all.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Storage:
     layer: str = ""
     scratch: bool = False
     hot: bool = False
+    padded: bool = False
 
     def bytes_at(self, tokens: int) -> int:
         """Size for a token count."""
@@ -122,7 +124,7 @@ class Kernel:
     """A C function made from a template.
 
     Attributes:
-        template: path below templates/c, without the suffix.
+        template: path below templates/c, without the suffix; empty for a function of another file.
         name: name of the function; equal names must mean equal text.
         parameters: what the template needs, computed and proved.
         needs: kernels that the function calls.
@@ -166,6 +168,8 @@ class Call:
         macs: multiply-accumulates.
         scratch: working memory; no value survives in it.
         in_place: the form that may replace this one when its source dies here.
+        fails: status that the run ends with where the function returns anything but 0; empty for
+            functions that return nothing.
     """
 
     kernel: Kernel
@@ -178,6 +182,7 @@ class Call:
     macs: Extent | None = None
     scratch: tuple[Storage, ...] = ()
     in_place: tuple[InPlace, ...] = ()
+    fails: str = ""
 
 
 @dataclass
@@ -209,6 +214,8 @@ class Program:
         headers: of intrinsics by the macro of a compiler that has them.
         alignment: bytes; every offset in the arena and in the state is a multiple of it.
         threads: whether a run can be shared among threads.
+        offload: what an accelerator is called for.
+        kept: names of products that it cannot compute to the bit.
     """
 
     name: str
@@ -224,6 +231,8 @@ class Program:
     headers: Mapping[str, str] = field(default_factory=dict)
     alignment: int = 8
     threads: bool = False
+    offload: tuple[str, ...] = ()
+    kept: list[str] = field(default_factory=list)
 
     def aligned(self, size: int) -> int:
         """Return a size in bytes, rounded up to the alignment."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 
 from intcc.backends.c import (
     kernels_attention,
     kernels_cache,
+    kernels_conv,
     kernels_dynamic,
     kernels_elementwise,
     kernels_gate,
@@ -21,10 +22,13 @@ from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.fuse import DIALECT, Fusions
 from intcc.backends.c.kernels_movement import MOVEMENT, copy, data_inputs
 from intcc.backends.c.names import identifier, layer_title, short_names
+from intcc.backends.c.npu_call import npu_call
+from intcc.backends.c.offload import offloaded
 from intcc.backends.c.program import Parameter, Place, Program, Storage, View
 from intcc.backends.c.shapes import ONE, dimensions
 from intcc.backends.c.state import is_cache
 from intcc.backends.c.target import Target
+from intcc.backends.npu.part import Part, in_order
 
 __all__ = ["OPERATORS", "select"]
 
@@ -47,6 +51,9 @@ OPERATORS: Mapping[str, Rule] = {
     "CacheValues": kernels_cache.cache_values,
     "CachedAttention": kernels_cache.cached_attention,
     "CachedAttentionCapped": kernels_cache.cached_attention_capped,
+    "Clip": kernels_elementwise.clip,
+    "Conv": kernels_conv.conv,
+    "ConvWide": kernels_conv.conv_wide,
     "DynamicQuantize": kernels_dynamic.dynamic_quantize,
     "Embedding": kernels_rows.embedding,
     "Gelu": kernels_gelu.gelu,
@@ -58,6 +65,7 @@ OPERATORS: Mapping[str, Rule] = {
     "LinearDynamic": kernels_dynamic.linear_dynamic,
     "LinearDynamicFull": kernels_dynamic.linear_dynamic,
     "LinearWide": kernels_linear.linear_wide,
+    "MaxPool": kernels_conv.max_pool,
     "MeanPool": kernels_rows.mean_pool,
     "Product": kernels_elementwise.product,
     "Quantize": kernels_elementwise.quantize,
@@ -109,7 +117,8 @@ def _finish_outputs(b: Builder) -> None:
             continue
         view, dims = b.view(value), dimensions(value)
         b.operator = "output"
-        if view.storage.place is not Place.ARENA or not view.whole or view.storage in taken:
+        shared = not view.whole or view.storage in taken or view.storage.padded
+        if view.storage.place is not Place.ARENA or shared:
             storage = b.storage(str(value.name), view.storage.dtype, view.extent)
             target = View(storage, dims)
             copy(b, ONE, view.extent, view, view.extent, target, view.extent)
@@ -120,13 +129,21 @@ def _finish_outputs(b: Builder) -> None:
         b.program.outputs.append(Parameter(view, str(value.name)))
 
 
-def select(model: ir.Model, target: Target, max_tokens: int | None = None) -> Program:
+def select(
+    model: ir.Model,
+    target: Target,
+    max_tokens: int | None = None,
+    offload: Sequence[str] = (),
+    parts: Sequence[Part] = (),
+) -> Program:
     """Return the program of an integer graph.
 
     Args:
         model: the graph.
         target: the choices of a machine family.
         max_tokens: most tokens of a call, in place of the model's longest sequence.
+        offload: what an accelerator is called for; keys of `offload.OFFLOADED`.
+        parts: nodes of the graph that an NPU computes.
 
     Raises:
         UnsupportedOperatorError: an operator or a shape has no C form.
@@ -135,8 +152,15 @@ def select(model: ir.Model, target: Target, max_tokens: int | None = None) -> Pr
     nodes, inputs = _needed(model.graph)
     for value in inputs:
         b.input(value)
-    fusions = Fusions(model.graph)
-    for node in nodes:
+    b.program.offload = tuple(offload)
+    elsewhere = offloaded(offload)
+    placed = {node for part in parts for node in part.nodes}
+    fusions = Fusions(model.graph, lambda node: node.op_type in elsewhere or node in placed)
+    rules = {**OPERATORS, **elsewhere}
+    for node in in_order(nodes, parts):
+        if isinstance(node, Part):
+            npu_call(b, node)
+            continue
         b.layer = layer_title(node.metadata_props.get("intcc.layer", ""))
         b.operator = node.op_type
         if node in fusions.absorbed:
@@ -144,8 +168,8 @@ def select(model: ir.Model, target: Target, max_tokens: int | None = None) -> Pr
         if node in fusions.partner:
             b.operator = f"{fusions.partner[node].op_type}+{node.op_type}"
             _FUSED[b.operator](b, fusions.partner[node], node)
-        elif node.domain == DIALECT and node.op_type in OPERATORS:
-            OPERATORS[node.op_type](b, node)
+        elif node.domain == DIALECT and node.op_type in rules:
+            rules[node.op_type](b, node)
         elif node.domain == "" and node.op_type in MOVEMENT:
             MOVEMENT[node.op_type](b, node)
         else:

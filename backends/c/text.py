@@ -90,7 +90,12 @@ def call_text(call: Call, arguments: Sequence[Argument] | None = None, indent: i
         indent: columns in front of it.
     """
     given = call.arguments if arguments is None else arguments
-    text = wrap(f"{call.kernel.name}(", [argument(a) for a in given], ");", indent)
+    texts = [argument(a) for a in given]
+    if call.fails:
+        text = wrap(f"if ({call.kernel.name}(", texts, ") != 0) {", indent)
+        text += f"\n{' ' * (indent + 4)}return {call.fails};\n{' ' * indent}}}"
+    else:
+        text = wrap(f"{call.kernel.name}(", texts, ");", indent)
     return f"{' ' * indent}/* {call.operator}: {call.note} */\n{text}" if call.note else text
 
 
@@ -166,5 +171,5 @@ def definition(storage: Storage, upper: str) -> Iterator[str]:
 
 
 def kernel_texts(program: Program) -> list[str]:
-    """Return the C functions, callees first."""
-    return [render_kernel(kernel, program.machine) for kernel in program.kernels()]
+    """Return the C functions that the model brings, callees first."""
+    return [render_kernel(k, program.machine) for k in program.kernels() if k.template]

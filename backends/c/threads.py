@@ -34,11 +34,11 @@ _TOKENS = Extent(1, 1)
 #: Templates below ops/ whose first argument counts rows of all computed operands.
 _BY_ROWS = frozenset(
     """affine cache_keys cache_values dynamic_quantize embedding gelu l2_normalize layer_norm linear
-    linear_dynamic linear_dynamic_full linear_wide quantize rescale rms_norm rotary rotary_rows
-    softmax widen""".split()
+    linear_dynamic linear_dynamic_full linear_wide quantize rescale rescale_rows rms_norm rotary
+    rotary_rows softmax widen""".split()
 )
 #: Those whose first argument counts elements.
-_BY_ELEMENTS = frozenset("cast gelu_wide relu sigmoid silu tanh".split())
+_BY_ELEMENTS = frozenset("cast clip gelu_wide relu sigmoid silu tanh".split())
 #: Those that count rows and columns, and repeat an operand where there are several rows.
 _REPEATED = frozenset("add product saturating_add".split())
 #: Those whose second argument is the position of the first row.

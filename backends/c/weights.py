@@ -25,6 +25,8 @@ __all__ = ["LARGE", "WEIGHTS", "Placed", "place", "write_weights"]
 WEIGHTS = ("c", "section")
 #: Bytes from which on hosts get a section where nobody says.
 LARGE = 16 << 20
+#: Bytes of a large page, with which a section of as many bytes begins.
+PAGE = 2 << 20
 
 
 class Placed(NamedTuple):
@@ -83,7 +85,9 @@ def _source(
     program: Program, placed: Sequence[Placed], context: Mapping[str, Any]
 ) -> Iterator[str]:
     """Yield the C in pieces: a large model's is larger than its weights."""
-    yield render("weights.c", {**context, "placed": placed}).rstrip("\n")
+    size = placed[-1].offset + placed[-1].size if placed else 0
+    more = {"placed": placed, "page": PAGE if size >= PAGE else 0}
+    yield render("weights.c", {**context, **more}).rstrip("\n")
     elsewhere = {p.storage for p in placed}
     for storage in program.constants:
         if storage not in elsewhere:

@@ -15,10 +15,16 @@ from intcc.runtime.artifact import Artifact
 from intcc.runtime.native import NativeModel
 
 
-def opened(artifact: Artifact, folder: str | None, flags: Sequence[str], threads: int) -> Any:
-    """Open model.onnx, or the C of a folder."""
+def opened(
+    artifact: Artifact,
+    folder: str | None,
+    flags: Sequence[str],
+    threads: int,
+    backend: str = "onnx",
+) -> Any:
+    """Open one of the ONNX models, or the C of a folder."""
     if folder is None:
-        return open_runtime(artifact, "onnx", threads=threads)
+        return open_runtime(artifact, backend, threads=threads)
     return NativeModel(Path(folder), artifact.manifest, flags=flags, threads=threads)
 
 
@@ -26,11 +32,12 @@ class Encoder(timing.Encoder):
     """A sentence encoder."""
 
     def __init__(
-        self, artifact: str, folder: str | None = None, flags: Sequence[str] = (), threads: int = 1
-    ) -> None:
+        self, artifact: str, folder: str | None = None, flags: Sequence[str] = (), threads: int = 1,
+        backend: str = "onnx",
+    ) -> None:  # fmt: skip
         """Open it."""
         self._artifact = Artifact.open(artifact)
-        self._runtime = opened(self._artifact, folder, flags, threads)
+        self._runtime = opened(self._artifact, folder, flags, threads, backend)
         self._output = self._artifact.outputs[0]
 
     def run(self, ids: timing.Array, mask: timing.Array) -> timing.Array:

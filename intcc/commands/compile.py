@@ -26,7 +26,9 @@ EXAMPLE = (
 def command(
     model: Annotated[str, typer.Argument(help="Hugging Face folder, hub name, or .onnx file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    emit: Annotated[str, typer.Option(help="Backends: onnx, c, qdq; several by comma.")] = "onnx,c",
+    emit: Annotated[
+        str, typer.Option(help="Backends, with commas: onnx, c, qlinear, qdq, tosa, vela.")
+    ] = "onnx,c",
     task: Annotated[
         str,
         typer.Option(
@@ -77,6 +79,14 @@ def command(
     weights: Annotated[
         str, typer.Option(help="Constant data: c, section (a file beside the C), or auto, by size.")
     ] = "auto",
+    offload: Annotated[
+        str,
+        typer.Option(help="Products that the C leaves to an accelerator's functions: matmul,conv."),
+    ] = "",
+    accelerator: Annotated[
+        str,
+        typer.Option(help="NPU that vela compiles for: ethos-u55-128, ethos-u65-256, and so on."),
+    ] = "ethos-u85-256",
     rope: Annotated[
         str,
         typer.Option(
@@ -99,6 +109,12 @@ def command(
         bool, typer.Option(help="Round weights with error compensation.")
     ] = True,
     observer: Annotated[str, typer.Option(help="Ranges by minmax, percentile or mse.")] = "minmax",
+    rounding: Annotated[
+        str,
+        typer.Option(
+            help="half-up, or half-even: divisors by which QLinear operators give the same bits."
+        ),
+    ] = "half-up",
     budget: Annotated[
         str, typer.Option(help="Limits to fail on: arena=256K,flash=2M,stack=2K,sqnr=30.")
     ] = "",
@@ -135,6 +151,8 @@ def command(
             threads=threads,
             ternary=ternary,
             weights=weights,
+            offload=offload,
+            accelerator=accelerator,
             rope=rope,
             scales=scales,
             float_io=float_io,
@@ -142,6 +160,7 @@ def command(
             equivalences=equivalences,
             error_compensation=error_compensation,
             observer=observer,
+            rounding=rounding,
             budget=budget,
             allow_pickle=allow_pickle,
             force=force,
@@ -163,6 +182,9 @@ def command(
         nodes = sum(report["operators"]["onnx"].values())
         size = format_bytes(report["files"]["model.onnx"])
         printer.say(f"  model.onnx  {size}, {nodes} nodes")
+    if "qlinear" in report:
+        size = format_bytes(report["files"]["model.qlinear.onnx"])
+        printer.say(f"  qlinear     {size}; {report['qlinear']['summary']}")
     if "qdq" in report:
         qdq = report["qdq"]
         printer.say(
@@ -185,6 +207,12 @@ def command(
                 f"  {machine:<11} {format_bytes(measured.flash_bytes)} of code and constants, "
                 f"stack {format_bytes(measured.stack_bytes)}, measured"
             )
+    if "npu" in report:
+        npu = report["npu"]
+        printer.say(
+            f"  {npu['accelerator']}  {100 * npu['macs_share']:.2f} % of the products in "
+            f"{len(npu['parts'])} parts, {npu['cycles']:,} cycles, as Vela estimates"
+        )
     if report["figures"]["sqnr"] is not None:
         printer.say(f"  output      SQNR {report['figures']['sqnr']:.1f} dB on calibration samples")
 

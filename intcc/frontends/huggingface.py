@@ -133,7 +133,7 @@ _GENERATORS = ("ForCausalLM", "GPT2LMHeadModel")
 def choose_task(task: str, config: dict[str, Any], pooled: bool) -> str:
     """Resolve `auto` from modules.json and the config's architecture; check any other name."""
     architecture = str((config.get("architectures") or [""])[0])
-    image = "image_size" in config or "patch_size" in config
+    image = any(key in config for key in ("image_size", "patch_size", "num_channels"))
     kinds = ("ForSequenceClassification", "ForImageClassification", "ClassificationWithTeacher")
     classifier = architecture.endswith(kinds)
     if task == "auto":
@@ -159,9 +159,20 @@ def choose_task(task: str, config: dict[str, Any], pooled: bool) -> str:
 
 
 def _config_image(folder: Path, config: dict[str, Any]) -> ImageSpec:
-    size = config.get("image_size", 224)
+    size = config.get("image_size") or _prepared_size(folder)
     height, width = (size, size) if isinstance(size, int) else (size[0], size[1])
     return image_spec(folder, int(config.get("num_channels", 3)), int(height), int(width))
+
+
+def _prepared_size(folder: Path) -> int | tuple[int, int]:
+    """Return the extents of prepared images: networks of windows alone take any."""
+    path = folder / "preprocessor_config.json"
+    prepared = read_json(path) if path.is_file() else {}
+    size = prepared.get("crop_size" if prepared.get("do_center_crop") else "size", 224)
+    if isinstance(size, int):
+        return size
+    edge = size.get("shortest_edge", 224)
+    return int(size.get("height", edge)), int(size.get("width", edge))
 
 
 def _model_name(folder_name: str, config: dict[str, Any]) -> str:

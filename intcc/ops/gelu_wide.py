@@ -35,7 +35,7 @@ from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.sigmoid import Sigmoid, gate
 from intcc.ops.silu import Gated, gated
 
-__all__ = ["OPERATOR", "REACH", "parameters"]
+__all__ = ["OPERATOR", "REACH", "exponent", "parameters"]
 
 #: Coefficients of p by ONNX's name of the variant. The erf form's were fitted on [0, 6] for the
 #: least maximum of max(1, x / 1.5) * |1 / (1 + e**-p(x)) - Phi(x)|: 2.4e-5 of Phi, 3.6e-5 of GELU.
@@ -102,7 +102,7 @@ def parameters(unit: float, approximate: str) -> tuple[Array, Array, Array, Arra
     return mul, shift, linear, cubic, quintic
 
 
-def _exponent(a: Array, linear: Array, cubic: Array, quintic: Array) -> tuple[Array, list[Array]]:
+def exponent(a: Array, linear: Array, cubic: Array, quintic: Array) -> tuple[Array, list[Array]]:
     """Return |t| for a in Q13, int64, and every intermediate value on the way."""
     square = a * a + 2**13
     v = square >> 14
@@ -119,7 +119,7 @@ def reference(
     """Exact integers."""
     s, wide = int(shift), x.astype(np.int64)
     a = np.minimum((np.abs(wide) * int(mul) + (1 << s >> 1)) >> s, REACH)
-    t = _exponent(a, linear, cubic, quintic)[0] * np.sign(wide)
+    t = exponent(a, linear, cubic, quintic)[0] * np.sign(wide)
     return gated(x, gate(t, np.array(2), np.array(1)))
 
 
@@ -130,7 +130,7 @@ def bounds(
     require_fits(x.interval, Interval.symmetric(2**31 - 1), "GeluWide input")
     require_dyadic(mul, shift, "GeluWide")
     a = np.arange(REACH + 1, dtype=np.int64)
-    values = _exponent(a, linear.value, cubic.value, quintic.value)[1]
+    values = exponent(a, linear.value, cubic.value, quintic.value)[1]
     if not all(int(v.min()) >= 0 and int(v.max()) < 2**32 for v in values):
         raise RangeProofError("GeluWide constants", "break C2", "This is a bug: report it")
     return x.interval.hull(Interval.of(0, 0))

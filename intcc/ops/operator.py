@@ -6,7 +6,7 @@ One file per operator defines the ONNX function (meaning and execution in one te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ import onnxscript
 
 from intcc.interval import Interval, Operand
 
-__all__ = ["DOMAIN", "OPSET_VERSION", "WIDE", "Array", "Operator", "Vector"]
+__all__ = ["DOMAIN", "OPSET_VERSION", "WIDE", "Array", "Attribute", "Operator", "Vector"]
 
 #: Domain and version of the dialect.
 DOMAIN = onnxscript.values.Opset("ai.intcc", 1)
@@ -27,6 +27,8 @@ WIDE = 2**29 - 2**16
 OPSET_VERSION = 20
 
 Array = npt.NDArray[Any]
+#: What an operator is told beside its inputs, by name; mostly numbers of a geometry.
+Attribute = int | Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Vector:
 
     inputs: tuple[Array, ...]
     outputs: tuple[Array, ...]
-    attributes: Mapping[str, int] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,12 @@ class Operator:
         """Operator type in the graph."""
         return str(self.function.name)
 
-    def evaluate(self, *inputs: Array, **attributes: int) -> tuple[Array, ...]:
+    def evaluate(self, *inputs: Array, **attributes: Attribute) -> tuple[Array, ...]:
         """Run the reference; always a tuple."""
         out = self.reference(*inputs, **attributes)
         return out if isinstance(out, tuple) else (out,)
 
-    def prove(self, *inputs: Operand, **attributes: int) -> tuple[Interval, ...]:
+    def prove(self, *inputs: Operand, **attributes: Attribute) -> tuple[Interval, ...]:
         """Run the range proof; always a tuple."""
         out = self.bounds(*inputs, **attributes)
         return out if isinstance(out, tuple) else (out,)

@@ -13,26 +13,39 @@ import onnx
 import onnx_ir as ir
 
 from intcc._version import __version__
+from intcc.macs import node_macs
 
 if TYPE_CHECKING:
     from intcc.backends.c.emit import CReport
+    from intcc.backends.npu.emit import NpuReport
     from intcc.build import Built
 
 __all__ = ["bytes_by_layer", "collect", "multiply_accumulates"]
 
 #: Bins of a weight histogram: one per two codes of an int8.
 WEIGHT_BINS = 128
+#: Convolutions: activations, zero point, weights.
+CONVOLUTIONS = frozenset({"Conv", "ConvWide"})
 #: Layers that the histograms show.
 WORST = 6
 
 
-def collect(built: Built, folder: Path, c_report: CReport | None) -> dict[str, Any]:
+def collect(
+    built: Built,
+    folder: Path,
+    c_report: CReport | None,
+    *,
+    qlinear: dict[str, Any] | None = None,
+    npu: NpuReport | None = None,
+) -> dict[str, Any]:
     """Return the report of a compilation.
 
     Args:
         built: source, samples and compiled graph.
         folder: where the files lie.
         c_report: what the C backend planned; None where it was not asked for.
+        qlinear: section of the QLinear model; None where it was not asked for.
+        npu: what an NPU computes; None where it was not asked for.
     """
     graph, source = built.graph, built.source
     layers = [asdict(layer) for layer in graph.layers]
@@ -56,15 +69,20 @@ def collect(built: Built, folder: Path, c_report: CReport | None) -> dict[str, A
         "weights": weight_histograms(graph.integer),
         "corrections": dict(graph.corrections),
     }
-    model = folder / "model.onnx"
-    if model.exists():
-        nodes = onnx.load(model, load_external_data=False).graph.node
-        report["operators"]["onnx"] = _count(n.op_type for n in nodes)
-    qdq = folder / "model.qdq.onnx"
-    if qdq.exists():
-        made = onnx.load(qdq)
-        report["operators"]["qdq"] = _count(n.op_type for n in made.graph.node)
-        report["qdq"] = quantized(made)
+    for flavour, file in (
+        ("onnx", "model.onnx"),
+        ("qlinear", "model.qlinear.onnx"),
+        ("qdq", "model.qdq.onnx"),
+    ):
+        if file in files:
+            nodes = onnx.load(folder / file, load_external_data=False).graph.node
+            report["operators"][flavour] = _count(n.op_type for n in nodes)
+    if qlinear is not None:
+        report["qlinear"] = qlinear
+    if "model.qdq.onnx" in files:
+        report["qdq"] = quantized(onnx.load(folder / "model.qdq.onnx"))
+    if npu is not None:
+        report["npu"] = npu.to_json()
     if c_report is not None:
         report["memory"] = {
             "arena_bytes": c_report.arena_bytes,
@@ -128,24 +146,7 @@ def bytes_by_layer(model: ir.Model) -> dict[str, int]:
 
 def multiply_accumulates(model: ir.Model, length: int) -> int:
     """Return the 8-bit products of one run at batch 1 and the given length."""
-
-    def size(value: ir.Value | None, dims: slice) -> int:
-        assert value is not None and value.shape is not None
-        bound = {"batch": 1}
-        extents = [d if isinstance(d, int) else bound.get(str(d), length) for d in value.shape]
-        return int(np.prod(extents[dims], dtype=np.int64))
-
-    total = 0
-    for node in model.graph:
-        if node.op_type.startswith("Linear"):
-            weight = next(v for v in node.inputs if v is not None and v.dtype == ir.DataType.INT8)
-            total += size(node.inputs[0], slice(-1)) * size(weight, slice(None))
-        elif node.op_type == "BatchMatMul":
-            total += size(node.outputs[0], slice(None)) * size(node.inputs[0], slice(-1, None))
-        elif node.op_type == "Attention":
-            keys = size(node.inputs[1], slice(-2, -1))
-            total += 2 * keys * size(node.inputs[0], slice(None))
-    return total
+    return sum(node_macs(node, length) for node in model.graph)
 
 
 def weight_histograms(model: ir.Model) -> dict[str, list[int]]:
@@ -154,7 +155,8 @@ def weight_histograms(model: ir.Model) -> dict[str, list[int]]:
     for node in model.graph:
         for value in node.inputs:
             if value is not None and value.const_value is not None and (
-                value.dtype == ir.DataType.INT8 and node.op_type.startswith("Linear")
+                value.dtype == ir.DataType.INT8
+                and (node.op_type.startswith("Linear") or node.op_type in CONVOLUTIONS)
             ):  # fmt: skip
                 codes = value.const_value.numpy()
                 counts = np.histogram(codes, WEIGHT_BINS, (-128, 128))[0]

@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from intcc.report.collect import worst_layers
 
@@ -100,8 +101,11 @@ def histogram_plot(report: Mapping[str, Any]) -> str:
             edges = np.linspace(0, record["reach"] or 1.0, len(counts) + 1)
             top.stairs(counts, edges, fill=True, color=ORANGE)
             top.set_yscale("log", nonpositive="clip")
+            top.yaxis.set_minor_locator(NullLocator())
             top.set_ylim(0.7, max(10.0, 1.5 * counts.max()))
-            top.set_title(f"{_wrapped(record['name'])}\n{record['sqnr_db']:.1f} dB", fontsize=6)
+            # A title without a height of its own measures all ticks to find one.
+            title = f"{_wrapped(record['name'])}\n{record['sqnr_db']:.1f} dB"
+            top.set_title(title, fontsize=6, y=1.0)
             weights = report["weights"].get(record["name"])
             if weights is None:
                 bottom.text(0.5, 0.5, "no weights", ha="center", color=GREY, fontsize=7)

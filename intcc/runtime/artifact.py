@@ -1,7 +1,7 @@
 """An output folder of `intcc compile`, read back: manifest, files, integrity.
 
-DIR/model.onnx  model.qdq.onnx  integer.onnx  c/  tokenizer files  recorded.npz
-DIR/report.json  report.html
+DIR/model.onnx  model.qlinear.onnx  model.qdq.onnx  integer.onnx  c/  npu/  tokenizer files
+DIR/recorded.npz  report.json  report.html
 DIR/manifest.json       what it is, how it was made, the sha256 of every other file
 """
 
@@ -98,6 +98,11 @@ class Artifact:
         return tuple(TensorSpec.from_json(x) for x in self.manifest["outputs"])
 
     @property
+    def npu_folder(self) -> Path:
+        """Parts of an NPU, and the C around them."""
+        return self.folder / "npu"
+
+    @property
     def name(self) -> str:
         """Model name, a C identifier."""
         return str(self.manifest["name"])
@@ -139,7 +144,12 @@ class Artifact:
         return self._need("model.onnx", "onnx")
 
     @property
-    def model_qdq(self) -> Path:
+    def qlinear_onnx(self) -> Path:
+        """The ONNX model with operators of quantized numbers."""
+        return self._need("model.qlinear.onnx", "qlinear")
+
+    @property
+    def qdq_onnx(self) -> Path:
         """The float model between QuantizeLinear and DequantizeLinear."""
         return self._need("model.qdq.onnx", "qdq")
 
@@ -152,6 +162,11 @@ class Artifact:
     def c_folder(self) -> Path:
         """The generated C."""
         return self._need("c", "c")
+
+    @property
+    def model_tosa(self) -> Path:
+        """The TOSA flatbuffer."""
+        return self._need("npu/model.tosa", "tosa")
 
     @property
     def tokenizer_json(self) -> Path | None:

@@ -30,6 +30,7 @@ _STATUS = {
     3: "got a sequence of a length it does not take",
     4: "got an id outside its table",
     5: "got more tokens than its context holds",
+    6: "got no result of the NPU",
 }
 
 

@@ -18,6 +18,7 @@ from intcc.errors import SettingsError
 from intcc.runtime.c_model import CModel, find_header, included, number
 from intcc.runtime.compiler import DEFAULT_FLAGS, find_compiler, shared_library
 from intcc.runtime.memory import aligned
+from intcc.runtime.pages import enlarge
 from intcc.runtime.pool import Pool
 
 __all__ = ["NativeModel", "find_compiler", "kernel_sets", "shares_runs"]
@@ -36,6 +37,7 @@ class NativeModel(CModel):
         compiler: str | None = None,
         flags: Sequence[str] = DEFAULT_FLAGS,
         threads: int = 1,
+        large_pages: bool = True,
         beside: Sequence[Path] = (),
     ) -> None:
         """Build and load the library.
@@ -46,6 +48,8 @@ class NativeModel(CModel):
             compiler: name or path; the system's by default.
             flags: compiler flags beside the strict warnings.
             threads: threads that share a call.
+            large_pages: copy the constant data to large pages, where the system has them; else it
+                stays mapped from the library's file, which processes share.
             beside: further files to build in; headers are included before everything else.
 
         Raises:
@@ -60,6 +64,8 @@ class NativeModel(CModel):
             "_weights",
             "_selftest",
             "_threads",
+            "_accel",
+            "_npu",
             *(f"_{s}" for s in kernel_sets(folder, name)),
         )
         sources = [path for part in parts if (path := folder / f"{name}{part}.c").exists()]
@@ -76,6 +82,8 @@ class NativeModel(CModel):
             (*flags, *(["-pthread"] if parallel else []), *(f"-include{p.name}" for p in hooks)),
             places=[f"-I{folder}", *(f"-I{p.parent}" for p in hooks)],
         )
+        if large_pages:
+            enlarge(self._library)
         text = header.read_text(encoding="utf-8")
         selftest = folder / f"{name}_selftest.c"
         self._selftest = self._library[f"{name}_selftest"] if selftest.exists() else None

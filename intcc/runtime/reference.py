@@ -15,7 +15,7 @@ from intcc.ops import OPERATORS
 from intcc.runtime.movement import MOVEMENT
 from intcc.specs import TensorSpec
 
-__all__ = ["ReferenceModel", "evaluate"]
+__all__ = ["ReferenceModel", "evaluate", "evaluate_node"]
 
 Array = npt.NDArray[Any]
 DIALECT = "ai.intcc"
@@ -48,8 +48,7 @@ def evaluate(
     kept = set(model.graph.outputs)
     for step, node in enumerate(model.graph):
         inputs = [None if v is None else values[v] for v in node.inputs]
-        attributes = {a.name: a.value for a in node.attributes.values()}
-        for value, array in zip(node.outputs, _run(node, inputs, attributes), strict=True):
+        for value, array in zip(node.outputs, evaluate_node(node, inputs), strict=True):
             values[value] = array
             if watch is not None:
                 watch(value, array)
@@ -59,7 +58,13 @@ def evaluate(
     return {str(v.name): values[v] for v in model.graph.outputs}
 
 
-def _run(node: ir.Node, inputs: list[Any], attributes: dict[str, Any]) -> tuple[Array, ...]:
+def evaluate_node(node: ir.Node, inputs: Sequence[Any]) -> tuple[Array, ...]:
+    """Run one node of an integer graph on arrays, None for absent inputs.
+
+    Raises:
+        ArtifactError: the node is no operator of an integer graph.
+    """
+    attributes = {a.name: a.value for a in node.attributes.values()}
     if node.domain == DIALECT and node.op_type in OPERATORS:
         return OPERATORS[node.op_type].evaluate(*inputs, **attributes)
     if node.domain == "" and node.op_type in MOVEMENT:

@@ -15,16 +15,20 @@ import onnx_ir as ir
 
 from intcc.backends.c.target import load_target
 from intcc.backends.onnx.qdq_grid import DYADIC
+from intcc.backends.onnx.qlinear import cover
 from intcc.errors import IntccError, MissingToolError, SettingsError, ToolError
 from intcc.objects import is_program
 from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
+from intcc.report.qlinear import describe
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.compiler import find_compiler
 from intcc.runtime.native import NativeModel, kernel_sets
+from intcc.verification import tosa
 from intcc.verification.equality import Variant, compare, open_way, variants
 from intcc.verification.float_c import compile_without_float, generated_sources, token_findings
 from intcc.verification.float_onnx import count_tensors, float_findings, without_tail
+from intcc.verification.float_scales import scale_constants, unscaled_floats
 from intcc.verification.inputs import inputs_of
 from intcc.verification.qdq import BOUND, nearness, scale_findings, weight_findings
 from intcc.verification.report import Check, FailedError, Report, SkippedError
@@ -79,16 +83,24 @@ class _Verification:
         if "onnx" in self.emitted:
             self.check("ONNX free of float", self.onnx_float)
             self.check("ONNX standard operators only", self.onnx_operators)
+        if "qlinear" in self.emitted:
+            self.check("QLinear float in scales only", self.qlinear_float)
+            self.check("QLinear standard operators only", self.qlinear_operators)
+            self.check("QLinear requantization", self.qlinear_rounding)
         if "qdq" in self.emitted:
             self.check("QDQ scales and weights", self.qdq_scales)
             self.check("QDQ near the integers", self.qdq_nearness)
-        if "c" in self.emitted:
+        if "c" in self.emitted or "vela" in self.emitted:
             self.check("C sources free of float and heap", self.c_tokens)
+        if "c" in self.emitted:
             self.check("C compiles without float registers", self.c_registers)
             self.check("C self-test", self.c_selftest)
             self.machine_code()
+        if "tosa" in self.emitted:
+            self.check("TOSA free of float", lambda: tosa.float_types(self.artifact))
         self.check("ranges proved", self.ranges)
         self.equality()
+        self.tosa_equality()
         return self.report
 
     def files(self) -> str:
@@ -113,25 +125,31 @@ class _Verification:
 
     def onnx_operators(self) -> str:
         """Standard domain (or kept ai.intcc functions), opset within the limit."""
-        model = self._strict()
-        local = {(f.domain, f.name) for f in model.functions}
-        nodes = [*model.graph.node, *(n for f in model.functions for n in f.node)]
-        foreign = {
-            f"{n.domain}.{n.op_type}"
-            for n in nodes
-            if n.domain not in ("", "ai.onnx") and (n.domain, n.op_type) not in local
-        }
-        if foreign:
-            raise FailedError(f"operators of other domains: {', '.join(sorted(foreign))}")
-        opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
-        if opset > MAX_OPSET:
-            raise FailedError(f"opset {opset} is above {MAX_OPSET}")
-        onnx.checker.check_model(model, full_check=True)
-        return f"{len(model.graph.node):,} nodes, opset {opset}"
+        return _standard_operators(self._strict())
+
+    def qlinear_float(self) -> str:
+        """No float but constants that are scales: none is ever computed."""
+        model = _read(self.artifact.qlinear_onnx)
+        found = unscaled_floats(model)
+        if found:
+            raise FailedError(f"{len(found)} findings, first: {found[0]}")
+        scales = len(scale_constants(model))
+        return f"0 float of {count_tensors(model) - scales:,} tensors beside {scales} scales"
+
+    def qlinear_operators(self) -> str:
+        """Standard domain, opset within the limit."""
+        return _standard_operators(_read(self.artifact.qlinear_onnx))
+
+    def qlinear_rounding(self) -> str:
+        """Count again, from integer.onnx alone, where float32 rounds otherwise than integers."""
+        _, coverage = cover(ir.load(self.artifact.integer_onnx))
+        if self.artifact.settings.get("rounding") == "half-even" and not coverage.proved:
+            raise FailedError(f"--rounding half-even promised equal bits: {describe(coverage)}")
+        return describe(coverage)
 
     def qdq_scales(self) -> str:
         """Standard operators, and scales, zero points and types as the settings promise."""
-        model = _read(self.artifact.model_qdq)
+        model = _read(self.artifact.qdq_onnx)
         scales = str(self.artifact.settings["scales"])
         found = scale_findings(model, scales)
         if scales == DYADIC:
@@ -160,7 +178,15 @@ class _Verification:
 
     def c_tokens(self) -> str:
         """No float type or literal, no heap, no header but the three allowed ones."""
-        sources = generated_sources(self.artifact.c_folder)
+        folders = [
+            folder
+            for backend, folder in (
+                ("c", self.artifact.c_folder),
+                ("vela", self.artifact.npu_folder / "c"),
+            )
+            if backend in self.emitted
+        ]
+        sources = [source for folder in folders for source in generated_sources(folder)]
         found = [
             line for path in sources for line in token_findings(path, program=is_program(path))
         ]
@@ -224,11 +250,11 @@ class _Verification:
 
         def judge() -> str:
             chosen = _spread(len(inputs), self.options.reference)
-            return self._equal(chosen, open_way(artifact, "reference"))
+            return self._equal(chosen, open_way(artifact, "reference"), ways[0].exact)
 
         def other(way: Variant) -> Callable[[], str]:
             count = max(2, round(way.share * len(inputs)))
-            return lambda: self._equal(_spread(len(inputs), count), way.open())
+            return lambda: self._equal(_spread(len(inputs), count), way.open(), way.exact)
 
         self.inputs, self.expected = inputs, expected
         self.check(ways[0].name, first)
@@ -237,14 +263,37 @@ class _Verification:
             for way in ways[1:]:
                 self.check(way.name, other(way))
 
-    def _equal(self, chosen: list[int], runtime: Any) -> str:
+    def tosa_equality(self) -> None:
+        """The reference model of TOSA gives the same bits, on inputs of the graph's extents."""
+        if "tosa" in self.emitted:
+            self.check("TOSA reference model", lambda: tosa.equal_values(self.artifact))
+
+    def _equal(self, chosen: list[int], runtime: Any, exact: bool = True) -> str:
         inputs = [self.inputs[i] for i in chosen]
         difference = compare(self.artifact, inputs, [self.expected[i] for i in chosen], runtime)
         text = f"{difference.differing} of {difference.values:,} values differ"
         text += f" on {difference.inputs} inputs"
-        if difference.differing:
+        if difference.differing and exact:
             raise FailedError(f"{text}, first at {difference.first}")
         return text
+
+
+def _standard_operators(model: onnx.ModelProto) -> str:
+    """Check the domain of every operator, the opset, and what ONNX itself checks."""
+    local = {(f.domain, f.name) for f in model.functions}
+    nodes = [*model.graph.node, *(n for f in model.functions for n in f.node)]
+    foreign = {
+        f"{n.domain}.{n.op_type}"
+        for n in nodes
+        if n.domain not in ("", "ai.onnx") and (n.domain, n.op_type) not in local
+    }
+    if foreign:
+        raise FailedError(f"operators of other domains: {', '.join(sorted(foreign))}")
+    opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    if opset > MAX_OPSET:
+        raise FailedError(f"opset {opset} is above {MAX_OPSET}")
+    onnx.checker.check_model(model, full_check=True)
+    return f"{len(model.graph.node):,} nodes, opset {opset}"
 
 
 def _read(path: Path) -> onnx.ModelProto:

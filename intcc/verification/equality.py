@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
+from intcc.backends.onnx.qlinear import cover
 from intcc.errors import ToolError
 from intcc.model import Runtime, open_runtime
 from intcc.runtime.artifact import Artifact
@@ -37,11 +39,13 @@ class Variant:
         name: for the table.
         open: builds the runtime.
         share: part of the inputs to run; slow variants see fewer.
+        exact: whether it is proved to give the same bits as all others.
     """
 
     name: str
     open: Callable[[], Runtime]
     share: float = 1.0
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,29 @@ def variants(artifact: Artifact) -> list[Variant]:
             found.append(Variant(f"C, {threads} threads", c(own, fast, threads)))
         for other in other_compilers(own):
             found.append(Variant(f"C, {other} -O2", c(other, ("-O2",)), 0.25))
+    if "qlinear" in emitted:
+        found.extend(_qlinear_variants(artifact))
+    if "vela" in emitted:
+        title = "C, NPU parts on the TOSA reference model"
+        found.append(Variant(title, lambda: open_way(artifact, "npu"), 0.25))
     return found
+
+
+def _qlinear_variants(artifact: Artifact) -> list[Variant]:
+    _, coverage = cover(ir.load(artifact.integer_onnx))
+
+    def ort(threads: int, level: str) -> Callable[[], Runtime]:
+        return lambda: open_way(artifact, "qlinear", threads=threads, level=level)
+
+    return [
+        Variant(
+            f"QLinear, {threads} thread{'s' * (threads > 1)}, {level} optimisation",
+            ort(threads, level),
+            share,
+            coverage.proved,
+        )
+        for threads, level, share in ((1, "all", 1.0), (2, "all", 0.25), (1, "disable", 0.25))
+    ]
 
 
 def compare(

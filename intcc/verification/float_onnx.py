@@ -7,7 +7,7 @@ kind float, floats, tensor, sparse tensor, type and graph; casts; function bodie
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import onnx
 import onnx.inliner
@@ -35,13 +35,14 @@ def without_tail(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-def float_findings(model: onnx.ModelProto) -> list[str]:
+def float_findings(model: onnx.ModelProto, scales: Collection[str] = ()) -> list[str]:
     """Return one line for each trace of floating point; empty when there is none.
 
     Args:
         model: any ONNX model; ai.intcc functions may be kept.
+        scales: names of initialisers that may be float.
     """
-    return list(_model_findings(model))
+    return list(_model_findings(model, scales))
 
 
 def count_tensors(model: onnx.ModelProto) -> int:
@@ -51,8 +52,8 @@ def count_tensors(model: onnx.ModelProto) -> int:
     return len(graph.input) + len(graph.initializer) + values
 
 
-def _model_findings(model: onnx.ModelProto) -> Iterator[str]:
-    yield from _graph_findings(model.graph, "graph")
+def _model_findings(model: onnx.ModelProto, scales: Collection[str]) -> Iterator[str]:
+    yield from _graph_findings(model.graph, "graph", scales)
     for function in model.functions:
         where = f"function {function.domain}.{function.name}"
         for attribute in function.attribute_proto:
@@ -80,15 +81,18 @@ def _value_findings(model: onnx.ModelProto) -> Iterator[str]:
                 yield f"value '{name}' of {node.op_type} is {_type_name(known.get(name, 0))}"
 
 
-def _graph_findings(graph: onnx.GraphProto, where: str) -> Iterator[str]:
+def _graph_findings(
+    graph: onnx.GraphProto, where: str, scales: Collection[str] = ()
+) -> Iterator[str]:
     for kind, infos in (
         ("input", graph.input),
         ("output", graph.output),
         ("value", graph.value_info),
     ):
         for info in infos:
-            yield from _type_findings(info.type, f"{where}: {kind} '{info.name}'")
-    for tensor in graph.initializer:
+            if kind != "value" or info.name not in scales:  # initialisers may be declared, too
+                yield from _type_findings(info.type, f"{where}: {kind} '{info.name}'")
+    for tensor in (i for i in graph.initializer if i.name not in scales):
         yield from _tensor_findings(tensor, f"{where}: initialiser '{tensor.name}'")
     for sparse in graph.sparse_initializer:
         yield from _tensor_findings(sparse.values, f"{where}: sparse initialiser")

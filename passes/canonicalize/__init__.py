@@ -10,8 +10,10 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from intcc.passes.canonicalize.absorb_scales import AbsorbScales
+from intcc.passes.canonicalize.channels_last import ChannelsLast
 from intcc.passes.canonicalize.check_grammar import CheckGrammar
 from intcc.passes.canonicalize.float_functions import AddFloatFunctions
+from intcc.passes.canonicalize.fold_batch_norm import FoldBatchNorm
 from intcc.passes.canonicalize.fold_constants import FoldConstants
 from intcc.passes.canonicalize.fold_length_tables import FoldLengthTables
 from intcc.passes.canonicalize.free_extents import FreeExtents
@@ -31,6 +33,7 @@ from intcc.passes.canonicalize.scale_embedding import ScaleEmbedding
 from intcc.passes.canonicalize.settle_attributes import SettleAttributes
 from intcc.passes.canonicalize.simplify_movement import SimplifyMovement
 from intcc.passes.canonicalize.sink_transposes import SinkTransposes
+from intcc.passes.canonicalize.spell_activations import SpellActivations
 from intcc.passes.canonicalize.split_gemm import SplitGemm
 from intcc.passes.canonicalize.unfold_patches import UnfoldPatches
 from intcc.passes.canonicalize.upgrade_opset import UpgradeOpset
@@ -70,7 +73,12 @@ IDIOMS: tuple[ir.passes.PassBase, ...] = (
     SinkTransposes(),
     SimplifyMovement(),  # joins what SinkTransposes and KeepTokens left next to each other
     AbsorbScales(),
-    UnfoldPatches(),
+    UnfoldPatches(),  # what is left of convolutions is ChannelsLast's
+    FoldBatchNorm(),
+    SpellActivations(),
+    ChannelsLast(),
+    SimplifyMovement(),
+    RemoveDead(),
     FuseAttention(),  # before RecognizeMasks, which looks at Attention's mask
     common.CommonSubexpressionEliminationPass(),  # one mask for all layers
     RecognizeMasks(),

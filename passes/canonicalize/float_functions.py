@@ -15,6 +15,11 @@ their halves x1 and x2. cos and sin hold the table of a half twice.
 is softmax attention of token i to the tokens j <= i, and j > i - window where window > 0. A
 softcap c > 0 turns the scaled scores s into c * tanh(s / c). Query head h reads key head
 h // (Hq / Hkv).
+
+    Conv(x [B,H,W,C], w [N,KH,KW,C/group], b [N], strides, pads, dilations, group) -> [B,OH,OW,N]
+    MaxPool(x [B,H,W,C], kernel_shape, strides, pads, dilations) -> [B,OH,OW,C]
+
+are ONNX's operators with channels last.
 """
 
 from __future__ import annotations
@@ -137,7 +142,28 @@ CausalAttention <scale, softcap, window> (q, k, v) => (y)
     y = Reshape (turned, joined)
 }
 """
-_BODIES = (_MEAN_POOL, _L2_NORMALIZE, _ROTARY_EMBEDDING, _CAUSAL_ATTENTION)
+_CONV = """
+<domain: "ai.intcc.float", opset_import: ["" : 23]>
+Conv <strides, pads, dilations, group> (x, w, b) => (y)
+{
+    image = Transpose <perm = [0, 3, 1, 2]> (x)
+    filters = Transpose <perm = [0, 3, 1, 2]> (w)
+    made = Conv <strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations,
+        group: int = @group> (image, filters, b)
+    y = Transpose <perm = [0, 2, 3, 1]> (made)
+}
+"""
+_MAX_POOL = """
+<domain: "ai.intcc.float", opset_import: ["" : 23]>
+MaxPool <kernel_shape, strides, pads, dilations> (x) => (y)
+{
+    image = Transpose <perm = [0, 3, 1, 2]> (x)
+    made = MaxPool <kernel_shape: ints = @kernel_shape, strides: ints = @strides,
+        pads: ints = @pads, dilations: ints = @dilations> (image)
+    y = Transpose <perm = [0, 2, 3, 1]> (made)
+}
+"""
+_BODIES = (_MEAN_POOL, _L2_NORMALIZE, _ROTARY_EMBEDDING, _CAUSAL_ATTENTION, _CONV, _MAX_POOL)
 
 
 class AddFloatFunctions(ir.passes.InPlacePass):

@@ -58,7 +58,7 @@ def _geometry(node: ir.Node) -> tuple[int, int, int, int, int] | None:
         and set(node.attributes.get_ints("dilations", [1])) == {1}
         and node.attributes.get_string("auto_pad", "NOTSET") in ("NOTSET", "VALID")
     )
-    if not plain or height % p or width % q:
+    if not plain or height % p or width % q or p * q == 1:
         return None
     return channels, p, q, height // p, width // q
 

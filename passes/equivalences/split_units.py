@@ -24,7 +24,7 @@ import onnx_ir as ir
 
 from intcc.passes.calibrate import Statistics
 from intcc.qparams import QParams, Role
-from intcc.sites import LinearSite, linear_sites
+from intcc.sites import ConvSite, LinearSite, linear_sites
 
 __all__ = ["copies", "split_units"]
 
@@ -64,6 +64,8 @@ def split_units(model: ir.Model, statistics: dict[str, Statistics]) -> None:
         assert x is not None
         before, after = sites.get(str(x.name)), readers.get(str(y.name))
         if before is None or after is None or before.bias_node is None:
+            continue
+        if isinstance(after, ConvSite):
             continue
         if len(x.uses()) == 1 and len(y.uses()) == 1 and not y.is_graph_output():
             _split(model.graph, before, after, statistics)

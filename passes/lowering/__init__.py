@@ -21,6 +21,7 @@ from intcc.interval import Interval
 from intcc.passes.calibrate import Statistics
 from intcc.passes.lowering.attention import lower_attention
 from intcc.passes.lowering.context import DIALECT, Lowering
+from intcc.passes.lowering.convolution import lower_convolution, lower_max_pool
 from intcc.passes.lowering.decoder import (
     CacheNames,
     add_cache_inputs,
@@ -50,6 +51,7 @@ RULES: Mapping[str, Rule] = {
     "Mul": lower_elementwise,
     "Div": lower_elementwise,
     "Relu": lower_elementwise,
+    "Clip": lower_elementwise,
     "Sigmoid": lower_elementwise,
     "Tanh": lower_elementwise,
     "Softmax": lower_elementwise,
@@ -59,6 +61,8 @@ RULES: Mapping[str, Rule] = {
     "Attention": lower_attention,
     "CausalAttention": lower_causal_attention,
     "RotaryEmbedding": lower_rotary,
+    "Conv": lower_convolution,
+    "MaxPool": lower_max_pool,
     "MeanPool": lower_pooling,
     "L2Normalize": lower_pooling,
     **dict.fromkeys(sorted(MOVEMENT), lower_movement),
@@ -172,6 +176,7 @@ def lower(
     compensation: bool = True,
     dynamic: bool = False,
     rope: str = "exact",
+    half_even: bool = False,
 ) -> tuple[ir.Model, Lowering]:
     """Return the INTEGER model and the context (forms, intervals, float counterparts).
 
@@ -180,7 +185,13 @@ def lower(
         RangeProofError: a range cannot be proved.
     """
     ctx = Lowering(
-        model, statistics, max_length, compensation=compensation, dynamic=dynamic, rope=rope
+        model,
+        statistics,
+        max_length,
+        compensation=compensation,
+        dynamic=dynamic,
+        rope=rope,
+        half_even=half_even,
     )
     _inputs(ctx, model)
     live = live_nodes(model.graph)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ import onnx_ir as ir
 from intcc.errors import RangeProofError
 from intcc.interval import Interval, Operand
 from intcc.ops import OPERATORS
-from intcc.ops.operator import OPSET_VERSION
+from intcc.ops.operator import OPSET_VERSION, Attribute
 from intcc.passes.calibrate import Statistics
 from intcc.passes.quantize_weights import Metric
 from intcc.qparams import QParams, Role
@@ -100,6 +101,7 @@ class Lowering:
         compensation: bool = True,
         dynamic: bool = False,
         rope: str = "exact",
+        half_even: bool = False,
     ) -> None:
         """Start with an empty graph.
 
@@ -109,10 +111,12 @@ class Lowering:
             max_length: bound of the symbolic sequence dimension.
             compensation: round weights with error compensation.
             dynamic: quantize the inputs of linear layers per token at run time.
+            half_even: divide by what float32 arithmetic divides by exactly, too.
             rope: "phase" makes rotary tables of what integers alone can compute.
         """
         self.source, self.statistics, self.max_length = model, statistics, max_length
         self.compensation, self.dynamic, self.rope = compensation, dynamic, rope
+        self.half_even = half_even
         self.decoder = is_decoder(model.graph)
         self.sites: dict[str, LinearSite] = linear_sites(model.graph)
         self.demands: dict[str, Demand] = demands(model.graph)
@@ -206,15 +210,18 @@ class Lowering:
         scale: Any = None,
         suffix: str = "",
         shape: ir.Shape | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
     ) -> ir.Value:
         """Append an operator of the dialect and prove it; shape and name come from `like`."""
-        return self.emit_many(kind, inputs, [(dtype, like, scale, suffix, shape)])[0]
+        outputs = [(dtype, like, scale, suffix, shape)]
+        return self.emit_many(kind, inputs, outputs, attributes or {})[0]
 
     def emit_many(
         self,
         kind: str,
         inputs: list[ir.Value],
         outputs: Sequence[tuple[ir.DataType, ir.Value, Any, str, ir.Shape | None]],
+        attributes: Mapping[str, Attribute] = MappingProxyType({}),
     ) -> list[ir.Value]:
         """Append an operator with several results."""
         made = [
@@ -226,11 +233,16 @@ class Lowering:
             for dtype, like, _, suffix, shape in outputs
         ]
         node = ir.Node(
-            DIALECT, kind, inputs, outputs=made, name=self.fresh(f"{kind}_{made[0].name}")
+            DIALECT,
+            kind,
+            inputs,
+            ir.convenience.convert_attributes(attributes),
+            outputs=made,
+            name=self.fresh(f"{kind}_{made[0].name}"),
         )
         node.metadata_props["intcc.layer"] = self.label
         try:
-            proved = OPERATORS[kind].prove(*[self.operand(v) for v in inputs])
+            proved = OPERATORS[kind].prove(*[self.operand(v) for v in inputs], **attributes)
         except RangeProofError as error:
             subject = f"{error.subject} (layer {self.label!r}, value {made[0].name!r})"
             raise RangeProofError(subject, error.fact, error.remedy) from None
@@ -384,11 +396,10 @@ class Lowering:
         room = math.log2(2.0**30 / max(self.intervals[str(x.name)].magnitude, 1))
         lift = max(0, min(math.ceil(math.log2(FINE / float(ratio.min()))), math.floor(room)))
         divisor = odd_divisor(ratio * 2.0**lift)
-        bias = form.zero * divisor + (divisor - 1) // 2
         inputs = [
             x,
             self.channels(2**lift),
-            self.channels(bias),
+            self.channels(form.zero * divisor + (divisor - 1) // 2),
             self.channels(divisor),
             self.scalar(form.lo),
             self.scalar(form.hi),

@@ -11,9 +11,10 @@ from intcc.dyadic import Dyadic
 from intcc.errors import UnsupportedOperatorError
 from intcc.passes.assign_units import FIXED_UNITS
 from intcc.passes.lowering.context import Lowering, Producer
-from intcc.passes.lowering.linear import rescale
+from intcc.passes.lowering.linear import LinearProducer, rescale
 from intcc.passes.lowering.products import ProductProducer, SiluProducer
-from intcc.sites import constant, gate_of
+from intcc.qparams import QParams, Role
+from intcc.sites import activation_of, constant, gate_of
 
 __all__ = ["lower_elementwise", "lower_gate"]
 
@@ -79,12 +80,64 @@ class _ScaleProducer(_Wide):
         return self.ctx.emit("Rescale", inputs, ir.DataType.INT32, self.value, scale=self.unit)
 
 
-class _ReluProducer(_Wide):
+class _ActivationProducer(_Wide):
+    """Relu and Clip: behind a layer whose only reader they are, the limits of its bytes.
+
+    Rounding to a grid keeps order, so bytes may be clipped where real numbers are to be. That
+    needs limits that are a byte, the same in all channels.
+    """
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """What the result is kept within."""
+        if self.node.op_type == "Relu":
+            return 0.0, math.inf
+        low, high = (constant(v) for v in self.node.inputs[1:3])
+        assert low is not None and high is not None
+        return float(low), float(high)
+
+    def _layer(self) -> LinearProducer | None:
+        x = self.node.inputs[0]
+        layer = self.ctx.producers.get(str(x.name)) if x is not None else None
+        if self.ctx.demands[str(self.value.name)].wide or not isinstance(layer, LinearProducer):
+            return None
+        return layer if activation_of(layer.site) is self.node else None
+
+    def _clipped(self, role: Role) -> QParams | None:
+        """Return the form with the limits as its ends, None where no byte is a limit."""
+        form, ends = self.form(role), []
+        for limit, end in zip(self.limits, (form.lo, form.hi), strict=True):
+            stored = form.zero + limit / form.scale
+            if (stored <= form.lo).all() if end == form.lo else (stored >= form.hi - 1e-6).all():
+                ends.append(end)
+            elif (np.abs(stored - np.rint(stored.flat[0])) < 1e-6).all():
+                ends.append(int(np.rint(stored.flat[0])))
+        return QParams(form.scale, form.zero, *ends) if len(ends) == 2 else None
+
+    def native_roles(self) -> tuple[Role, ...]:
+        layer = self._layer()
+        if layer is None:
+            return ()
+        forms: dict[Role, QParams] = self.value.meta.get("forms", {})
+        return tuple(r for r, f in forms.items() if layer.divides(f) and self._clipped(r))
+
+    def make_narrow(self, role: Role) -> ir.Value:
+        layer, form = self._layer(), self._clipped(role)
+        assert layer is not None and form is not None
+        return layer.narrow_as(self.value, role, form)
+
     def make_wide(self) -> ir.Value:
         x = self.node.inputs[0]
         assert x is not None
+        inputs = [self.on_grid(x)]
+        if self.node.op_type == "Clip":
+            most = 2.0**31 - 1
+            inputs += [
+                self.ctx.scalar(int(np.clip(np.rint(limit / self.unit), -most, most)))
+                for limit in self.limits
+            ]
         return self.ctx.emit(
-            "Relu", [self.on_grid(x)], ir.DataType.INT32, self.value, scale=self.unit
+            self.node.op_type, inputs, ir.DataType.INT32, self.value, scale=self.unit
         )
 
 
@@ -111,7 +164,8 @@ _RULES = {
     "Sub": _AddProducer,
     "Mul": _ScaleProducer,
     "Div": _ScaleProducer,
-    "Relu": _ReluProducer,
+    "Relu": _ActivationProducer,
+    "Clip": _ActivationProducer,
     "Sigmoid": _GateProducer,
     "Tanh": _GateProducer,
     "Softmax": _GateProducer,

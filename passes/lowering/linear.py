@@ -10,12 +10,16 @@ or an integer multiplier, never a rounded quotient. What that costs in step size
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.dyadic import Dyadic
 from intcc.ops import linear_dynamic
+from intcc.ops.operator import Attribute
 from intcc.passes.lowering.context import Lowering, Producer, odd_divisor
 from intcc.passes.quantize_weights import (
     Metric,
@@ -25,6 +29,7 @@ from intcc.passes.quantize_weights import (
     shrink,
 )
 from intcc.qparams import QParams, Role
+from intcc.requantization import LARGEST_DIVISOR
 from intcc.sites import LinearSite
 
 __all__ = ["LinearProducer", "lower_matmul"]
@@ -35,22 +40,28 @@ SMALLEST_DIVISOR = 15
 
 
 class LinearProducer(Producer):
-    """Forms of x @ W + b."""
+    """Forms of x @ W + b.
+
+    Attributes:
+        kind: the operator; "Wide" behind it names the one onto the int32 grid.
+        attributes: of the operator.
+    """
+
+    kind = "Linear"
+    attributes: Mapping[str, Attribute] = MappingProxyType({})
 
     def __init__(self, ctx: Lowering, site: LinearSite, label: str) -> None:
         """Take the input's scale and zero per channel, as the consumers' form tells."""
         super().__init__(ctx, site.output, label)
         self.site = site
         form: QParams = site.x.meta["forms"][Role.LINEAR]
-        k = site.weight.shape[0]
-        self.x_scale = np.broadcast_to(form.scale, (k,))
-        self.x_zero = np.broadcast_to(form.zero, (k,))
+        self.x_scale, self.x_zero = site.spread(form.scale), site.spread(form.zero)
 
     @property
     def weight(self) -> Float:
         """The weights in steps of the input's scale, made anew."""
         weight = self.site.weight
-        weight *= self.x_scale[:, None]
+        weight *= self.x_scale
         return weight
 
     @property
@@ -63,10 +74,14 @@ class LinearProducer(Producer):
         if self.ctx.demands[str(self.value.name)].wide or self.dynamic:
             return ()
         forms: dict[Role, QParams] = self.value.meta.get("forms", {})
-        return tuple(role for role in forms if (self._ratio(role) >= SMALLEST_DIVISOR).all())
+        return tuple(role for role, form in forms.items() if self.divides(form))
 
-    def _ratio(self, role: Role) -> Float:
-        return np.asarray(self.form(role).scale / self._free_step())
+    def divides(self, form: QParams) -> bool:
+        """Tell whether the scale of a form leaves room for odd divisors."""
+        return not self.dynamic and bool((self._ratio(form) >= SMALLEST_DIVISOR).all())
+
+    def _ratio(self, form: QParams) -> Float:
+        return np.asarray(form.scale / self._free_step())
 
     def _importance(self) -> Float:
         """Mean square of each input, in steps of its scale."""
@@ -74,7 +89,7 @@ class LinearProducer(Producer):
         diagonal = None if record is None else record.mean_squares
         if diagonal is None:
             return np.ones(len(self.x_scale))
-        return np.asarray(diagonal / np.square(self.x_scale))
+        return np.asarray(diagonal / np.square(self.x_scale[:, 0]))
 
     def _metric(self) -> Metric | None:
         """Metric of the inputs' errors; the layers that read one value share it."""
@@ -85,7 +100,8 @@ class LinearProducer(Producer):
         moment = None if record is None else record.moment
         if record is None or moment is None:
             return None
-        moment = np.asarray(moment / np.outer(self.x_scale, self.x_scale))
+        scale = self.x_scale[:, 0]
+        moment = np.asarray(moment / np.outer(scale, scale))
         self.ctx.metric = name, Metric.of(shrink(moment, record.count))
         return self.ctx.metric[1]
 
@@ -115,31 +131,56 @@ class LinearProducer(Producer):
         return self.ctx.const(q, f"{self.value.name}.weight")
 
     def make_narrow(self, role: Role) -> ir.Value:
-        """Emit Linear with an odd divisor per channel."""
-        ctx, form = self.ctx, self.form(role)
-        divisor = odd_divisor(self._ratio(role))
+        """Emit the layer in the form that its own value has for `role`."""
+        return self.narrow_as(self.value, role, self.form(role))
+
+    def narrow_as(self, value: ir.Value, role: Role, form: QParams) -> ir.Value:
+        """Emit the layer with an odd divisor per channel, saturated to the limits of `form`.
+
+        Args:
+            value: what is made: the layer's result, or an activation of it that saturation is.
+            role: for its name.
+            form: its form.
+        """
+        ctx = self.ctx
+        divisor = odd_divisor(self._ratio(form))
+        if ctx.half_even:
+            divisor = np.minimum(divisor, LARGEST_DIVISOR)
         step = form.scale / divisor
         q = self._round(step)
-        real = self.site.bias / step - self.x_zero @ q.astype(np.float64)
+        real = self.site.bias / step - self._offset(q)
         bias = np.rint(real) + form.zero * divisor + (divisor - 1) // 2
         inputs = [
-            ctx.narrow(self.site.x, Role.LINEAR),
-            self._weight_value(q),
+            *self._operands(q),
             ctx.i32(bias, f"{self.value.name}.bias", share=False),
             ctx.i32(divisor, f"{self.value.name}.divisor"),
             ctx.scalar(form.lo),
             ctx.scalar(form.hi),
         ]
         return ctx.emit(
-            "Linear", inputs, ir.DataType.UINT8, self.value, scale=form, suffix=f".{role}"
+            self.kind,
+            inputs,
+            ir.DataType.UINT8,
+            value,
+            scale=form,
+            suffix=f".{role}",
+            attributes=self.attributes,
         )
+
+    def _operands(self, q: npt.NDArray[np.int8]) -> list[ir.Value]:
+        """Return the activations and the weights as the operator takes them."""
+        return [self.ctx.narrow(self.site.x, Role.LINEAR), self._weight_value(q)]
+
+    def _offset(self, q: npt.NDArray[np.int8]) -> Float:
+        """Return what the zero point of the activations adds to the operator's sums."""
+        return np.asarray(self.x_zero[:, 0] @ q.astype(np.float64))
 
     def _make_dynamic(self) -> ir.Value:
         """Emit LinearDynamic on the input's per-token form, or its kin for weights of 8 bits."""
         ctx = self.ctx
         row, form = ctx.dynamic_form(self.site.x)
         # The channel factors of the form are relative: the token's own scale does the rest.
-        self.x_scale = form.scale
+        self.x_scale = self.site.spread(form.scale)
         step = self._free_step()
         to_real = float(self.site.x.meta["unit"]) / (127 * self.unit)
         terms = len(self.weight)
@@ -170,14 +211,20 @@ class LinearProducer(Producer):
         ctx = self.ctx
         mul = np.maximum(np.ceil(self._free_step() / self.unit), 1)
         q = self._round(mul * self.unit)
-        bias = np.rint(self.site.bias / self.unit) - mul * (self.x_zero @ q.astype(np.float64))
+        bias = np.rint(self.site.bias / self.unit) - mul * self._offset(q)
         inputs = [
-            ctx.narrow(self.site.x, Role.LINEAR),
-            self._weight_value(q),
+            *self._operands(q),
             ctx.i32(mul, f"{self.value.name}.mul"),
             ctx.i32(bias, f"{self.value.name}.bias", share=False),
         ]
-        return ctx.emit("LinearWide", inputs, ir.DataType.INT32, self.value, scale=self.unit)
+        return ctx.emit(
+            f"{self.kind}Wide",
+            inputs,
+            ir.DataType.INT32,
+            self.value,
+            scale=self.unit,
+            attributes=self.attributes,
+        )
 
 
 def _pairs(q: npt.NDArray[np.int8]) -> int:

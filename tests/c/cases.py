@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from intcc.ops import attention, gelu, l2_normalize, layer_norm, rms_norm
 from tests.c.bench import MAX_TOKENS, Bench
+from tests.c.cases_conv import CONV_CASES
 from tests.c.cases_decoder import DECODER_CASES
 
 Array = npt.NDArray[Any]
@@ -382,6 +383,7 @@ CASES: Mapping[str, Callable[[Bench], None]] = {
     "softmax": softmax,
     "tanh": gates("Tanh"),
     "widen": widen,
+    **CONV_CASES,
     **DECODER_CASES,
 }
 

@@ -108,6 +108,21 @@ def test_cmake_finds_the_file_and_follows_it(folder: Path, tmp_path: Path) -> No
     assert subprocess.run(test, capture_output=True).returncode != 0
 
 
+@pytest.mark.parametrize("page", [1 << 12, 1 << 20])
+def test_large_sections_begin_with_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(module, "PAGE", page)
+    encoder().emit(tmp_path, target=TARGET, weights="section")
+    source, made = tmp_path / "tiny_weights.c", tmp_path / "weights.o"
+    subprocess.run(["gcc", "-I", tmp_path, "-c", source, "-o", made], check=True)
+    table = subprocess.run(["objdump", "-h", made], capture_output=True, text=True, check=True)
+    (power,) = re.findall(r"\.rodata\.tiny_weights .* 2\*\*(\d+)$", table.stdout, re.M)
+    large = (tmp_path / "tiny_weights.bin").stat().st_size >= page
+    assert large == (page == 1 << 12)
+    assert 1 << int(power) == (page if large else 64)
+
+
 def test_checks_read_the_section(folder: Path) -> None:
     emitted = Emitted(folder, "tiny")
     data = (folder / "tiny_weights.bin").read_bytes()

@@ -19,7 +19,15 @@ from intcc.ops import gelu
 from intcc.runtime.reference import evaluate
 from tests.c.bench import Bench
 from tests.c.driver import run_driver
-from tests.c.test_vector_forms import STRICT, X86, add_dynamic, add_linear, add_wide
+from tests.c.test_vector_forms import (
+    STRICT,
+    X86,
+    add_dynamic,
+    add_linear,
+    add_wide,
+    divisors,
+    weights,
+)  # fmt: skip
 from tests.ops.harness import i32
 
 V4 = "-march=x86-64-v4 -mavx512vnni"
@@ -44,6 +52,19 @@ def missing(needs: set[str]) -> str:
     return " ".join(sorted(needs - has))
 
 
+def add_gelu(b: Bench, rng: np.random.Generator, k: int, n: int) -> None:
+    """A product of k x n with a GELU behind it that differs by channel."""
+    knee = rng.integers(60, 112, n)
+    step = gelu.fit("none")[0] / knee
+    x = b.input(np.uint8, ["batch", "sequence", k], 0, 255)
+    bias, divisor = rng.integers(-20000, 600000, n), divisors(rng, n, 2)
+    limits = [i32(0), i32(170)]
+    y = b.op("Linear", [x, weights(rng, k, n), i32(bias), i32(divisor), *limits])
+    factor = rng.integers(1, 3, n)
+    constants = [knee, *gelu.parameters(step, factor, "none"), factor, np.full(n, 20)]
+    b.output(*b.op("Gelu", [*y, *(i32(v) for v in constants)]))
+
+
 @pytest.fixture(scope="module", params=[1, 2])
 def layers(request: pytest.FixtureRequest) -> Bench:
     """Layers of random widths up to 300, by both ways to multiply, any number of rows."""
@@ -60,6 +81,9 @@ def layers(request: pytest.FixtureRequest) -> Bench:
         add_dynamic(b, rng, k, n, "sequence")
         b.case(f"ternary_{i}_{k}x{n}")
         add_dynamic(b, rng, k, n, "sequence", ternary=True)
+    for n in (5, 48, 64, 32 + 64 * request.param, 190):
+        b.case(f"gelu_{n}")
+        add_gelu(b, rng, 70, n)
     b.finish()
     return b
 

@@ -152,14 +152,3 @@ def test_patches() -> None:
     assert kinds(model) == ["Reshape", "Transpose", "Reshape", "MatMul", "Add"]
     model = canonical(inputs, "float[batch, 4, 3, 4]", conv + "y = Relu(c)", given)
     assert kinds(model)[-3:] == ["Transpose", "Reshape", "Relu"]
-
-
-def test_overlapping_convolution_is_no_patch_embedding() -> None:
-    from intcc.errors import UnsupportedOperatorError
-
-    body = (
-        "w = Constant<value = float[1, 1, 2, 2] {1, 2, 3, 4}>() "
-        "y = Conv<kernel_shape = [2, 2], strides = [1, 1]>(pixel_values, w)"
-    )
-    with pytest.raises(UnsupportedOperatorError, match=r"Conv 'n1' of shape \[batch, 1, 4, 4\]"):
-        canonical("float[batch, 1, 4, 4] pixel_values", "float[batch, 1, 3, 3]", body)

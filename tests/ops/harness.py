@@ -21,7 +21,7 @@ from onnx import helper, inliner
 from intcc.errors import RangeProofError
 from intcc.interval import Interval, Operand
 from intcc.ops import OPERATORS
-from intcc.ops.operator import DOMAIN, OPSET_VERSION, Operator
+from intcc.ops.operator import DOMAIN, OPSET_VERSION, Attribute, Operator
 
 Array = npt.NDArray[Any]
 #: Standard operators that hold no integer meaning or cost too much per element in onnxruntime.
@@ -39,7 +39,9 @@ def generator(*seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def build(operator: Operator, types: Sequence[tuple[Any, int]]) -> onnx.ModelProto:
+def build(
+    operator: Operator, types: Sequence[tuple[Any, int]], attributes: dict[str, Any] | None = None
+) -> onnx.ModelProto:
     """Return a model of one node; dimensions are symbolic, types are (dtype, rank)."""
 
     def infos(prefix: str, some: Sequence[tuple[Any, int]]) -> list[onnx.ValueInfoProto]:
@@ -59,6 +61,7 @@ def build(operator: Operator, types: Sequence[tuple[Any, int]]) -> onnx.ModelPro
         [f"x{i}" for i in range(len(types))],
         [f"y{i}" for i in range(len(outputs))],
         domain=DOMAIN.domain,
+        **(attributes or {}),
     )
     assert len(proto.input) == len(types), operator.name
     results = [
@@ -80,9 +83,11 @@ def build(operator: Operator, types: Sequence[tuple[Any, int]]) -> onnx.ModelPro
 
 
 @cache
-def sessions(name: str, types: tuple[tuple[Any, int], ...]) -> tuple[ort.InferenceSession, ...]:
+def sessions(
+    name: str, types: tuple[tuple[Any, int], ...], attributes: tuple[tuple[str, Attribute], ...]
+) -> tuple[ort.InferenceSession, ...]:
     """Return the operator's model with its function kept and inlined."""
-    model = build(OPERATORS[name], types)
+    model = build(OPERATORS[name], types, dict(attributes))
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -92,20 +97,21 @@ def sessions(name: str, types: tuple[tuple[Any, int], ...]) -> tuple[ort.Inferen
     )
 
 
-def execute(operator: Operator, *inputs: Array) -> tuple[Array, ...]:
+def execute(operator: Operator, *inputs: Array, **attributes: Attribute) -> tuple[Array, ...]:
     """Run the ONNX function in onnxruntime, kept and inlined."""
     types = tuple((x.dtype, x.ndim) for x in inputs)
+    given = tuple(attributes.items())
     feeds = {f"x{i}": x for i, x in enumerate(inputs)}
-    kept, inlined = (s.run(None, feeds) for s in sessions(operator.name, types))
+    kept, inlined = (s.run(None, feeds) for s in sessions(operator.name, types, given))
     for a, b in zip(kept, inlined, strict=True):
         np.testing.assert_array_equal(a, b)
     return tuple(np.asarray(y) for y in kept)
 
 
-def check(operator: Operator, *inputs: Array) -> tuple[Array, ...]:
+def check(operator: Operator, *inputs: Array, **attributes: Attribute) -> tuple[Array, ...]:
     """Assert that onnxruntime equals the reference; return the result."""
-    want = operator.evaluate(*inputs)
-    got = execute(operator, *inputs)
+    want = operator.evaluate(*inputs, **attributes)
+    got = execute(operator, *inputs, **attributes)
     for g, w in zip(got, want, strict=True):
         assert g.dtype == w.dtype
         np.testing.assert_array_equal(g, w)
@@ -117,18 +123,23 @@ def constants(*arrays: Array) -> tuple[Operand, ...]:
     return tuple(Operand.of_constant(a) for a in arrays)
 
 
-def proved(operator: Operator, inputs: Sequence[Operand], values: Sequence[Array]) -> None:
+def proved(
+    operator: Operator,
+    inputs: Sequence[Operand],
+    values: Sequence[Array],
+    **attributes: Attribute,
+) -> None:
     """Assert that the results of a run lie in the proved intervals."""
-    outputs = operator.evaluate(*values)
-    for interval, y in zip(operator.prove(*inputs), outputs, strict=True):
+    outputs = operator.evaluate(*values, **attributes)
+    for interval, y in zip(operator.prove(*inputs, **attributes), outputs, strict=True):
         wide = y.astype(object)
         assert (wide >= interval.lo).all() and (wide <= interval.hi).all()
 
 
-def refuses(operator: Operator, *inputs: Operand, match: str) -> None:
+def refuses(operator: Operator, *inputs: Operand, match: str, **attributes: Attribute) -> None:
     """Assert that the range proof fails with a message."""
     with pytest.raises(RangeProofError, match=match):
-        operator.prove(*inputs)
+        operator.prove(*inputs, **attributes)
 
 
 def operand(lo: int, hi: int, *shape: int) -> Operand:

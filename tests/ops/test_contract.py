@@ -18,7 +18,16 @@ from tests.ops import harness
 ALL = pytest.mark.parametrize("operator", OPERATORS.values(), ids=list(OPERATORS))
 FOLDER = Path(intcc.ops.__file__).parent
 #: Files that no operator is named after: the contract itself and cores that operators share.
-SHARED_FILES = {"__init__", "cached", "exact", "exponential", "operator", "phases", "rows"}
+SHARED_FILES = {
+    "__init__",
+    "cached",
+    "exact",
+    "exponential",
+    "operator",
+    "phases",
+    "rows",
+    "windows",
+}
 
 
 def stem(operator: Operator) -> str:
@@ -41,7 +50,7 @@ def test_template_and_test_have_the_same_stem(operator: Operator) -> None:
 def test_vectors_hold_in_reference_and_onnxruntime(operator: Operator) -> None:
     assert operator.vectors
     for vector in operator.vectors:
-        got = harness.check(operator, *vector.inputs)
+        got = harness.check(operator, *vector.inputs, **vector.attributes)
         for y, want in zip(got, vector.outputs, strict=True):
             assert y.dtype == want.dtype
             np.testing.assert_array_equal(y, want)
@@ -51,7 +60,7 @@ def test_vectors_hold_in_reference_and_onnxruntime(operator: Operator) -> None:
 def test_bounds_hold_the_vectors(operator: Operator) -> None:
     for vector in operator.vectors:
         operands = [Operand.of_constant(x) for x in vector.inputs]
-        harness.proved(operator, operands, vector.inputs)
+        harness.proved(operator, operands, vector.inputs, **vector.attributes)
 
 
 @ALL
@@ -80,7 +89,8 @@ def test_docstring_names_the_operator_and_its_limits(operator: Operator) -> None
 
 @ALL
 def test_function_and_reference_take_the_same_inputs(operator: Operator) -> None:
-    names = list(operator.function.to_function_proto().input)
+    proto = operator.function.to_function_proto()
+    names = [*proto.input, *proto.attribute]
     for python in (operator.reference, operator.bounds):
         kinds = inspect.signature(python).parameters.values()
         if any(p.kind is p.VAR_POSITIONAL for p in kinds):

@@ -11,14 +11,21 @@ static void softmax_2x20_s18_ss_b(size_t rows, size_t lanes, const int32_t *rest
         k2 = vector_all((int32_t)c2);
     const vector muls = vector_all((int32_t)mul);
 
-    for (size_t r = 0; r < rows; r++, score += lanes, e += lanes) {
-        vector top = vector_load(score), total = vector_all(0);
+    vector most[8], total[8];
+    int32_t top[8];
 
+    /* Rows that are not there have scores too, of no use. */
+    for (size_t r = 0; r < 8; r++) {
+        most[r] = vector_load(score + r * lanes);
         for (size_t j = VECTOR; j < lanes; j += VECTOR) {
-            top = vector_max(top, vector_load(score + j));
+            most[r] = vector_max(most[r], vector_load(score + r * lanes + j));
         }
-        const vector tops = vector_all(vector_largest(top) + half);
+    }
+    vector_largest(most, top);
+    for (size_t r = 0; r < 8; r++, score += lanes, e += lanes) {
+        const vector tops = vector_all(top[r] + half);
 
+        total[r] = vector_all(0);
         for (size_t j = 0; j < lanes; j += 32) {
             for (size_t i = j; i < j + 16; i += VECTOR) {
                 const vector ad = vector_min(vector_sub(tops, vector_load(score + i)), caps);
@@ -36,11 +43,12 @@ static void softmax_2x20_s18_ss_b(size_t rows, size_t lanes, const int32_t *rest
                 v = vector_high_halves(v, v);
                 v = vector_round_halves(vector_high_halves(v, v), 1);
                 vector_store((void *)(e + 2 * i - j), v);
-                total = vector_dot_halves(total, v, ones);
+                total[r] = vector_dot_halves(total[r], v, ones);
             }
         }
-        sum[r] = vector_total(total);
     }
+    vector_totals(total, sum);
+    (void)rows;
 #else
     for (size_t r = 0; r < rows; r++, score += lanes, e += lanes) {
         int32_t top = score[0], total = 0;

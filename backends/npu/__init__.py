@@ -1,0 +1,1 @@
+"""NPUs: a graph cut into parts that an accelerator takes, and Arm's compiler for them."""

@@ -1,0 +1,1 @@
+"""TOSA 1.0: integer graphs as flatbuffers for NPU toolchains."""

@@ -1,0 +1,1 @@
+"""One rule per operator of the dialect: integer operators as TOSA operations."""

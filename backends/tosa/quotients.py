@@ -1,0 +1,117 @@
+"""Saturated quotients by constants per channel: one RESCALE, proved to floor as division does.
+
+    y = clip(t // divisor, lo, hi) = clip(rsh((t + offset) * mul, shift) + middle, lo, hi)
+
+A truncating division agrees, as lo >= 0. See `intcc.dyadic.rounding_division_magic` for the proof
+of each channel's multiplier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.backends.tosa.arithmetic import ZERO
+from intcc.backends.tosa.builder import Builder
+from intcc.backends.tosa.graph import Tensor, Type
+from intcc.dyadic import Dyadic, rounding_division_magic
+from intcc.interval import INT32, Interval
+
+__all__ = ["Quotients", "each"]
+
+Array = npt.NDArray[Any]
+
+
+def each(values: Array) -> Array | int:
+    """Return one number where all are equal, else int32 numbers per channel."""
+    flat = np.asarray(values, np.int64).reshape(-1)
+    return int(flat[0]) if (flat == flat[0]).all() else flat.astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Quotients:
+    """How quotients of one operator are computed.
+
+    Attributes:
+        offset: what is added to t, per channel.
+        factors: one per channel.
+        middle: what is added to the quotient.
+        lo: least quotient.
+        hi: largest quotient.
+        held: bounds of t per channel beyond which quotients saturate; None where t may stay as it
+            is, and the offset may be added before by whoever makes t.
+    """
+
+    offset: Array
+    factors: tuple[Dyadic, ...]
+    middle: int
+    lo: int
+    hi: int
+    held: tuple[Array, Array] | None
+
+    @classmethod
+    def of(cls, t: Interval, divisor: Array, lo: int, hi: int) -> Quotients:
+        """Find the multipliers.
+
+        Args:
+            t: range of the dividend, one or per channel.
+            divisor: one or per channel, >= 1.
+            lo: least quotient, >= 0.
+            hi: largest quotient, <= 255.
+        """
+        size = max(t.lo.size, np.size(divisor))
+        divisors = [int(d) for d in np.broadcast_to(np.reshape(divisor, -1), (size,))]
+        ends = [[int(v) for v in np.broadcast_to(end, (size,))] for end in (t.lo, t.hi)]
+        for middle in (0, (lo + hi + 1) // 2):
+            found = [
+                _factor(d, least, most, lo, hi, middle)
+                for d, least, most in zip(divisors, *ends, strict=True)
+            ]
+            factors = tuple(f for f in found if f is not None)
+            if len(factors) == size:
+                break
+        else:
+            raise AssertionError(f"no multipliers for quotients in [{lo}, {hi}]")
+        offset = np.array([-(d // 2) - middle * d for d in divisors], object)
+        sums = [np.array(end, object) + offset for end in ends]
+        reach = np.array([1 << (f.shift - 1) for f in factors], object)
+        reach = np.minimum(reach, 2**31)
+        if (sums[0] >= -reach).all() and (sums[1] < reach).all():
+            return cls(offset, factors, middle, lo, hi, None)
+        top = int(INT32.max)
+        held = [np.array([min(d * q, top) for d in divisors], np.int64) for q in (lo, hi)]
+        return cls(offset, factors, middle, lo, hi, (held[0], held[1]))
+
+    def divide(self, b: Builder, t: Tensor) -> Tensor:
+        """Return the codes of the quotients of t."""
+        if self.held is not None:
+            low, high = self.held
+            t = b.minimum(b.maximum(t, each(low)), each(high))
+        return self.finish(b, b.add(t, each(self.offset.astype(np.int64))))
+
+    def finish(self, b: Builder, v: Tensor) -> Tensor:
+        """Return the codes for t that has its offset."""
+        mul, shift = (
+            each(np.array([getattr(f, n) for f in self.factors])) for n in ("mul", "shift")
+        )
+        if not (isinstance(mul, int) and isinstance(shift, int)):
+            mul, shift = (np.array([getattr(f, n) for f in self.factors]) for n in ("mul", "shift"))
+        # RESCALE saturates at [0, 255] of itself; tighter bounds cut the codes.
+        y = b.rescale(v, Type.INT8, mul, shift, zero_out=ZERO + self.middle)
+        return clip_codes(b, y, self.lo, self.hi)
+
+
+def clip_codes(b: Builder, y: Tensor, lo: int, hi: int) -> Tensor:
+    """Saturate codes at [lo, hi]."""
+    if y.lo >= lo + ZERO and y.hi <= hi + ZERO:
+        return y
+    return b.clamp(y, lo + ZERO, hi + ZERO)
+
+
+def _factor(divisor: int, least: int, most: int, lo: int, hi: int, middle: int) -> Dyadic | None:
+    first = min(max(least // divisor, lo), hi) - middle
+    last = min(max(most // divisor, lo), hi) - middle
+    return rounding_division_magic(divisor, -(divisor // 2), first, last)

@@ -1,0 +1,38 @@
+/* y[p][n] of window p: w[n] times the 2 channels of its group; 2 filters share a group. */
+static void conv_groups_5x6k2x2_c8n8vsz13(const uint8_t *restrict x, const int8_t *restrict w,
+    const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
+    uint8_t *restrict y)
+{
+    for (size_t p = 0; p < 20; p++) {
+        const size_t top = p / 5, left = p % 5;
+
+        for (size_t j = 0; j < 8; j++) {
+            const uint8_t *restrict group = x + j / 2 * 2;
+            const int8_t *restrict filter = w + j * 8;
+            int32_t acc = 0;
+
+            for (size_t r = 0; r < 2; r++) {
+                const size_t row = top + r;
+
+                for (size_t s = 0; s < 2; s++) {
+                    const size_t column = left + s;
+
+                    {
+                        const uint8_t *restrict from = group + (row * 6 + column) * 8;
+
+                        for (size_t c = 0; c < 2; c++) {
+                            acc += (from[c] - 13) * filter[c];
+                        }
+                    }
+                    filter += 2;
+                }
+            }
+            int32_t t = acc + bias[j];
+
+            t = t > 0 ? t : 0;
+            t = (int32_t)((uint64_t)(uint32_t)t * mul[j] >> shift);
+            t = t < lo ? lo : t > hi ? hi : t;
+            y[p * 8 + j] = (uint8_t)t;
+        }
+    }
+}

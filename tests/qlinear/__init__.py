@@ -1,0 +1,1 @@
+"""Passes of the strict ONNX backend."""
