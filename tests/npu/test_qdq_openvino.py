@@ -13,6 +13,7 @@ from intcc.build import build_graph
 from intcc.progress import Progress
 from intcc.report.metrics import cosine
 from intcc.settings import Settings
+from tests.onnx_convnet import images, write_convnet
 from tests.onnx_encoder import LENGTH, WORDS, feeds, write_encoder
 
 openvino = pytest.importorskip("openvino", reason="openvino is not installed: make test-npu")
@@ -21,6 +22,21 @@ onnxruntime = pytest.importorskip("onnxruntime")
 CLOSE = 0.99
 #: Both run the same Q and DQ; a value on the border of two codes may fall to either side.
 SAME = 0.9995
+
+
+def test_convolutions(tmp_path: Path) -> None:
+    path = write_convnet(tmp_path / "m.onnx")
+    np.savez(tmp_path / "images.npz", pixel_values=images(1, 12))
+    settings = Settings.of(calibration=tmp_path / "images.npz")
+    graph = build_graph(path, settings, Progress()).graph
+    given = {"pixel_values": images(5, 20)}
+    exact = onnxruntime.InferenceSession(path).run(None, given)[0]
+    core = openvino.Core()
+    for scales in ("dyadic", "pow2"):
+        made = tmp_path / f"{scales}.onnx"
+        onnx.save(emit_qdq(graph.scaled, graph.integer, scales), made)
+        compiled = core.compile_model(made, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        assert cosine(np.asarray(compiled(given)[0]), exact).mean() > CLOSE
 
 
 @pytest.mark.parametrize("norm", ["layer", "rms"])
