@@ -1,5 +1,6 @@
 # make demo    compile a real sentence encoder and a tiny language model to integers, show them
-# make test    all tests
+# make test    all tests but those of test-npu
+# make test-npu   the tests that take NPU toolchains and OpenVINO, in an environment of their own
 # make check   format, lint, types, the quick tests: under 30 s
 # make prove   no input breaks the emitted matmul, rescale and softmax (needs frama-c-base)
 # make bench   speed and accuracy of the demo models; writes docs/benchmarks.md
@@ -16,18 +17,24 @@ READY   = $(VENV)/.ready
 TORCH  ?= torch==2.13.0
 OUT    ?= build/minilm
 export PEERS_VENV ?= .venv-peers
+NPU_VENV ?= .venv-npu
+export INTCC_NPU_MODELS ?= build/npu-models
 WORKERS ?= auto
 QUICK    = tests/test_tiny.py tests/test_layout.py tests/test_imports.py tests/test_file_sizes.py \
            tests/test_dyadic.py
 
-.PHONY: demo test check prove bench bench-peers format golden clean
+.PHONY: demo test test-npu check prove bench bench-peers format golden clean
 
 demo: $(READY)
 	$(BIN)/python examples/sentence_similarity.py --output $(OUT)
 	$(BIN)/python -m examples.tiny_llama.demo --output $(dir $(OUT))tiny_llama
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/npu
+
+test-npu: $(READY) $(NPU_VENV)/.ready
+	$(BIN)/python -m tests.npu.make_models $(INTCC_NPU_MODELS)
+	$(NPU_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/npu
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -81,6 +88,13 @@ $(PEERS_VENV)/.ready: benchmarks/peers.txt
 	$(PEERS_VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(PEERS_VENV)/bin/python -m pip install --quiet "$(TORCH)"
 	$(PEERS_VENV)/bin/python -m pip install --quiet -r benchmarks/peers.txt
+	@touch $@
+
+# TOSA's tools hold numpy and onnx at older versions than torch's environment has; no torch here.
+$(NPU_VENV)/.ready: pyproject.toml benchmarks/peers.txt
+	$(PYTHON) -m venv $(NPU_VENV)
+	$(NPU_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(NPU_VENV)/bin/python -m pip install --quiet -e ".[dev,npu]" $$(grep '^openvino' benchmarks/peers.txt)
 	@touch $@
 
 clean:

@@ -64,7 +64,12 @@ def _sources() -> str:
 
 
 def contenders(
-    artifact: Artifact, kind: str, folder: Path, threads: int, chunk: int | None = None
+    artifact: Artifact,
+    kind: str,
+    folder: Path,
+    threads: int,
+    chunk: int | None = None,
+    targets: Iterable[str] = (),
 ) -> list[Contender]:
     """Return the C of every target of this machine's family.
 
@@ -74,11 +79,12 @@ def contenders(
         folder: where the C goes.
         threads: of each.
         chunk: most tokens of a decoder's call.
+        targets: which of them; none: all.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     sets = [s.name for s in supported()]
-    for target, reason in reasons(available(), platform.machine(), sets).items():
+    for target, reason in reasons(targets or available(), platform.machine(), sets).items():
         written = load_target(target)
         tools = written.toolchain
         machine = "" if tools else ", -march=native"  # of DEFAULT_FLAGS: the compiler's choice

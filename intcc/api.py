@@ -61,10 +61,11 @@ def load(folder: str | Path, backend: str = "onnx", **options: Any) -> CompiledM
 
     Args:
         folder: what `compile` wrote.
-        backend: "onnx", "qlinear", "c" (built with the system compiler, cached), "reference", "qdq"
-            (other bits, see `intcc.runtime.qdq`), or "qemu:TARGET": the C on an emulated machine,
-            see `intcc.emulation`.
-        options: threads=, level= for onnx, qlinear and qdq; threads=, compiler=, flags= for c.
+        backend: "onnx", "qlinear", "c" (built with the system compiler, cached), "reference", "npu"
+            (the C around the parts of an NPU), "qdq" (other bits, see `intcc.runtime.qdq`), or
+            "qemu:TARGET": the C on an emulated machine, see `intcc.emulation`.
+        options: threads=, level= for onnx, qlinear and qdq; threads=, compiler=, flags=,
+            large_pages= for c.
 
     Raises:
         ArtifactError: not an artifact, or one without this backend.

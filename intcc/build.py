@@ -57,10 +57,7 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
     from intcc.frontends.calibration import load_samples
     from intcc.pipeline import compile_graph
 
-    if "tosa" in settings.emit:
-        from intcc.backends.tosa.serialize import require_serializer
-
-        require_serializer()  # now, not after minutes of work
+    _require_tools(settings)
     progress.stage("import")
     source = load_source(
         model,
@@ -95,6 +92,22 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
     return Built(source, samples, graph, calibration)
 
 
+def _require_tools(settings: Settings) -> None:
+    """Find the tools of the backends now, not after minutes of work.
+
+    Raises:
+        MissingToolError: one is not installed.
+    """
+    if {"tosa", "vela"} & set(settings.emit):
+        from intcc.backends.tosa.serialize import require_serializer
+
+        require_serializer()
+    if "vela" in settings.emit:
+        from intcc.backends.npu.vela import find_vela
+
+        find_vela()
+
+
 def write_artifact(built: Built, folder: Path, settings: Settings, progress: Progress) -> None:
     """Write all files of the artifact and check the budget.
 
@@ -114,7 +127,7 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
     qlinear: dict[str, Any] | None = None
     if "qlinear" in settings.emit:
         progress.stage("emit QLinear ONNX")
-        qlinear = _write_qlinear(built, folder / "model.qlinear.onnx", feeds)
+        qlinear = _write_qlinear(built, folder / "model.qlinear.onnx", settings, feeds)
     if "qdq" in settings.emit:
         progress.stage("emit QDQ")
         _write_qdq(built, folder / "model.qdq.onnx", settings)
@@ -187,7 +200,9 @@ def _write_onnx(built: Built, path: Path, settings: Settings) -> None:
     onnx.save(model, str(path))
 
 
-def _write_qlinear(built: Built, path: Path, feeds: list[dict[str, Array]]) -> dict[str, Any]:
+def _write_qlinear(
+    built: Built, path: Path, settings: Settings, feeds: list[dict[str, Array]]
+) -> dict[str, Any]:
     """Write the QLinear model and return its section of the report.
 
     Raises:
@@ -204,7 +219,9 @@ def _write_qlinear(built: Built, path: Path, feeds: list[dict[str, Array]]) -> d
             f"Model '{built.source.name}'",
             "has no layer with 8-bit results and scales fixed at compile time, which is what "
             "QLinear operators are",
-            "Use --activations static, or --emit onnx",
+            "Use --activations static"
+            if settings.activations == "dynamic"
+            else "Use --emit onnx; layers of language models all have 32-bit results",
         )
     onnx.save(model, str(path))
     return qlinear_report(coverage, emit_strict(integer), model, feeds)

@@ -23,9 +23,11 @@ from intcc.passes.check_integer import check_integer
 from intcc.passes.correct_bias import BIAS_INPUT, correct_bias
 from intcc.passes.equivalences.balance import balance
 from intcc.passes.equivalences.center_keys import center_keys
+from intcc.passes.equivalences.center_values import center_values
 from intcc.passes.equivalences.split_units import split_units
 from intcc.passes.lowering import lower
 from intcc.passes.lowering.context import Lowering
+from intcc.passes.lowering.divisors import Divisors
 from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
 from intcc.qparams import QParams
@@ -47,6 +49,7 @@ PASSES = (
     ("center_keys", "decoders: after balance, which changes what keys have in common"),
     ("calibrate", "ranges, means and second moments of the values as they now are"),
     ("probe", "encoders: how far values reach on tokens that calibration did not see"),
+    ("center_values", "encoders: the middle of a range, as probes show it; before it gets a scale"),
     ("assign_scales", "unsigned forms: per role, smoothed against the consumers' weights"),
     ("split_units", "encoders: massive hidden units, known by the steps just assigned, get copies"),
     ("assign_units", "power-of-two grids of the wide values, from the forms' worst case"),
@@ -114,6 +117,8 @@ def compile_graph(
     if not decoder:
         progress.stage("probe", len(probes))
         probe(model, statistics, probes, progress.advance)
+        if settings.equivalences:
+            center_values(model, statistics)
     progress.stage("assign scales")
     pixels = _pixel_form(source)
     assign_scales(model, statistics, settings.observer, pixels, dynamic=dynamic)
@@ -129,7 +134,7 @@ def compile_graph(
         compensation=settings.error_compensation,
         dynamic=dynamic,
         rope=settings.rope,
-        half_even=settings.rounding == "half-even",
+        divisors=Divisors(settings.rescale == "pow2", settings.rounding == "half-even"),
     )
     for record in statistics.values():
         record.forget_rows()

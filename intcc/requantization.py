@@ -10,6 +10,8 @@ A quotient |q| < 256 is off by at most |q| / 2**24 from s, and by half a unit in
 2**-17, from the product: by less than 1.5 / 2**16. No u / d lies closer than 1 / (2 d) to a half,
 so for d < 2**14 nothing differs. f32(u) is exact there: |u| < 2**22. Nor does anything differ for
 larger d where |u| < 2**22, since the error is at most 2 |q| / 2**24 = (|u| / 2**22) / (2 d).
+
+Where d is a power of two, u = m d + d / 2 is a tie: the exact one goes up, the float one to even.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ def differing(divisor: npt.NDArray[Any], zero: int, least: Ints, most: Ints) -> 
     """Count the accumulators whose float32 requantization differs from the exact one.
 
     Args:
-        divisor: odd and positive, one per channel.
+        divisor: odd or a power of two, one per channel.
         zero: zero point of the output, 0 to 255.
         least: smallest accumulator of each channel, its bias included.
         most: largest of each.
@@ -45,7 +47,7 @@ def differing(divisor: npt.NDArray[Any], zero: int, least: Ints, most: Ints) -> 
         The number of such u in [least, most], per channel.
     """
     counts = np.zeros(len(divisor), np.int64)
-    for channel in np.flatnonzero(divisor > LARGEST_DIVISOR):
+    for channel in np.flatnonzero((divisor > LARGEST_DIVISOR) | (divisor % 2 == 0)):
         d = int(divisor[channel])
         below = np.arange(-zero, 255 - zero, dtype=np.int64)
         exact = below * d + (d + 1) // 2

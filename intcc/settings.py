@@ -27,6 +27,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "ternary": ("auto", "int8", "2bit", "trits"),
     "weights": ("auto", "c", "section"),
     "scales": ("dyadic", "pow2"),
+    "rescale": ("dyadic", "pow2"),
     "offload": ("matmul", "conv"),
     "accelerator": ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256",
                     "ethos-u65-256", "ethos-u65-512", "ethos-u85-128", "ethos-u85-256",
@@ -70,6 +71,9 @@ class Settings:
         accelerator: NPU that "vela" compiles for.
         rope: angles of rotary embeddings, "exact", with transformers' rounding, "hf", or exact ones
             whose cosines and sines C computes instead of storing a table, "phase".
+        rescale: how sums of layers with fixed scales come down to 8 bits: by any odd divisor, a
+            dyadic multiplier in C ("dyadic"), or by powers of two, to which the steps of the
+            weights adapt ("pow2").
         scales: scales of model.qdq.onnx: "dyadic", or powers of two with zero points of 0, "pow2".
         float_io: add a float dequantize to the very end of model.onnx.
         budget: limits on the result.
@@ -101,6 +105,7 @@ class Settings:
     offload: tuple[str, ...] = ()
     accelerator: str = "ethos-u85-256"
     rope: str = "exact"
+    rescale: str = "dyadic"
     scales: str = "dyadic"
     float_io: bool = False
     budget: Budget = field(default_factory=Budget)
@@ -164,6 +169,12 @@ class Settings:
 
     def _check_qdq(self) -> None:
         """Check what belongs to model.qdq.onnx."""
+        if self.rescale == "pow2" and self.rounding == "half-even":
+            raise SettingsError(
+                "--rescale pow2",
+                "has ties, which --rounding half-even has to do without",
+                "Leave one of them out",
+            )
         if self.scales != "dyadic" and "qdq" not in self.emit:
             raise SettingsError(
                 f"--scales {self.scales}", "changes model.qdq.onnx only", "Add qdq to --emit"

@@ -7,21 +7,28 @@ import os
 import sys
 from collections.abc import Iterator
 
-__all__ = ["silent_stderr"]
+__all__ = ["silent_output"]
 
-_STDERR = 2
+_STREAMS = (1, 2)
 
 
 @contextlib.contextmanager
-def silent_stderr() -> Iterator[None]:
-    """Discard what this process writes to its standard error, native code included."""
-    sys.stderr.flush()
-    kept = os.dup(_STDERR)
+def silent_output() -> Iterator[None]:
+    """Discard what this process writes to its standard streams, native code included."""
+    _flush()
+    kept = [os.dup(number) for number in _STREAMS]
     try:
         with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), _STDERR)
+            for number in _STREAMS:
+                os.dup2(nothing.fileno(), number)
         yield
     finally:
-        sys.stderr.flush()
-        os.dup2(kept, _STDERR)
-        os.close(kept)
+        _flush()
+        for number, copy in zip(_STREAMS, kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx
 
+from intcc.backends.tosa.rules import RULES as TOSA_RULES
 from intcc.ops import OPERATORS
 from intcc.ops.operator import Operator
 from intcc.passes.lowering import RULES
@@ -25,6 +26,7 @@ class IntegerSupport:
         meaning: first line of its file.
         onnx_nodes: standard nodes of its ONNX body, everything inlined.
         c: whether a C template exists.
+        tosa: whether a rule for TOSA exists.
         vectors: literal examples, which every backend must reproduce.
     """
 
@@ -32,6 +34,7 @@ class IntegerSupport:
     meaning: str
     onnx_nodes: int
     c: bool
+    tosa: bool
     vectors: int
 
 
@@ -60,7 +63,7 @@ def _meaning(operator: Operator) -> str:
 
 def _node_count(operator: Operator) -> int:
     """Count the standard nodes of a body, the functions that it calls inlined."""
-    nested = {f.name: f for f in operator.function.to_model_proto().functions}
+    nested = {str(f.name): f.to_function_proto() for f in operator.nested}
 
     def count(body: onnx.FunctionProto) -> int:
         return sum(count(nested[n.op_type]) if n.domain else 1 for n in body.node)
@@ -77,6 +80,7 @@ def support() -> tuple[list[IntegerSupport], list[FloatSupport]]:
             _meaning(operator),
             _node_count(operator),
             (templates / f"{_stem(operator)}.c.j2").is_file(),
+            name in TOSA_RULES,
             len(operator.vectors),
         )
         for name, operator in sorted(OPERATORS.items())
@@ -91,9 +95,10 @@ def support() -> tuple[list[IntegerSupport], list[FloatSupport]]:
 def markdown() -> str:
     """Return the tables as Markdown, for the README."""
     integer, floats = support()
-    lines = ["| integer operator | meaning | ONNX nodes | C |", "|---|---|--:|---|"]
+    lines = ["| integer operator | meaning | ONNX nodes | C | TOSA |", "|---|---|--:|---|---|"]
     lines += [
-        f"| {o.name} | {o.meaning} | {o.onnx_nodes} | {'yes' if o.c else 'no'} |" for o in integer
+        f"| {o.name} | {o.meaning} | {o.onnx_nodes} | {_yes(o.c)} | {_yes(o.tosa)} |"
+        for o in integer
     ]
     rules: dict[str, list[str]] = {}
     for f in floats:
@@ -101,6 +106,10 @@ def markdown() -> str:
     lines += ["", "| float operators | lowered by |", "|---|---|"]
     lines += [f"| {', '.join(names)} | `passes/lowering/{r}.py` |" for r, names in rules.items()]
     return "\n".join(lines) + "\n"
+
+
+def _yes(so: bool) -> str:
+    return "yes" if so else "no"
 
 
 def to_json() -> dict[str, Any]:

@@ -45,15 +45,10 @@ __all__ = ["assign_scales"]
 Float = npt.NDArray[np.float64]
 #: Ranges seen in calibration are widened by this factor where saturation would hurt most.
 HEADROOM = 1.1
-#: A channel's range reaches this many standard deviations, even where calibration saw less: a
-#: few samples show too little of a distribution's tails.
-DEVIATIONS = 5.0
 #: What dividing channels at run time must save of the squared error to be worth an operator.
 RUN_TIME_GAIN = 0.5
 #: Fewest steps of a layer's sums in a step of its bytes.
 SMALLEST_DIVISOR = 16
-#: The same where probes have shown how far a channel reaches.
-DEVIATIONS_PROBED = 3.5
 
 
 class _Assigner:
@@ -125,9 +120,7 @@ class _Assigner:
     def _expected(self, value: ir.Value) -> tuple[Float, Float]:
         record = self.statistics[str(value.name)]
         if self.observer == "minmax":
-            low, high = record.probed or (record.low, record.high)
-            reach = (DEVIATIONS_PROBED if record.probed else DEVIATIONS) * record.deviation
-            return np.minimum(low, record.mean - reach), np.maximum(high, record.mean + reach)
+            return record.likely
         limit = record.mse_range() if self.observer == "mse" else record.percentile(0.9999)
         return np.maximum(record.low, -limit), np.minimum(record.high, limit)
 

@@ -15,7 +15,7 @@ Order      after canonicalize, before assign_scales.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,15 +24,22 @@ import onnx_ir as ir
 
 from intcc.errors import CalibrationError
 from intcc.passes.float_session import float_session, run_in_pieces
+from intcc.passes.moment import Moment
 
 __all__ = ["Statistics", "calibrate", "probe"]
 
 Float = npt.NDArray[np.float64]
 ROWS_KEPT = 768
 BINS = 2048
-PENDING_ROWS = 1024
 #: Extremes of fewer rows say little of what lies beyond them.
 LEAST_PROBED = 4096
+#: One probe of so many adds to second moments: more rows tell little, and take long.
+MOMENT_STRIDE = 6
+#: A channel's range reaches this many standard deviations, even where calibration saw less: a
+#: few samples show too little of a distribution's tails.
+DEVIATIONS = 5.0
+#: The same where probes have shown how far a channel reaches.
+DEVIATIONS_PROBED = 3.5
 #: Elements that are worked on at a time: they stay in a processor's cache.
 BLOCK = 2**17
 
@@ -45,9 +52,10 @@ class Statistics:
         low, high: extremes per channel.
         total, squares: sums per channel of the values and of their squares.
         rows: some rows [<= ROWS_KEPT, channels], only of values that a later search reads.
-        second: upper triangle of X^T X by rows, only for inputs of linear layers.
+        second: second moment, only for inputs of linear layers.
         histogram, reach: counts of |x| over BINS equal bins of [0, reach].
         probed: extremes per channel, also on probes; None where there are too few of these.
+        probed_second: second moment on probes, where `probed` and `second` are known.
     """
 
     low: Float
@@ -56,11 +64,11 @@ class Statistics:
     squares: Float
     count: int = 0
     rows: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    second: Float | None = None
-    pending: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    second: Moment | None = None
     histogram: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
     reach: float = 0.0
     probed: tuple[Float, Float] | None = None
+    probed_second: Moment | None = None
 
     @property
     def mean(self) -> Float:
@@ -74,39 +82,26 @@ class Statistics:
         return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
     @property
+    def likely(self) -> tuple[Float, Float]:
+        """Range per channel: the extremes, and some standard deviations where they end before."""
+        low, high = self.probed or (self.low, self.high)
+        reach = (DEVIATIONS_PROBED if self.probed else DEVIATIONS) * self.deviation
+        return np.minimum(low, self.mean - reach), np.maximum(high, self.mean + reach)
+
+    @property
     def mean_squares(self) -> Float | None:
         """Diagonal of `moment`."""
-        self.finish()
-        if self.second is None:
-            return None
-        rows = np.arange(len(self.low), 0, -1)
-        return np.asarray(self.second[np.cumsum(rows) - rows] / self.count)
+        return None if self.second is None else self.second.mean_squares
 
     @property
     def moment(self) -> Float | None:
         """X^T X / count in float64."""
-        self.finish()
-        if self.second is None:
-            return None
-        full = np.zeros((len(self.low), len(self.low)))
-        full[np.tri(len(full), dtype=bool).T] = self.second
-        lower = np.tri(len(full), k=-1, dtype=bool)
-        full[lower] = full.T[lower]
-        return full / self.count
-
-    def finish(self) -> None:
-        """Add the waiting rows to the second moment: one large product instead of many small."""
-        if self.pending:
-            rows = np.concatenate(self.pending)
-            # Symmetric: half of it is kept.
-            product = _upper(rows.T @ rows).astype(np.float64)
-            self.second = product if self.second is None else self.second + product
-            self.pending = []
+        return None if self.second is None else self.second.mean
 
     def forget_rows(self) -> None:
         """Let go of what only searches and the rounding of weights read: most of the memory."""
         self.rows = self.rows[:0].copy()
-        self.second, self.pending = None, []
+        self.second = self.probed_second = None
 
     def update(self, x: npt.NDArray[np.float32], quota: int, second: bool) -> None:
         """Take in a matrix of rows."""
@@ -123,9 +118,8 @@ class Statistics:
             pick = x if len(x) <= free else x[np.linspace(0, len(x) - 1, free).astype(int)]
             self.rows = np.concatenate([self.rows.reshape(-1, x.shape[1]), pick])
         if second:
-            self.pending.append(x)
-            if sum(map(len, self.pending)) >= PENDING_ROWS:
-                self.finish()
+            self.second = self.second or Moment(x.shape[1])
+            self.second.add(x)
         self._count_magnitudes(x)
 
     def _count_magnitudes(self, x: npt.NDArray[np.float32]) -> None:
@@ -144,20 +138,35 @@ class Statistics:
 
     def take(self, channels: npt.NDArray[np.int64]) -> Statistics:
         """Return the statistics of a value whose channels are picked from this one's."""
-        moment = self.moment
-        picked = None if moment is None else moment[np.ix_(channels, channels)] * self.count
-        return Statistics(
-            self.low[channels],
-            self.high[channels],
-            self.total[channels],
-            self.squares[channels],
-            self.count,
-            self.rows[:, channels] if self.rows.size else self.rows,
-            None if picked is None else _upper(picked),
-            [],
-            self.histogram,
-            self.reach,
-            None if self.probed is None else (self.probed[0][channels], self.probed[1][channels]),
+        second, probed = self.second, self.probed_second
+        return replace(
+            self,
+            low=self.low[channels],
+            high=self.high[channels],
+            total=self.total[channels],
+            squares=self.squares[channels],
+            rows=self.rows[:, channels] if self.rows.size else self.rows,
+            second=None if second is None else second.take(channels),
+            probed=self.probed and (self.probed[0][channels], self.probed[1][channels]),
+            probed_second=None if probed is None else probed.take(channels),
+        )
+
+    def shift(self, by: Float) -> Statistics:
+        """Return the statistics of the value less `by`, a number per channel.
+
+        The histogram stays that of the value.
+        """
+        second, probed = self.second, self.probed_second
+        return replace(
+            self,
+            low=self.low - by,
+            high=self.high - by,
+            total=self.total - self.count * by,
+            squares=self.squares - 2 * by * self.total + self.count * by**2,
+            rows=self.rows - by.astype(np.float32) if self.rows.size else self.rows,
+            second=None if second is None else second.shift(by),
+            probed=self.probed and (self.probed[0] - by, self.probed[1] - by),
+            probed_second=None if probed is None else probed.shift(by),
         )
 
     def percentile(self, fraction: float) -> float:
@@ -183,16 +192,11 @@ def _linear_inputs(graph: ir.Graph) -> set[str]:
     return {
         str(node.inputs[0].name)
         for node in graph
-        if node.op_type == "MatMul"
+        if node.op_type in ("MatMul", "Conv")
         and node.inputs[0] is not None
         and node.inputs[1] is not None
         and node.inputs[1].const_value is not None
     }
-
-
-def _upper(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the upper triangle of a symmetric matrix, row by row."""
-    return np.asarray(matrix[np.tri(len(matrix), dtype=bool).T])
 
 
 def _searched(graph: ir.Graph) -> set[str]:
@@ -221,9 +225,11 @@ def probe(
 ) -> None:
     """Record the extremes of what feeds GELU, of attention values and of linear inputs.
 
+    Of linear inputs, second moments too.
+
     Args:
         model: canonical float graph.
-        statistics: from `calibrate`; `probed` is written.
+        statistics: from `calibrate`; `probed` and `probed_second` are written.
         probes: feeds, each unpadded.
         advance: called once per probe.
     """
@@ -237,7 +243,8 @@ def probe(
     wanted = {value.name for value in session.get_inputs()}
     extremes = {name: (statistics[name].low, statistics[name].high) for name in names}
     count = dict.fromkeys(names, 0)
-    for feed in probes:
+    moments = {n: Moment(len(statistics[n].low)) for n in names if statistics[n].second}
+    for index, feed in enumerate(probes):
         results = session.run(names, {k: array for k, array in feed.items() if k in wanted})
         for name, array in zip(names, results, strict=True):
             rows = array.reshape(-1, array.shape[-1])
@@ -245,10 +252,13 @@ def probe(
             if np.isfinite(rows).all() and low.shape == rows.shape[1:]:
                 extremes[name] = np.minimum(low, rows.min(0)), np.maximum(high, rows.max(0))
                 count[name] += len(rows)
+                if name in moments and index % MOMENT_STRIDE == 0:
+                    moments[name].add(rows)
         advance()
     for name in names:
         if count[name] >= LEAST_PROBED:
             statistics[name].probed = extremes[name]
+            statistics[name].probed_second = moments.get(name)
 
 
 def calibrate(
@@ -294,8 +304,8 @@ def calibrate(
         record = statistics[name]
         if record.low.shape[0] == rows.shape[1]:
             record.update(rows, quota if name in searched else 0, moments and name in linear)
-        if index + 1 == len(samples):
-            record.finish()
+        if index + 1 == len(samples) and record.second is not None:
+            record.second.finish()
     return statistics
 
 

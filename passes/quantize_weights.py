@@ -1,7 +1,8 @@
 """Quantize weights: int8 per output channel, symmetric, pair-safe, error-compensated.
 
     w[k, n] ~ q[k, n] * step[n]          -127 <= q <= 127
-    |q[2i, n]| + |q[2i+1, n]| <= pair_limit        so that x86 kernels cannot saturate
+    |q[2i, n] + q[2i+1, n]| <= pair_limit where both have one sign, so that x86 kernels, which
+                             multiply by unsigned activations, cannot saturate
 
 Rounding to nearest treats each weight alone. Error compensation (GPTQ, Frantar et al., 2022)
 rounds the weights of a channel one after the other and moves what each rounding costs into the
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Metric", "best_step", "compensate", "round_to_nearest", "shrink"]
+__all__ = ["Metric", "best_of", "best_step", "compensate", "round_to_nearest", "shrink"]
 
 Float = npt.NDArray[np.float64]
 Int8 = npt.NDArray[np.int8]
@@ -32,10 +33,10 @@ STEP_FACTORS = (0.75, 0.85, 0.92, 1.0, 1.08, 1.17, 1.26, 1.36, 1.48, 1.6, 1.75, 
 
 
 def _clamp_pairs(q: npt.NDArray[Any], pair_limit: int) -> npt.NDArray[Any]:
-    """Shrink the smaller weight of each pair that is over the limit."""
+    """Shrink the smaller weight of each pair of one sign that is over the limit."""
     n = q.shape[0] // 2 * 2
     first, second = q[0:n:2], q[1:n:2]
-    over = np.maximum(np.abs(first) + np.abs(second) - pair_limit, 0)
+    over = np.where(first * second > 0, np.maximum(np.abs(first + second) - pair_limit, 0), 0)
     smaller_first = np.abs(first) <= np.abs(second)
     out = q.copy()
     out[0:n:2] = np.sign(first) * (np.abs(first) - np.where(smaller_first, over, 0))
@@ -80,38 +81,67 @@ def best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
     Args:
         weight: [K, N].
         importance: [K], mean square of each input.
-        pair_limit: largest |q| + |q'| of neighbours.
+        pair_limit: largest |q + q'| of neighbours of one sign.
     """
     return _by_columns(lambda w: _best_step(w, importance, pair_limit), weight)
 
 
 def _best_step(weight: Float, importance: Float, pair_limit: int) -> Float:
     full = np.maximum(np.abs(weight).max(0), 1e-12) / 127
-    best: Float = full
-    best_error = np.full(weight.shape[1], np.inf)
-    for factor in STEP_FACTORS:
-        step = full * factor
+    steps = np.multiply.outer(STEP_FACTORS, full)
+    found = _best_of(weight, steps, importance, pair_limit)
+    return np.asarray(steps[found, np.arange(len(found))])
+
+
+def best_of(
+    weight: Float, steps: Float, importance: Float, pair_limit: int
+) -> npt.NDArray[np.int64]:
+    """Return which of several steps has the smallest weighted rounding error, per channel.
+
+    Args:
+        weight: [K, N].
+        steps: [choices, N].
+        importance: [K], mean square of each input.
+        pair_limit: largest |q + q'| of neighbours of one sign.
+    """
+    return np.asarray(
+        _by_columns(lambda w, s: _best_of(w, s, importance, pair_limit), weight, steps), np.int64
+    )
+
+
+def _best_of(
+    weight: Float, steps: Float, importance: Float, pair_limit: int
+) -> npt.NDArray[np.int64]:
+    totals = []
+    for step in steps:
         error = weight - _safe_pairs(_nearest(weight, step), pair_limit) * step
-        total = (importance[:, None] * error**2).sum(0)
-        better = total < best_error
-        best = np.asarray(np.where(better, step, best))
-        best_error = np.where(better, total, best_error)
-    return best
+        totals.append((importance[:, None] * error**2).sum(0))
+    return np.asarray(np.argmin(totals, axis=0), np.int64)
 
 
-def shrink(moment: Float, rows: int) -> Float:
+def shrink(moment: Float, rows: int, probed: Float | None = None) -> Float:
     """Return a second moment that can be trusted: shrunk by K / (K + rows) to mean(diagonal) * I.
+
+    Args:
+        moment: [K, K], mean of x x^T over calibration.
+        rows: of calibration.
+        probed: the same over probes: half of what it is shrunk to, at the size of `moment`.
 
     A moment of few rows has correlations that are accidents, and inputs that look silent because
     nothing woke them. Compensation would push the errors of all other weights into the weights of
     a silent input, which then pays on the first sentence that wakes it. In units of the stored
     integers every input has about the same reach, so the mean is a fair guess for the unseen part
-    (Ledoit and Wolf, 2004).
+    (Ledoit and Wolf, 2004). Rows of a shuffled vocabulary are another: no language, but what
+    inputs have in common by the model's own weights they show.
     """
     k = len(moment)
     trust = rows / (k + rows)
     mean = float(np.diag(moment).mean())
-    return np.asarray(trust * moment + ((1 - trust + DAMPING) * mean + 1e-12) * np.eye(k))
+    guess = mean * np.eye(k)
+    if probed is not None:
+        guess = (guess + probed * (mean / max(float(np.diag(probed).mean()), 1e-30))) / 2
+    floor = (DAMPING * mean + 1e-12) * np.eye(k)
+    return np.asarray(trust * moment + (1 - trust) * guess + floor)
 
 
 @dataclass(frozen=True)
@@ -162,10 +192,13 @@ def _compensate(steps: Float, metric: Metric, pair_limit: int) -> Int8:
         errors = np.zeros((stop - start, w.shape[1]))
         for i in range(start, stop):
             partner = order[i] ^ 1
-            limit: Any = 127.0
+            low: Any = -127.0
+            high: Any = 127.0
             if partner < k and done[position[partner]]:
-                limit = np.minimum(127.0, pair_limit - np.abs(q[position[partner]]))
-            q[i] = np.clip(np.rint(w[i]), -limit, limit)
+                other = q[position[partner]]
+                low = np.maximum(low, -pair_limit - np.minimum(other, 0))
+                high = np.minimum(high, pair_limit - np.maximum(other, 0))
+            q[i] = np.clip(np.rint(w[i]), low, high)
             done[i] = True
             e = (w[i] - q[i]) / upper[i, i]
             errors[i - start] = e

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intcc.dyadic import Dyadic, floor_division_magic, rsh
+from intcc.dyadic import Dyadic, floor_division_magic, rounding_division_magic, rsh
 
 
 @given(st.integers(-(2**62), 2**62), st.integers(1, 62))
@@ -43,3 +43,22 @@ def test_magic_equals_floor_division(divisor: int, limit: int, t: int) -> None:
 def test_magic_refuses_nonsense() -> None:
     with pytest.raises(ValueError, match="no magic"):
         floor_division_magic(0, 5)
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 3, 5, 64, 1001, 2**16 + 1, 2**30 + 1, 2**31 - 1])
+@pytest.mark.parametrize(("least", "most"), [(0, 255), (3, 100), (0, 1), (7, 7)])
+def test_rounding_division_magic(divisor: int, least: int, most: int) -> None:
+    """Equal to floor division wherever a quotient begins or ends, saturated alike."""
+    offset = -(divisor // 2)
+    most = min(most, (2**31 - 1) // divisor)
+    least = min(least, most)
+    factor = rounding_division_magic(divisor, offset, least, most)
+    assert factor is not None and 0 <= factor.mul < 2**31 and 2 <= factor.shift <= 62
+    for t in {k * divisor + j for k in range(least, most + 2) for j in (-1, 0, 1)} | {0}:
+        found = factor.apply(t + offset)
+        assert min(max(found, least), most) == min(max(t // divisor, least), most)
+
+
+def test_rounding_division_magic_may_not_exist() -> None:
+    """Two billion quotients by 3 need more than 31 bits."""
+    assert rounding_division_magic(3, -1, 0, 2**31) is None

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 
 import intcc
@@ -72,3 +73,12 @@ def test_family(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["bert", "mpnet", "vit"])
 def test_family_with_scales_per_token(name: str, tmp_path: Path) -> None:
     check(name, tmp_path, activations="dynamic")
+
+
+@pytest.mark.slow
+def test_a_rescale_by_powers_of_two(tmp_path: Path) -> None:
+    check("bert", tmp_path, rescale="pow2")
+    model = onnx.load(tmp_path / "out" / "integer.onnx")
+    constants = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
+    divisors = [constants[n.input[3]] for n in model.graph.node if n.op_type == "Linear"]
+    assert divisors and all((d & (d - 1) == 0).all() for d in divisors)

@@ -26,6 +26,11 @@ from intcc.settings import Settings
             {"ternary": "3bit"},
             "--ternary '3bit' is not known. Choose from: auto, int8, 2bit, trits.",
         ),
+        ({"rescale": "even"}, "--rescale 'even' is not known. Choose from: dyadic, pow2."),
+        (
+            {"rescale": "pow2", "rounding": "half-even"},
+            "--rescale pow2 has ties, which --rounding half-even has to do without",
+        ),
         ({"context": 0}, "--context 0 is below 1"),
         ({"chunk": 0}, "--chunk 0 is below 1"),
         ({"max_length": 0}, "--max-length 0 is below 1"),

@@ -29,6 +29,8 @@ __all__ = ["conv", "conv_wide", "max_pool"]
 Array = npt.NDArray[Any]
 #: Bytes of gathered rows: what stays in a cache of a host, and what a microcontroller can spare.
 ROWS_HOST, ROWS_SMALL = 2**17, 2**12
+#: Parts of an image's windows that threads can share, where there are as many blocks.
+PARTS = 8
 #: Channels of a depthwise convolution that are summed at a time.
 BLOCK = 32
 
@@ -87,15 +89,12 @@ class _Image:
             f"{base} + {_times(index, d)}"
             for base, index, d in zip(("top", "left"), "rs", w.dilations, strict=True)
         ]
-        conditions, place = [], []
+        ends: list[str] = []
+        place: list[str] = []
         for axis, (name, size) in enumerate((("row", self.height), ("column", self.width))):
             before = w.pads[axis]
             count = (self.high, self.wide)[axis]
-            last = (count - 1) * w.strides[axis] + w.dilations[axis] * (w.kernel[axis] - 1)
-            if before:
-                conditions.append(f"{name} >= {before}")
-            if last >= before + size:
-                conditions.append(f"{name} < {before + size}")
+            ends += _ends(("top", "left")[axis], axis, w, size, count)
             place.append(f"{name} - {before}" if before else name)
         rows = f"({place[0]})" if w.pads[0] else place[0]
         return {
@@ -103,12 +102,33 @@ class _Image:
             "left": steps[1].format(self.wide),
             "row": taps[0],
             "column": taps[1],
-            "inside": f"if ({' && '.join(conditions)}) " if conditions else "",
+            **dict(
+                zip(("first_row", "last_row", "first_column", "last_column"), ends, strict=True)
+            ),
             "pixel": f"({rows} * {self.width} + {place[1]})",
             "channels": self.channels,
             "kernel": w.kernel,
             "zero": self.zero,
+            "padded": w.padded,
+            "near": w.dilations[1] == 1,
         }
+
+
+def _ends(start: str, axis: int, w: Windows, size: int, count: int) -> tuple[str, str]:
+    """Return the first tap of a window inside the image and the first one behind it."""
+    before, step, taps = w.pads[axis], w.dilations[axis], w.kernel[axis]
+    reach = step * (taps - 1)
+    first, last = "0", str(taps)
+    if before:
+        first = f"{start} < {before} ? {_upwards(f'{before} - {start}', step)} : 0"
+    if (count - 1) * w.strides[axis] + reach >= before + size:
+        rest = _upwards(f"{before + size} - {start}", step)
+        last = f"{start} + {reach} < {before + size} ? {taps} : {rest}"
+    return first, last
+
+
+def _upwards(text: str, step: int) -> str:
+    return text if step == 1 else f"({text} + {step - 1}) / {step}"
 
 
 def _times(text: str, factor: int) -> str:
@@ -165,10 +185,16 @@ def _note(image: _Image, n: int) -> str:
 
 
 def _chunk(b: Builder, image: _Image, k: int) -> int:
-    """Return how many windows are gathered at a time: whole blocks of the target's products."""
+    """Return how many windows are gathered at a time: whole blocks of the target's products.
+
+    Threads share the windows, so that there must be some parts of them.
+    """
     block = b.target.matmul.rows
     room = ROWS_SMALL if b.target.word == 32 else ROWS_HOST
-    return min(max(room // k // block, 1) * block, image.pixels)
+    blocks = max(room // k // block, 1)
+    if b.target.threads:
+        blocks = min(blocks, -(-image.pixels // (PARTS * block)))
+    return min(blocks * block, image.pixels)
 
 
 def conv(b: Builder, node: ir.Node) -> None:

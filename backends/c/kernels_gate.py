@@ -6,8 +6,8 @@ import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder
 from intcc.backends.c.kernels_elementwise import pointwise
-from intcc.backends.c.matmul import VECTOR
 from intcc.backends.c.program import Kernel
+from intcc.backends.c.words import HALVES
 from intcc.ops.gelu_wide import REACH
 
 __all__ = ["HYPERBOLIC", "POWER", "gelu_wide", "sigmoid", "silu", "softmax", "tanh"]
@@ -17,8 +17,8 @@ _EXPONENTIAL = Kernel("kernels/exponential", "exponential", needs=(POWER,))
 LOGISTIC = Kernel("kernels/logistic", "logistic", needs=(_EXPONENTIAL,))
 HYPERBOLIC = Kernel("kernels/hyperbolic", "hyperbolic", needs=(LOGISTIC,))
 _GATE = Kernel("kernels/gate", "gate", needs=(LOGISTIC,))
-#: The same curves of vectors on x86.
-_CURVES = Kernel("kernels/vector_curve", "vector_curve", needs=(VECTOR,))
+#: The same of vectors on x86.
+_CURVES = Kernel("kernels/vector_curve", "vector_curve", needs=(HALVES,))
 
 
 def _curve(b: Builder, node: ir.Node, template: str, *needs: Kernel) -> None:

@@ -30,6 +30,7 @@ from intcc.backends.c.target import Matmul
 from intcc.errors import RangeProofError
 from intcc.interval import UINT8, Interval, Operand
 from intcc.ops import OPERATORS
+from intcc.ops.linear import pair_reach
 
 __all__ = [
     "FORMS", "VECTOR", "Form", "Tile", "form_of", "packed", "packed_weight", "suffix_of", "tile_of",
@@ -159,10 +160,7 @@ def form_of(b: Builder, x: ir.Value | None, weight: Int8) -> Form:
     form = FORMS[b.target.matmul.kernel]
     if not form.pairs:
         return form
-    size = np.abs(weight.astype(np.int32)) * _largest(b, x)[:, None]
-    size = np.pad(size, ((0, len(size) % 2), (0, 0)))
-    largest = (size[::2] + size[1::2]).max(initial=0)
-    return FORMS[form.pairs] if largest < 2**15 else form
+    return FORMS[form.pairs] if pair_reach(_largest(b, x), weight) < 2**15 else form
 
 
 def _largest(b: Builder, x: ir.Value | None) -> npt.NDArray[np.int32]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from intcc.backends.c.generator import quiet
 from intcc.backends.c.program import Argument, Call, Program, View
-from intcc.backends.c.shapes import TOKENS, Extent
+from intcc.backends.c.shapes import ONE, TOKENS, Extent
 from intcc.backends.c.text import access, argument, call_text, wrap
 from intcc.backends.c.threads import ELEMENTS, ROWS, Cut, Plan
 
@@ -48,6 +48,7 @@ def _stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
         "locals": {
             "column": _uses(text, r"column\b"),
             "length": _uses(text, r"length\("),
+            "begin": bool(rows) or _uses(text, r"(begin|length)\("),
             "own": _uses(text, "OWN_"),
         },
         "stage_locals": _locals(program, text),
@@ -101,7 +102,7 @@ def _fields(program: Program) -> list[tuple[str, str]]:
 def _locals(program: Program, text: str) -> list[str]:
     """Return the declarations of what the calls name, taken from the run."""
     found = []
-    if _uses(text, r"[UI]\d+\("):
+    if _uses(text, r"(OWN_)?[UI]\d+\("):
         found.append("unsigned char *const base = run->base;")
     if _uses(text, "CACHE_"):
         found.append("unsigned char *const held = run->held;")
@@ -131,6 +132,8 @@ def _call(plan: Plan, call: Call, cut: Cut) -> str:
     if cut.span:
         ends = (which, f"{which} + 1")
         arguments[:2] = [f"begin({end}, {which}s, {cut.span}, {cut.step})" for end in ends]
+    if cut.aligned:
+        return _by_columns(call, cut, which)
     if cut.rows is not None and (cut.tall or cut.elements):
         rows = _rows(cut.rows) if cut.tall else str(cut.rows)
         total = _times(rows, cut.width)
@@ -148,6 +151,25 @@ def _call(plan: Plan, call: Call, cut: Cut) -> str:
             macro = f"OWN_{access(given.storage)}"
             arguments[index] = f"{macro}(at_{given.storage.name}, {plan.scratch[given.storage]})"
     return call_text(call, arguments, indent=8)
+
+
+def _by_columns(call: Call, cut: Cut, which: str) -> str:
+    """Return the calls of one part, which takes some columns of each of its rows."""
+    arguments = list(call.arguments)
+    columns = f"{which}, {which}s, {cut.width}, {ELEMENTS}"
+    arguments[cut.count] = f"length({columns})"
+    only = cut.rows == ONE
+    for index in cut.moved:
+        ways = [argument(call.arguments[index]), *([] if only else [f"i * {cut.width}"])]
+        arguments[index] = " + ".join([*ways, f"begin({columns})"])
+    if only:
+        return call_text(call, arguments, indent=8)
+    assert cut.rows is not None
+    first, end = "0", str(cut.rows)
+    if cut.tall:
+        first, end = _row(cut.rows), f"{_row(cut.rows)} + {_rows(cut.rows)}"
+    text = call_text(call, arguments, indent=12)
+    return f"        for (size_t i = {first}; i < {end}; i++) {{\n{text}\n        }}"
 
 
 def _own_access(plan: Plan) -> list[str]:

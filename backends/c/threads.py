@@ -5,7 +5,8 @@ A call is cut in one of three ways, none of which changes a bit:
     rows        each part takes some rows of the operands, by moving pointers
     range       each part takes some columns, or heads, of the result: the kernel has the arguments
                 `start` and `stop`
-    elements    each part takes some elements of a table, by moving pointers
+    elements    each part takes some elements of a table, by moving pointers: the same columns of
+                each row where rows are whole cache lines, as products do before and behind it
 
 Runs of many tokens are cut by rows wherever calls allow it, so that a part goes on with its rows
 from call to call. Runs of few are cut by columns. What cannot be cut is done by one part. Between
@@ -73,6 +74,11 @@ class Cut:
     elements: bool = False
     span: int = 0
     step: int = 1
+
+    @property
+    def aligned(self) -> bool:
+        """Whether parts take elements row by row, each the same columns."""
+        return self.elements and self.width > 0 and self.width % ELEMENTS == 0
 
     @property
     def tall(self) -> bool:
@@ -241,7 +247,8 @@ def _shares(call: Call, cut: Cut, *, by_rows: bool) -> dict[Storage, _Share]:
         views = [*call.writes, *(adds if y.storage.dtype == np.int32 else [])]
         return touched | {v.storage: own for v in views}
     if cut.elements and cut.rows is not None:
-        own = ("elements", cut.rows * cut.width)
+        whole = ("elements", cut.rows * cut.width)
+        own = ("range", cut.width, ELEMENTS) if cut.aligned else whole
         return dict.fromkeys(touched, own)
     return dict.fromkeys(touched, _ALONE)
 

@@ -66,7 +66,7 @@ def _rounded(site: LinearSite, node: ir.Node, form: QParams) -> _Rounded:
     made: QParams = node.outputs[0].meta["scale"]
     step = np.broadcast_to(made.scale / divisor, bias.shape)
     # The integer bias holds the output's zero point and the rounding half of the division too.
-    return _Rounded(q, step, (bias - (divisor - 1) // 2 - made.zero * divisor + shift) * step)
+    return _Rounded(q, step, (bias - divisor // 2 - made.zero * divisor + shift) * step)
 
 
 def add_linear(values: Values, output: ir.Value) -> None:

@@ -112,7 +112,7 @@ class _Constants:
     Attributes:
         matrix: weights [K, N], K products a result.
         bias: what an accumulator gets, less zero point and rounding half of the output.
-        divisor: odd, per channel.
+        divisor: per channel.
         lo: smallest result.
         hi: largest.
         zero_x: zero point of the input; 0 where the bias holds it.
@@ -130,7 +130,7 @@ class _Constants:
         """Read what follows the weights: bias, divisor, lo, hi."""
         bias, divisor, lo, hi = (_array(v) for v in rest)
         d = np.broadcast_to(divisor.astype(np.int64), matrix.shape[1:])
-        less = bias.astype(np.int64) - (d - 1) // 2
+        less = bias.astype(np.int64) - d // 2
         return cls(matrix.astype(np.int64), less, d, int(lo), int(hi), zero_x)
 
     def zero_points(self) -> tuple[int, int] | None:

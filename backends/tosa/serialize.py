@@ -7,7 +7,7 @@ from typing import Any
 
 from intcc.backends.tosa.graph import Graph, Operation, Tensor, Type
 from intcc.errors import ArtifactError, MissingToolError
-from intcc.silence import silent_stderr
+from intcc.silence import silent_output
 
 __all__ = ["VERSION", "element_types", "require_serializer", "serialize"]
 
@@ -89,13 +89,13 @@ def element_types(path: Path) -> dict[str, str]:
     """
     tools = require_serializer()
     reader = tools.TosaSerializer("", tools.ConstMode.EMBED, *VERSION, False)
-    with silent_stderr():
+    with silent_output():
         if not reader.loadTosaFlatbuffer(str(path)):
             raise ArtifactError(
                 f"File '{path}'", "is no TOSA flatbuffer", "Compile the model again"
             )
     blocks = [block for region in reader.regions for block in region.basicBlocks]
-    return {t.name: t.dtype.name for block in blocks for t in block.tensors.values()}
+    return {name: block.tensors[name].dtype.name for block in blocks for name in block.tensors}
 
 
 class _Writer:

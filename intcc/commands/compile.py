@@ -93,6 +93,10 @@ def command(
             help="Rotary embeddings: exact, hf (as transformers rounds), phase (no table in C)."
         ),
     ] = "exact",
+    rescale: Annotated[
+        str,
+        typer.Option(help="From sums to 8 bits: dyadic, or pow2 (by shifts; coarser weights)."),
+    ] = "dyadic",
     scales: Annotated[
         str, typer.Option(help="Scales of qdq: dyadic, or pow2 (symmetric, powers of two).")
     ] = "dyadic",
@@ -154,6 +158,7 @@ def command(
             offload=offload,
             accelerator=accelerator,
             rope=rope,
+            rescale=rescale,
             scales=scales,
             float_io=float_io,
             keep_functions=keep_functions,

@@ -31,9 +31,13 @@ def command(
     integer, floats = support.support()
     printer.result(support.to_json(), "\n".join(o.name for o in integer))
     printer.table(
-        ["integer operator", "ONNX nodes", "C", "vectors", "meaning"],
-        [(o.name, o.onnx_nodes, "yes" if o.c else "no", o.vectors, o.meaning) for o in integer],
-        right=[1, 3],
+        ["integer operator", "ONNX nodes", "C", "TOSA", "vectors", "meaning"],
+        [(o.name, o.onnx_nodes, _yes(o.c), _yes(o.tosa), o.vectors, o.meaning) for o in integer],
+        right=[1, 4],
     )
     printer.say("")
     printer.table(["float operator", "lowered by"], [(f.name, f.rule) for f in floats])
+
+
+def _yes(so: bool) -> str:
+    return "yes" if so else "no"

@@ -8,7 +8,7 @@ everything per channel lies along the last axis of the dialect. Outside of the i
 which contributes nothing. strides, pads, dilations and group as in ONNX, pads written out;
 group = C is a depthwise convolution.
 
-`bias` holds the real bias, the output's zero point and the rounding half (divisor - 1) / 2, as
+`bias` holds the real bias, the output's zero point and the rounding half, divisor // 2, as
 that of Linear does; with an odd divisor the quotient is the exact nearest integer.
 
 In ONNX the weights are unsigned with a zero point of 128: onnxruntime multiplies unsigned by
@@ -16,7 +16,7 @@ unsigned bytes fastest in ConvInteger, and exactly on every x86 machine, so pair
 
 Constraints
     (C1) |acc| and |acc + bias| < 2**31 for every input
-    (C2) divisor >= 1, odd
+    (C2) divisor >= 1, odd or a power of two
     (C3) 0 <= lo <= hi <= 255
     (C4) group divides C and N; no window lies outside of the image
 Error
@@ -36,7 +36,7 @@ from intcc.errors import RangeProofError
 from intcc.interval import INT32 as I32
 from intcc.interval import Interval, Operand, require_fits
 from intcc.ops.exact import exact_product
-from intcc.ops.linear import product_interval
+from intcc.ops.linear import product_interval, ties_unsettled
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.windows import Windows
 
@@ -133,7 +133,7 @@ def bounds(
     require_fits(t, I32, "Conv sum")
     d = divisor.value
     low, high = int(lo.value), int(hi.value)
-    if (d < 1).any() or (d % 2 == 0).any() or not 0 <= low <= high <= 255:
+    if (d < 1).any() or ties_unsettled(d).any() or not 0 <= low <= high <= 255:
         raise RangeProofError("Conv constants", "break C2 or C3", "This is a bug: report it")
     return Interval(t.lo // d.astype(object), t.hi // d.astype(object)).clip(low, high)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.errors import ArtifactError, MissingToolError
-from intcc.silence import silent_stderr
+from intcc.silence import silent_output
 from intcc.specs import TensorSpec
 
 __all__ = ["TosaModel"]
@@ -53,7 +53,7 @@ class TosaModel:
         """
         operands = [_as_tosa(feeds[spec.name]) for spec in self.inputs]
         try:
-            with silent_stderr():
+            with silent_output():
                 results, status = self._model.run(self.flatbuffer, operands)
         except ValueError as error:
             raise ArtifactError(

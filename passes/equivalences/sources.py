@@ -23,7 +23,7 @@ import onnx_ir as ir
 from intcc.passes.canonicalize.evaluate import evaluate
 from intcc.sites import MOVEMENT, LinearSite, constant
 
-__all__ = ["Source", "find_source", "rewrite"]
+__all__ = ["Source", "find_source", "own", "rewrite"]
 
 Index = npt.NDArray[np.int64]
 Float = npt.NDArray[np.float64]
@@ -64,7 +64,7 @@ def rewrite(value: ir.Value, array: npt.NDArray[Any]) -> None:
     value.const_value = ir.tensor(array.astype(np.float32), name=value.name)
 
 
-def _own(node: ir.Node, position: int) -> ir.Value:
+def own(node: ir.Node, position: int) -> ir.Value:
     """Return an initializer that nobody else reads: a shared one is copied first."""
     value = node.inputs[position]
     assert value is not None and value.const_value is not None
@@ -113,10 +113,10 @@ def _of_sole(value: ir.Value | None, sites: dict[str, LinearSite]) -> Source | N
 
 
 def _of_linear(site: LinearSite) -> Source:
-    parts = [_own(site.node, 1)]
+    parts = [own(site.node, 1)]
     if site.bias_node is not None:
         position = next(i for i, v in enumerate(site.bias_node.inputs) if constant(v) is not None)
-        parts.append(_own(site.bias_node, position))
+        parts.append(own(site.bias_node, position))
     width = site.bias.size
     return Source(site.output, tuple(parts), np.arange(width), np.zeros((0, 2), np.int64))
 
@@ -124,7 +124,7 @@ def _of_linear(site: LinearSite) -> Source:
 def _of_norm(node: ir.Node) -> Source | None:
     if any(constant(v) is None for v in node.inputs[1:] if v is not None):
         return None
-    parts = tuple(_own(node, i) for i, v in enumerate(node.inputs) if i > 0 and v is not None)
+    parts = tuple(own(node, i) for i, v in enumerate(node.inputs) if i > 0 and v is not None)
     shape = parts[0].shape
     if shape is None or len(shape) != 1:
         return None

@@ -29,6 +29,7 @@ from intcc.passes.lowering.decoder import (
     lower_positions,
     lower_rotary,
 )
+from intcc.passes.lowering.divisors import Divisors
 from intcc.passes.lowering.elementwise import lower_elementwise
 from intcc.passes.lowering.embedding import is_embedding, lower_embedding
 from intcc.passes.lowering.gelu import lower_gelu
@@ -176,7 +177,7 @@ def lower(
     compensation: bool = True,
     dynamic: bool = False,
     rope: str = "exact",
-    half_even: bool = False,
+    divisors: Divisors | None = None,
 ) -> tuple[ir.Model, Lowering]:
     """Return the INTEGER model and the context (forms, intervals, float counterparts).
 
@@ -191,7 +192,7 @@ def lower(
         compensation=compensation,
         dynamic=dynamic,
         rope=rope,
-        half_even=half_even,
+        divisors=divisors or Divisors(),
     )
     _inputs(ctx, model)
     live = live_nodes(model.graph)

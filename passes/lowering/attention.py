@@ -74,7 +74,7 @@ class AttentionProducer(Producer):
         if "intcc.position_bias" in properties:
             addend = self._position_bias(properties["intcc.position_bias"], unit)
         if "intcc.key_mask" in properties:
-            mask = ctx.key_mask(properties["intcc.key_mask"])
+            mask = _key_mask(ctx, properties["intcc.key_mask"])
             if addend is None:
                 return mask
             # The sum must not leave int32: the mask is -2**28, a bias stays far below.
@@ -112,6 +112,18 @@ class AttentionProducer(Producer):
             others = [ctx.integer(v) for v in node.inputs[1:] if v is not None]
             integers = ctx.move(node, [integers, *others], ir.DataType.INT32)[0]
         return integers
+
+
+def _key_mask(ctx: Lowering, name: str) -> ir.Value:
+    """Return the score addend of a [batch, sequence] mask input, made once."""
+    key = (name, "key_mask")
+    if key not in ctx.forms:
+        mask = ctx.forms[(name, "integer")]
+        shape = ir.Shape(["batch", 1, 1, "sequence"])
+        ctx.forms[key] = ctx.emit(
+            "KeyMask", [mask], ir.DataType.INT32, mask, suffix=".key_mask", shape=shape
+        )
+    return ctx.forms[key]
 
 
 def lower_attention(ctx: Lowering, node: ir.Node, label: str) -> None:

@@ -26,21 +26,18 @@ from intcc.interval import Interval, Operand
 from intcc.ops import OPERATORS
 from intcc.ops.operator import OPSET_VERSION, Attribute
 from intcc.passes.calibrate import Statistics
+from intcc.passes.lowering.divisors import Divisors, odd_divisor
 from intcc.passes.quantize_weights import Metric
 from intcc.qparams import QParams, Role
 from intcc.sites import Demand, LinearSite, constant, demands, is_decoder, linear_sites
 
-__all__ = ["Lowering", "Producer", "odd_divisor"]
+__all__ = ["Lowering", "Producer"]
 
 Array = npt.NDArray[Any]
 DIALECT = "ai.intcc"
+_ODD = Divisors()
 #: Divisors from here on represent a scale to better than 0.05 %.
 FINE = 1024
-
-
-def odd_divisor(ratio: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return the odd integers nearest to `ratio`, at least one."""
-    return np.maximum(2 * np.floor(np.asarray(ratio) / 2).astype(np.int64) + 1, 1)
 
 
 class Producer:
@@ -101,7 +98,7 @@ class Lowering:
         compensation: bool = True,
         dynamic: bool = False,
         rope: str = "exact",
-        half_even: bool = False,
+        divisors: Divisors = _ODD,
     ) -> None:
         """Start with an empty graph.
 
@@ -111,12 +108,12 @@ class Lowering:
             max_length: bound of the symbolic sequence dimension.
             compensation: round weights with error compensation.
             dynamic: quantize the inputs of linear layers per token at run time.
-            half_even: divide by what float32 arithmetic divides by exactly, too.
+            divisors: what layers may divide by.
             rope: "phase" makes rotary tables of what integers alone can compute.
         """
         self.source, self.statistics, self.max_length = model, statistics, max_length
         self.compensation, self.dynamic, self.rope = compensation, dynamic, rope
-        self.half_even = half_even
+        self.divisors = divisors
         self.decoder = is_decoder(model.graph)
         self.sites: dict[str, LinearSite] = linear_sites(model.graph)
         self.demands: dict[str, Demand] = demands(model.graph)
@@ -232,17 +229,12 @@ class Lowering:
             )
             for dtype, like, _, suffix, shape in outputs
         ]
-        node = ir.Node(
-            DIALECT,
-            kind,
-            inputs,
-            ir.convenience.convert_attributes(attributes),
-            outputs=made,
-            name=self.fresh(f"{kind}_{made[0].name}"),
-        )
+        given = ir.convenience.convert_attributes(attributes)
+        name = self.fresh(f"{kind}_{made[0].name}")
+        node = ir.Node(DIALECT, kind, inputs, given, outputs=made, name=name)
         node.metadata_props["intcc.layer"] = self.label
         try:
-            proved = OPERATORS[kind].prove(*[self.operand(v) for v in inputs], **attributes)
+            proved = OPERATORS[kind].prove(*map(self.operand, inputs), **attributes)
         except RangeProofError as error:
             subject = f"{error.subject} (layer {self.label!r}, value {made[0].name!r})"
             raise RangeProofError(subject, error.fact, error.remedy) from None
@@ -309,17 +301,6 @@ class Lowering:
         self.intervals[str(made.name)] = interval
         self.forms[(str(value.name), "integer")] = made
         return made
-
-    def key_mask(self, name: str) -> ir.Value:
-        """Return the score addend of a [batch, sequence] mask input, made once."""
-        key = (name, "key_mask")
-        if key not in self.forms:
-            mask = self.forms[(name, "integer")]
-            shape = ir.Shape(["batch", 1, 1, "sequence"])
-            self.forms[key] = self.emit(
-                "KeyMask", [mask], ir.DataType.INT32, mask, suffix=".key_mask", shape=shape
-            )
-        return self.forms[key]
 
     # -- forms ----------------------------------------------------------------------------------
 
@@ -398,9 +379,7 @@ class Lowering:
         divisor = odd_divisor(ratio * 2.0**lift)
         inputs = [
             x,
-            self.channels(2**lift),
-            self.channels(form.zero * divisor + (divisor - 1) // 2),
-            self.channels(divisor),
+            *map(self.channels, (2**lift, form.zero * divisor + (divisor - 1) // 2, divisor)),
             self.scalar(form.lo),
             self.scalar(form.hi),
         ]

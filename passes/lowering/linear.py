@@ -1,11 +1,12 @@
 """Lower linear layers: constant int8 weights, unsigned inputs, one rescale at the end.
 
-    narrow   step[n] = scale_y[n] / divisor[n],  divisor odd      y = (acc + bias) / divisor
+    narrow   step[n] = scale_y[n] / divisor[n]                    y = (acc + bias) / divisor
     wide     step[n] = mul[n] * unit,            mul integer      y = acc * mul + bias
 
 The weight step is free to choose, so it is chosen such that the rescale is exact: an odd divisor
 or an integer multiplier, never a rounded quotient. What that costs in step size is below
-1/divisor or 1/mul, and both are in the hundreds.
+1/divisor or 1/mul, and both are in the hundreds. Where divisors must be powers of two instead, the
+better of the two nearest ones is chosen by what the rounding of the weights then costs.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ import onnx_ir as ir
 
 from intcc.dyadic import Dyadic
 from intcc.ops import linear_dynamic
+from intcc.ops.linear import pair_reach
 from intcc.ops.operator import Attribute
-from intcc.passes.lowering.context import Lowering, Producer, odd_divisor
+from intcc.passes.lowering.context import Lowering, Producer
 from intcc.passes.quantize_weights import (
     Metric,
+    best_of,
     best_step,
     compensate,
     round_to_nearest,
     shrink,
 )
 from intcc.qparams import QParams, Role
-from intcc.requantization import LARGEST_DIVISOR
 from intcc.sites import LinearSite
 
 __all__ = ["LinearProducer", "lower_matmul"]
@@ -83,6 +85,15 @@ class LinearProducer(Producer):
     def _ratio(self, form: QParams) -> Float:
         return np.asarray(form.scale / self._free_step())
 
+    def _divisor(self, form: QParams) -> npt.NDArray[np.int64]:
+        """Return the divisor per channel with which the weights err least."""
+        choices = self.ctx.divisors.near(self._ratio(form))
+        if len(choices) == 1:
+            return choices[0]
+        steps = np.stack([form.scale / d for d in choices])
+        found = best_of(self.weight, steps, self._importance(), self._pair_limit())
+        return np.asarray(np.stack(choices)[found, np.arange(len(found))])
+
     def _importance(self) -> Float:
         """Mean square of each input, in steps of its scale."""
         record = self.ctx.statistics.get(str(self.site.x.name))
@@ -101,8 +112,9 @@ class LinearProducer(Producer):
         if record is None or moment is None:
             return None
         scale = self.x_scale[:, 0]
-        moment = np.asarray(moment / np.outer(scale, scale))
-        self.ctx.metric = name, Metric.of(shrink(moment, record.count))
+        size = np.outer(scale, scale)
+        probed = None if record.probed_second is None else record.probed_second.mean / size
+        self.ctx.metric = name, Metric.of(shrink(moment / size, record.count, probed))
         return self.ctx.metric[1]
 
     def _pair_limit(self) -> int:
@@ -135,7 +147,7 @@ class LinearProducer(Producer):
         return self.narrow_as(self.value, role, self.form(role))
 
     def narrow_as(self, value: ir.Value, role: Role, form: QParams) -> ir.Value:
-        """Emit the layer with an odd divisor per channel, saturated to the limits of `form`.
+        """Emit the layer with a divisor per channel, saturated to the limits of `form`.
 
         Args:
             value: what is made: the layer's result, or an activation of it that saturation is.
@@ -143,13 +155,11 @@ class LinearProducer(Producer):
             form: its form.
         """
         ctx = self.ctx
-        divisor = odd_divisor(self._ratio(form))
-        if ctx.half_even:
-            divisor = np.minimum(divisor, LARGEST_DIVISOR)
+        divisor = self._divisor(form)
         step = form.scale / divisor
         q = self._round(step)
-        real = self.site.bias / step - self._offset(q)
-        bias = np.rint(real) + form.zero * divisor + (divisor - 1) // 2
+        real = (self.site.bias + self._drift(q, step)) / step - self._offset(q)
+        bias = np.rint(real) + form.zero * divisor + divisor // 2
         inputs = [
             *self._operands(q),
             ctx.i32(bias, f"{self.value.name}.bias", share=False),
@@ -170,6 +180,13 @@ class LinearProducer(Producer):
     def _operands(self, q: npt.NDArray[np.int8]) -> list[ir.Value]:
         """Return the activations and the weights as the operator takes them."""
         return [self.ctx.narrow(self.site.x, Role.LINEAR), self._weight_value(q)]
+
+    def _drift(self, q: npt.NDArray[np.int8], step: Float) -> Float | float:
+        """Return what the rounding of weights takes from the mean result, where nothing else does.
+
+        Compensation leaves little of it to layers; onto the grid it is measured afterwards.
+        """
+        return 0.0
 
     def _offset(self, q: npt.NDArray[np.int8]) -> Float:
         """Return what the zero point of the activations adds to the operator's sums."""
@@ -200,7 +217,7 @@ class LinearProducer(Producer):
             ctx.const(shift),
             ctx.i32(self.site.bias / self.unit, f"{self.value.name}.bias", share=False),
         ]
-        safe = _pairs(q) * 255 <= 32767
+        safe = pair_reach(255, q) <= 32767
         kind = "LinearDynamic" if safe else "LinearDynamicFull"
         return ctx.emit(kind, inputs, ir.DataType.INT32, self.value, scale=self.unit)
 
@@ -225,13 +242,6 @@ class LinearProducer(Producer):
             scale=self.unit,
             attributes=self.attributes,
         )
-
-
-def _pairs(q: npt.NDArray[np.int8]) -> int:
-    """Return the largest sum of magnitudes of two neighbours along K."""
-    w = np.abs(q.astype(np.int16))
-    w = np.concatenate([w, np.zeros_like(w[: len(w) % 2])])
-    return int((w[0::2] + w[1::2]).max(initial=0))
 
 
 class ProductProducer(Producer):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from intcc.errors import ArtifactError, DataError, ToolError
+from intcc.runtime import native
 from intcc.runtime.compiler import find_compiler
 from tests.c.bench import Bench
 from tests.c.encoder import VOCABULARY, encoder
@@ -57,6 +58,17 @@ def test_library_is_built_once(
     assert [(p.name, p.stat().st_mtime_ns) for p in tmp_path.iterdir()] == first
     bench.native(folder, ("-O0",))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_large_pages_are_an_option(
+    bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+    monkeypatch.setattr(native, "enlarge", lambda library: moved.append(library._name))
+    bench.native(folder, large_pages=False)
+    assert moved == []
+    bench.native(folder)
+    assert len(moved) == 1
 
 
 def test_missing_compiler_is_named(bench: Bench, folder: Path) -> None:

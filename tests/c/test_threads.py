@@ -15,12 +15,14 @@ import pytest
 from intcc.backends.c.generator import Generation
 from intcc.backends.c.target import load_target
 from intcc.errors import SettingsError, ToolError
+from intcc.ops import linear_dynamic
 from intcc.runtime.native import NativeModel
 from intcc.runtime.reference import evaluate
 from tests.c.bench import Bench
 from tests.c.cases import full_bench
 from tests.c.cases_cache import cache_bench, decoder
 from tests.c.encoder import encoder
+from tests.ops.harness import i32, i64
 
 PARTS = (1, 2, 3, 5)
 #: No rows to cut, fewer than parts, and counts that no number of parts divides.
@@ -86,6 +88,41 @@ def test_equal_in_every_order_of_parts(emitted: tuple[Bench, Path], parts: int) 
         shared = OneByOne(native, parts, order)
         assert {n: w for n in TOKENS if (w := wrong(bench, native, n))} == {}
         assert shared.jobs > 0
+
+
+def gated() -> Bench:
+    """Return a gate of whole cache lines between products, behind one product of its width."""
+    bench, rng = Bench("gated", max_tokens=24), np.random.default_rng(0)
+    for inner, width in ((24, 192), (40, 64)):
+        bench.case(f"gated_{width}")
+        x = bench.input(np.int32, ["batch", "sequence", inner], -(2**28), 2**28)
+        codes = bench.op("DynamicQuantize", [x], outputs=3)
+        made = []
+        for _ in range(2):
+            weight = rng.integers(-127, 127, (inner, width), endpoint=True).astype(np.int8)
+            mul, shift = linear_dynamic.parameters(rng.uniform(1e-5, 1e-4, width), weight)
+            bias = np.zeros(width, np.int32)
+            made += bench.op("LinearDynamicFull", [*codes, weight, mul, shift, bias])
+        gate = bench.op("Silu", [made[0], i64(1549082005), i64(39)])
+        ends = [i32(-(2**29)), i32(2**29)]
+        bench.output(*bench.op("Product", [gate[0], made[1], i64(20), *ends]))
+    bench.finish()
+    return bench
+
+
+@pytest.mark.parametrize(("target", "jobs"), [("generic", 4), ("x86-64-v3", 2)])
+def test_gates_take_the_columns_of_their_products(target: str, jobs: int, tmp_path: Path) -> None:
+    """Rows are quantized by one part; no part waits behind that where tiles are cache lines."""
+    bench = gated()
+    bench.emit(tmp_path, target=target, threads=True)
+    for parts in PARTS[1:]:
+        native = bench.native(tmp_path, threads=parts)
+        for order in (range, lambda n: reversed(range(n))):
+            shared = OneByOne(native, parts, order)
+            assert {n: w for n in TOKENS if (w := wrong(bench, native, n))} == {}
+        shared = OneByOne(native, parts, range)
+        assert wrong(bench, native, 1) == []
+        assert shared.jobs == jobs
 
 
 def tokens_encoder(folder: Path, target: str = "generic") -> Bench:

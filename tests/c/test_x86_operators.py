@@ -15,7 +15,7 @@ from intcc.backends.c.kernels_gelu import steps
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.select import select
 from intcc.backends.c.target import load_target
-from intcc.ops import cached_attention, gelu
+from intcc.ops import cached_attention, gelu, layer_norm
 from intcc.runtime.reference import evaluate
 from tests.c import test_cache
 from tests.c.bench import Bench, differences
@@ -24,6 +24,7 @@ from tests.c.cases_cache import CACHE_CASES, cache_bench, cached
 from tests.c.driver import run_driver
 from tests.c.test_golden import check
 from tests.c.test_vector_forms import attend
+from tests.ops.harness import i64
 
 TARGET = "x86-64-v4"
 #: What a processor must have, by target.
@@ -157,6 +158,51 @@ def test_attention(target: str | None, heads: int, tmp_path: Path) -> None:
         got = native.run(feeds)
         for name, expected in evaluate(bench.model, feeds).items():
             assert (got[name] == expected).all(), f"{tokens} tokens: {name}"
+
+
+@EVERY
+def test_silu(compiler: str, target: str | None, tmp_path: Path) -> None:
+    """Numbers of every size; what is left beside whole vectors, and shifts without vectors."""
+    bench, reach = Bench("silu", max_tokens=9), 2**31 - 1
+    for mul, shift in ((reach, 50), (1549082005, 39), (2**30 + 1, 32), (2**30 + 1, 31), (3, 62)):
+        bench.case(f"silu_{shift}")
+        x = bench.input(np.int32, ["batch", "sequence", 331], -reach, reach)
+        bench.output(*bench.op("Silu", [x, i64(mul), i64(shift)]))
+    bench.finish()
+    bench.emit(tmp_path, target=TARGET)
+    native = bench.native(tmp_path, build_flags(compiler, target), compiler=compiler)
+    rng = np.random.default_rng(0)
+    feeds = bench.feeds(9, "random")
+    for array in feeds.values():
+        size = np.exp2(rng.uniform(0, 31, array.shape)).astype(np.int64)
+        array[...] = np.minimum(size, reach) * rng.choice([-1, 1], array.shape)
+        array[0, 0, :3] = 0, reach, -reach
+    got = native.run(feeds)
+    for name, expected in evaluate(bench.model, feeds).items():
+        assert (got[name] == expected).all(), name
+
+
+@pytest.mark.parametrize("target", [None, "x86-64-v3", "x86-64-v4"])
+def test_layer_norm(target: str | None, tmp_path: Path) -> None:
+    """Rows of whole vectors, in their place and beside it, any number of them around a group."""
+    bench = Bench("norms", max_tokens=9)
+    for columns in (64, 192):
+        for reach in (2**29 - 2**16, 300):
+            bench.case(f"c{columns}_{reach.bit_length()}")
+            x = bench.input(np.int32, ["batch", "sequence", columns], -reach, reach)
+            constants = layer_norm.parameters(columns, 1e-12, 2.0**-12)
+            bench.output(*bench.op("LayerNorm", [x, *constants]))
+            inner = bench.op("Relu", [x])
+            bench.output(*bench.op("LayerNorm", [*inner, *constants]))
+    bench.finish()
+    bench.emit(tmp_path, target=TARGET)
+    native = bench.native(tmp_path, build_flags("gcc", target))
+    for tokens in range(1, 10):
+        for kind in ("random", "low", "high", "mix"):
+            feeds = bench.feeds(tokens, kind)
+            got = native.run(feeds)
+            for name, expected in evaluate(bench.model, feeds).items():
+                assert (got[name] == expected).all(), f"{tokens} tokens, {kind}: {name}"
 
 
 @pytest.mark.parametrize("variant", ["none", "tanh"])

@@ -45,7 +45,7 @@ def differences(
     for tokens, past in lengths:
         extents = {"batch": 1, "sequence": tokens, "past": past, "total": tokens + past}
         flatbuffer = emit_tosa(bench.model, extents, evaluate_node, tuple(lacking))
-        model = TosaModel(flatbuffer, _specs(bench.graph.inputs), _specs(bench.graph.outputs))
+        model = TosaModel(flatbuffer, specs(bench.graph.inputs), specs(bench.graph.outputs))
         for kind in kinds:
             feeds = bench.feeds(tokens, kind, past=past)
             with np.errstate(over="ignore"):
@@ -60,5 +60,5 @@ def differences(
     return found
 
 
-def _specs(values: Any) -> list[TensorSpec]:
+def specs(values: Any) -> list[TensorSpec]:
     return [TensorSpec(str(v.name), v.dtype.numpy().name, ()) for v in values]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from intcc.interval import Operand
-from intcc.ops.linear import OPERATOR, product_interval, require_pair_bound
+from intcc.ops.linear import OPERATOR, pair_reach, product_interval, require_pair_bound
 from tests.ops.harness import check, constants, generator, i32, operand, proved, refuses
 
 SHAPES = [(1, 1, 1), (3, 60, 7), (5, 61, 60), (2, 384, 33)]
@@ -37,6 +37,14 @@ def test_quotient_is_the_nearest_integer() -> None:
     assert (np.abs(y.astype(float) - x / divisor) < 0.5).all()
 
 
+def test_ties_of_a_power_of_two_go_up() -> None:
+    x = np.arange(256, dtype=np.uint8)[:, None]
+    inputs = (x, np.array([[1, -1]], np.int8), i32([4, 4 + 2040]), i32([8, 8]))
+    (y,) = check(OPERATOR, *inputs, i32(0), i32(255))
+    assert (y[:, 0] == np.floor(x[:, 0] / 8 + 0.5)).all()
+    assert (y[:, 1] == np.floor((2040 - x[:, 0].astype(int)) / 8 + 0.5)).all()
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_results_lie_in_the_proved_interval(shape: tuple[int, int, int]) -> None:
     inputs = case(generator(*shape, 1), *shape)
@@ -55,7 +63,8 @@ def test_interval_of_a_product_is_reached() -> None:
 
 def test_pair_bound() -> None:
     x = operand(0, 255).interval
-    require_pair_bound(x, np.array([[64], [-64], [64]], np.int8), "weight")
+    # Products of unlike signs do not add up: only the larger of them counts.
+    require_pair_bound(x, np.array([[64, 127, 1], [64, -127, 127], [127, -127, 0]], np.int8), "w")
     refuses(
         OPERATOR,
         operand(0, 255, 1, 2),
@@ -64,11 +73,22 @@ def test_pair_bound() -> None:
     )
 
 
+def test_pair_reach_is_reached() -> None:
+    rng = generator(9)
+    for k in (1, 2, 7):
+        weight = rng.integers(-127, 128, (k, 3)).astype(np.int8)
+        largest = rng.integers(0, 256, k)
+        products = np.zeros((2, k + k % 2, 3), int)
+        products[:, :k] = largest[:, None] * [np.maximum(weight, 0), np.minimum(weight, 0)]
+        sums = products[:, 0::2] + products[:, 1::2]
+        assert pair_reach(largest, weight) == np.abs(sums).max()
+
+
 @pytest.mark.parametrize(
     ("bias", "divisor", "lo", "hi", "message"),
     [
         (2**31 - 1, 3, 0, 255, "Linear accumulator ranges over"),
-        (0, 4, 0, 255, "Linear constants break C3 or C4"),
+        (0, 6, 0, 255, "Linear constants break C3 or C4"),
         (0, 0, 0, 255, "Linear constants break C3 or C4"),
         (0, 3, 9, 8, "Linear constants break C3 or C4"),
         (0, 3, 0, 256, "Linear constants break C3 or C4"),

@@ -22,10 +22,9 @@ def _layer(k: int, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def _pairs(q: np.ndarray) -> int:
-    a = np.abs(q.astype(int))
-    if len(a) % 2:
-        a = np.concatenate([a, np.zeros_like(a[:1])])
-    return int((a[0::2] + a[1::2]).max())
+    """Return the largest magnitude of a sum of neighbours of one sign."""
+    even, odd = q[: len(q) // 2 * 2 : 2].astype(int), q[1::2].astype(int)
+    return int(np.where(even * odd > 0, np.abs(even + odd), 0).max(initial=0))
 
 
 @settings(max_examples=40, deadline=None)
@@ -39,6 +38,13 @@ def test_pairs_stay_below_the_limit(k: int, n: int, seed: int, limit: int) -> No
         assert q.dtype == np.int8 and q.shape == w.shape
         assert _pairs(q) <= limit
         assert np.abs(q.astype(int)).max() <= 127
+
+
+def test_neighbours_of_unlike_signs_keep_all_bits() -> None:
+    w = np.array([[127.0, 127.0], [-127.0, 100.0]])
+    assert round_to_nearest(w, np.ones(2), 128).tolist() == [[127, 127], [-127, 1]]
+    metric = Metric.of(np.eye(2) + 1e-9)
+    assert compensate(w, np.ones(2), metric, 128).tolist() == [[127, 127], [-127, 1]]
 
 
 @pytest.mark.parametrize("limit", [128, 258])
@@ -78,6 +84,16 @@ def test_shrinking_keeps_the_mean_of_the_diagonal() -> None:
     assert np.isclose(np.diag(metric).mean(), 1.01 * np.diag(moment).mean())
     off = ~np.eye(32, dtype=bool)
     np.testing.assert_allclose(metric[off], 0.5 * moment[off])
+
+
+def test_probes_are_half_of_what_a_moment_shrinks_to() -> None:
+    _, _, moment = _layer(32, 1, 7)
+    _, _, probed = _layer(32, 1, 8)
+    metric = shrink(moment, 32, 5 * probed)
+    assert np.isclose(np.diag(metric).mean(), 1.01 * np.diag(moment).mean())
+    off = ~np.eye(32, dtype=bool)
+    size = np.diag(moment).mean() / np.diag(probed).mean()
+    np.testing.assert_allclose(metric[off], (0.5 * moment + 0.25 * size * probed)[off])
 
 
 def test_the_metric_does_not_depend_on_the_number_of_threads() -> None:

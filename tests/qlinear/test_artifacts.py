@@ -127,12 +127,64 @@ def test_dynamic_scales_have_no_such_operators(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_layers_of_32_bits_have_none_either(tmp_path: Path) -> None:
+    model = onnx.load(tiny(tmp_path / "model"))
+    (product,) = (n for n in model.graph.node if n.name == "up")
+    (last,) = (n for n in model.graph.node if n.name == "residual")
+    product.input[1], last.input[0] = "w", product.output[0]
+    nodes = [n for n in model.graph.node if n.name not in ("up_bias", "act", "down")]
+    square = numpy_helper.from_array(np.eye(12, dtype=np.float32), "w")
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.append(square)
+    onnx.save(model, tmp_path / "model" / "perceptron.onnx")
+    with pytest.raises(ModelError, match=r"no layer with 8-bit results.*Use --emit onnx"):
+        build(tmp_path / "model" / "perceptron.onnx", tmp_path / "out")
+
+
 def test_float_io_leaves_it_integers(tmp_path: Path) -> None:
     settings = {"emit": "onnx,c,qlinear", "float_io": True}
     folder = build(tiny(tmp_path / "model"), tmp_path / "out", **settings)
     graph = onnx.load(folder / "model.qlinear.onnx").graph
     assert {o.type.tensor_type.elem_type for o in graph.output} == {TensorProto.INT32}
     assert sum(n.op_type == "QLinearConv" for n in graph.node) == 1
+    assert all(ok for ok, _ in checks(folder).values())
+
+
+def test_a_convolutional_network(tmp_path: Path) -> None:
+    """3 x 3 with padding, pooling, depthwise, 1 x 1; the layer behind the mean ends in 32 bits."""
+    random = np.random.default_rng(2)
+    shapes = {"w1": (8, 3, 3, 3), "b1": (8,), "w2": (8, 1, 3, 3), "b2": (8,), "w3": (12, 8, 1, 1)}
+    constants = {
+        name: random.normal(0, 0.3, shape).astype(np.float32)
+        for name, shape in {**shapes, "w4": (12, 5)}.items()
+    }
+    graph = helper.make_graph(
+        [
+            node("Conv", "x w1 b1", "c1", pads=[1, 1, 1, 1], kernel_shape=[3, 3]),
+            node("Relu", "c1", "r1"),
+            node("MaxPool", "r1", "m", kernel_shape=[2, 2], strides=[2, 2]),
+            node("Conv", "m w2 b2", "c2", pads=[1, 1, 1, 1], kernel_shape=[3, 3], group=8),
+            node("Relu", "c2", "r2"),
+            node("Conv", "r2 w3", "c3", kernel_shape=[1, 1]),
+            node("GlobalAveragePool", "c3", "p"),
+            node("Flatten", "p", "f"),
+            node("MatMul", "f w4", "y"),
+        ],
+        "cnn",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 11, 10])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 5])],
+        [numpy_helper.from_array(a, n) for n, a in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "cnn.onnx")
+    images = random.normal(0, 1, (9, 3, 11, 10)).astype(np.float32)
+    np.savez(tmp_path / "images.npz", pixel_values=images)
+    folder = tmp_path / "out"
+    intcc.compile(
+        tmp_path / "cnn.onnx", folder, emit="onnx,qlinear", calibration=tmp_path / "images.npz"
+    )
+    assert Artifact.open(folder).report()["qlinear"]["operators"]["QLinearConv"] >= 2
     assert all(ok for ok, _ in checks(folder).values())
 
 

@@ -17,7 +17,7 @@ Array = npt.NDArray[np.int64]
 
 
 def exact(u: Array, d: Array, zero: int) -> Array:
-    return np.asarray(np.clip((u + (d - 1) // 2) // d + zero, 0, 255))
+    return np.asarray(np.clip((u + d // 2) // d + zero, 0, 255))
 
 
 def rounded(u: Array, d: Array, zero: int) -> Array:
@@ -57,6 +57,15 @@ def test_differences_are_counted(d: int) -> None:
     assert not wrong[:, [0, 1, -2, -1]].any()
     assert differing(divisor, 128, -reach, reach).tolist() == [wrong.sum(), 0]
     assert differing(divisor, 128, np.array([-9, 0]), np.array([9, 0])).tolist() == [0, 0]
+
+
+def test_ties_of_powers_of_two_are_counted() -> None:
+    """m d + d / 2 goes up, and in float32 to even: they differ where m is even."""
+    u = np.arange(-1000, 1001)
+    wrong = exact(u, np.array([[8]]), 128) != rounded(u, np.array([[8]]), 128)
+    assert wrong.any()
+    found = differing(np.array([8, 7]), 128, np.array([-1000, -9]), np.array([1000, 9]))
+    assert found.tolist() == [wrong.sum(), 0]
 
 
 def requantize(u: Array, d: Array, zero: int, level: str) -> Array:

@@ -5,27 +5,25 @@ static void windows_3x3k3x3p1_1_1_1_c4z0(size_t first, size_t count, const uint8
 {
     for (size_t p = first; p < first + count; p++) {
         const size_t top = p / 3, left = p % 3;
+        const size_t r0 = top < 1 ? 1 - top : 0, r1 = top + 2 < 4 ? 3 : 4 - top;
+        const size_t s0 = left < 1 ? 1 - left : 0, s1 = left + 2 < 4 ? 3 : 4 - left;
 
-        for (size_t r = 0; r < 3; r++) {
-            const size_t row = top + r;
-
-            for (size_t s = 0; s < 3; s++) {
-                const size_t column = left + s;
-
-                if (row >= 1 && row < 4 && column >= 1 && column < 4) {
-                    const uint8_t *restrict pixel = x + ((row - 1) * 3 + column - 1) * 4;
-
-                    for (size_t c = 0; c < 4; c++) {
-                        rows[c] = pixel[c];
-                    }
-                } else {
-                    for (size_t c = 0; c < 4; c++) {
-                        rows[c] = 0;
-                    }
-                }
-                rows += 4;
+        if (r0 > 0 || r1 < 3 || s0 > 0 || s1 < 3) {
+            for (size_t i = 0; i < 36; i++) {
+                rows[i] = 0;
             }
         }
+        for (size_t r = r0; r < r1; r++) {
+            const size_t row = top + r;
+            const size_t column = left + s0;
+            const uint8_t *restrict from = x + ((row - 1) * 3 + column - 1) * 4;
+            uint8_t *restrict to = rows + (r * 3 + s0) * 4;
+
+            for (size_t i = 0; i < (s1 - s0) * 4; i++) {
+                to[i] = from[i];
+            }
+        }
+        rows += 36;
     }
 }
 

@@ -5,10 +5,11 @@ static void silu_values(size_t count, const int32_t *restrict x, uint32_t mul, i
     size_t i = 0;
 
 #ifdef VECTOR
-    for (; i + VECTOR <= count; i += VECTOR) {
-        const vector v = vector_load(x + i);
+    const vector factor = vector_all((int32_t)mul), third = vector_hidden(-45420),
+        guess = vector_hidden(30840);
 
-        vector_store(y + i, vector_rounded(v, vector_gate(v, mul, shift), 15));
+    for (; shift >= 32 && i + VECTOR_SIDE * VECTOR <= count; i += VECTOR_SIDE * VECTOR) {
+        vector_silu(x + i, factor, shift, third, guess, y + i);
     }
 #endif
     for (; i < count; i++) {

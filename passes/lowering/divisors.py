@@ -1,0 +1,49 @@
+"""Divisors: the integers by which the sums of a layer come down to bytes.
+
+    odd      y = (acc + bias) / d, no ties: the truncated quotient is the nearest integer
+    powers   y = (acc + bias) >> n, ties go up: a shift of what is not negative
+
+A layer's weight step follows its divisor, step = scale_y / d, so that both are exact. Odd divisors
+lie as near to any ratio as 1/d; powers of two up to a factor of 2**0.5 away, which makes weights
+coarser or clips the largest ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intcc.requantization import LARGEST_DIVISOR
+
+__all__ = ["Divisors", "odd_divisor"]
+
+Ints = npt.NDArray[np.int64]
+
+
+def odd_divisor(ratio: npt.NDArray[np.float64]) -> Ints:
+    """Return the odd integers nearest to `ratio`, at least one."""
+    return np.maximum(2 * np.floor(np.asarray(ratio) / 2).astype(np.int64) + 1, 1)
+
+
+@dataclass(frozen=True)
+class Divisors:
+    """Which divisors the layers of a model may have.
+
+    Attributes:
+        powers: powers of two, else odd ones.
+        half_even: only those by which float32 arithmetic divides exactly, too.
+    """
+
+    powers: bool = False
+    half_even: bool = False
+
+    def near(self, ratio: npt.NDArray[Any]) -> list[Ints]:
+        """Return divisors next to ratios of at least one: the nearest, or those on both sides."""
+        if self.powers:
+            below = np.int64(1) << np.floor(np.log2(ratio)).astype(np.int64)
+            return [below, 2 * below]
+        divisor = odd_divisor(ratio)
+        return [np.minimum(divisor, LARGEST_DIVISOR) if self.half_even else divisor]

@@ -1,0 +1,142 @@
+"""What `--emit tosa` refuses and knows without any NPU tool; the bits are in `tests/npu`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import intcc
+from intcc.backends.tosa.emit import needed_operations, tosa_graph
+from intcc.backends.tosa.extents import fixed_extents
+from intcc.backends.tosa.quotients import Quotients
+from intcc.errors import MissingToolError, RangeProofError, SettingsError, UnsupportedOperatorError
+from intcc.interval import Interval
+from intcc.runtime.reference import evaluate_node
+from tests.c.bench import Bench
+from tests.c.cases_cache import decoder
+from tests.c.encoder import LONGEST, encoder
+from tests.ops.harness import i32, i64
+from tests.test_tiny import perceptron
+
+S = "sequence"
+
+
+def graph_of(b: Bench, **extents: int) -> Any:
+    b.finish()
+    return tosa_graph(b.model, {"batch": 1, S: 5, **extents}, evaluate_node)
+
+
+def test_operator_without_a_form() -> None:
+    b = Bench("odd")
+    b.case("steps")
+    x = b.input(np.int32, ["batch", S, 12], -9, 9)
+    b.output(*b.move("Slice", [x, i64([0]), i64([12]), i64([2]), i64([3])]))
+    message = "Slice 'steps.Slice7' has no TOSA form: it has steps of 3. Leave it to the C"
+    with pytest.raises(UnsupportedOperatorError, match=re.escape(message)):
+        graph_of(b)
+
+
+def test_open_extent() -> None:
+    b = Bench("open")
+    b.case("a")
+    b.output(*b.op("Relu", [b.input(np.int32, ["batch", "length", 2], 0, 9, "x")]))
+    message = "Input 'x' has the dimension 'length', which TOSA needs as a number"
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        graph_of(b)
+
+
+def test_empty_extent() -> None:
+    b = Bench("empty")
+    b.case("a")
+    b.output(*b.op("Relu", [b.input(np.int32, ["batch", S, 2], 0, 9, "x")]))
+    message = "Input 'x' has the extents [1, 0, 2], and TOSA knows no empty tensors"
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        graph_of(b, sequence=0)
+
+
+def test_range_without_a_proof() -> None:
+    """Numbers beyond an operator's constraints are no graph."""
+    b = Bench("wide")
+    b.case("a")
+    x = b.input(np.int32, ["batch", S, 2], -(2**31), 2**31 - 1)
+    b.output(*b.op("Add", [x, i32([0, 1])]))
+    with pytest.raises(RangeProofError, match="TOSA's ADD ranges over"):
+        graph_of(b)
+
+
+def test_missing_serializer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told before the work of a compilation, and nothing is written."""
+    monkeypatch.setitem(sys.modules, "tosa_serializer", None)
+    perceptron(tmp_path / "model.onnx")
+    message = "TOSA's serializer is not installed. Install it: pip install 'intcc[npu]'."
+    with pytest.raises(MissingToolError, match=re.escape(message)):
+        intcc.compile(tmp_path / "model.onnx", tmp_path / "out", emit="onnx,tosa")
+    assert not (tmp_path / "out").exists()
+
+
+def test_extents_of_an_encoder() -> None:
+    assert fixed_extents(encoder().model) == {"batch": 1, S: LONGEST}
+
+
+def test_extents_of_a_decoder() -> None:
+    model = decoder(context=30).model
+    assert fixed_extents(model) == {"batch": 1, S: 1, "past": 29, "total": 30}
+    model.metadata_props["intcc.max_positions"] = "1"
+    with pytest.raises(SettingsError, match="--context 1 leaves a step no earlier token"):
+        fixed_extents(model)
+
+
+def test_operations_of_each_node() -> None:
+    model = encoder().model
+    needed = needed_operations(model, fixed_extents(model), evaluate_node)
+    assert list(needed) == list(model.graph)
+    kinds = {node.op_type: operations for node, operations in needed.items()}
+    assert kinds["Linear"] is not None and "CONV2D" in kinds["Linear"]
+    assert kinds["Embedding"] is not None and "GATHER" in kinds["Embedding"]
+    assert kinds["Attention"] is not None and "INTDIV" in kinds["Attention"]
+    assert kinds["Shape"] == frozenset()
+    lacking = ("INTDIV", "REDUCE_MAX")
+    for operations in needed_operations(
+        model, fixed_extents(model), evaluate_node, lacking
+    ).values():
+        assert operations is not None and not operations & set(lacking)
+
+
+def test_operations_beside_an_unsupported_node() -> None:
+    b = Bench("mixed")
+    b.case("a")
+    x = b.input(np.int32, ["batch", S, 12], -9, 9)
+    every = b.move("Slice", [x, i64([0]), i64([12]), i64([2]), i64([3])])
+    b.output(*b.op("Relu", every))
+    b.finish()
+    needed = needed_operations(b.model, {"batch": 1, S: 5}, evaluate_node)
+    assert list(needed.values()) == [None, frozenset({"MAXIMUM"})]
+
+
+def test_types_are_integers() -> None:
+    graph = graph_of(encoder())
+    assert {o.output.type.value for o in graph.operations} <= {"int8", "int16", "int32"}
+    assert [t.name for t in graph.inputs] == ["input_ids", "attention_mask"]
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(0, 255), (1, 127), (90, 91)])
+@pytest.mark.parametrize("reach", [300, 2**20, 2**31 - 1])
+def test_quotients_floor(lo: int, hi: int, reach: int) -> None:
+    """RESCALE's formula on every number where a quotient begins or ends."""
+    divisors = np.array([1, 3, 5, 77, 1001, 2**16 + 1, 2**30 + 1, 2**31 - 1])
+    how = Quotients.of(Interval.of(-reach, reach), divisors, lo, hi)
+    for index, (d, factor) in enumerate(zip(divisors.tolist(), how.factors, strict=True)):
+        edges = {q * d + j for q in range(lo, hi + 2) for j in (-1, 0)} | {-reach, reach}
+        for t in sorted(e for e in edges if -reach <= e <= reach):
+            held = t
+            if how.held is not None:
+                held = min(max(t, int(how.held[0][index])), int(how.held[1][index]))
+            v = held + int(how.offset[index])
+            assert -(1 << (factor.shift - 1)) <= v < 1 << (factor.shift - 1)
+            found = min(max(factor.apply(v) + how.middle, lo), hi)
+            assert found == min(max(t // d, lo), hi)
