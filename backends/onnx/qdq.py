@@ -76,6 +76,8 @@ def emit_qdq(scaled: ir.Model, integer: ir.Model, scales: str = DYADIC) -> onnx.
             add_attention(values, node)
         elif node.op_type in ("LayerNormalization", "RMSNormalization"):
             _add_norm(values, node)
+        elif node.op_type == "MeanPool" and _all_ones(node.inputs[1]):
+            _add_mean(values, node)
         elif name in tables:
             _add_embedding(values, node, tables[name])
         else:
@@ -98,6 +100,24 @@ def _add_embedding(values: Values, node: ir.Node, made: ir.Node) -> None:
     step = out.node("Gather", [out.real(steps, f"{name}.steps"), ids], f"{name}.step", axis=0)
     codes = out.node("Cast", [row], f"{name}.codes", to=TensorProto.FLOAT)
     values.names[name] = out.node("Mul", [codes, step], name)
+
+
+def _all_ones(mask: ir.Value | None) -> bool:
+    array = constant(mask)
+    return array is not None and bool((array == 1).all())
+
+
+def _add_mean(values: Values, node: ir.Node) -> None:
+    """Append the mean over all pixels [B, P, C], as a product with a row of 1 / P.
+
+    OpenVINO 2026.4 computes a reduction wrongly where a quantization is fused to it.
+    """
+    name, x, mask = str(node.outputs[0].name), node.inputs[0], constant(node.inputs[1])
+    assert mask is not None
+    row = values.out.real(np.full((1, mask.size), 1 / mask.size), f"{name}.row")
+    rows = values.out.node("MatMul", [row, values.value(x)], f"{name}.rows")
+    axis = values.out.const(np.array([1], np.int64), "pixel_axis")
+    values.names[name] = values.out.node("Squeeze", [rows, axis], name)
 
 
 def _add_norm(values: Values, node: ir.Node) -> None:
