@@ -55,6 +55,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/microcontrollers.py --write docs/microcontrollers.md
 	$(BIN)/python benchmarks/hosts.py --output $(OUT)-stsb --write docs/benchmarks.md
 	$(BIN)/python benchmarks/flavours.py --output $(OUT)-qlinear --write docs/benchmarks.md
+	$(BIN)/python benchmarks/flavours_openvino.py --output $(OUT)-qdq --write docs/benchmarks.md
 	$(BIN)/python benchmarks/crowded.py --output $(OUT)-stsb --write docs/benchmarks.md
 	$(BIN)/python benchmarks/decoders.py --write docs/benchmarks.md
 	$(BIN)/python benchmarks/rooflines.py --output $(OUT)-stsb --write docs/benchmarks.md

@@ -64,7 +64,8 @@ class _Graph:
         scores = self.node("Mul", self.node("MatMul", q, k), factor)
         weights = self.node("Softmax", self.node("Add", scores, mask), axis=-1)
         mixed = self.node("Transpose", self.node("MatMul", weights, v), perm=[0, 2, 1, 3])
-        return self.node("Reshape", mixed, self.ints(0, 0, width))
+        joined = self.node("Reshape", mixed, self.ints(0, 0, width))
+        return self.linear(joined, width, width)
 
 
 def write_encoder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 from onnx import numpy_helper
 
 import intcc
-from intcc.backends.onnx.qdq import emit_qdq
+from intcc.backends.onnx.qdq import emit_qdq, require_static
 from intcc.backends.onnx.qdq_grid import DYADIC, POW2, Grid, significant
 from intcc.build import build_graph
 from intcc.errors import ArtifactError, SettingsError, UnsupportedOperatorError
@@ -25,9 +26,12 @@ from intcc.pipeline import CompiledGraph
 from intcc.progress import Progress
 from intcc.qparams import QParams
 from intcc.report.metrics import cosine
+from intcc.runtime.artifact import MANIFEST
+from intcc.runtime.qdq import QdqModel
 from intcc.settings import Settings
 from intcc.verification.qdq import scale_findings, weight_findings
 from tests.frontends import families
+from tests.onnx_convnet import images, write_convnet
 from tests.onnx_encoder import LENGTH, feeds, write_encoder
 
 Array = npt.NDArray[Any]
@@ -138,30 +142,31 @@ def test_findings(
     assert any(message in line for line in found), found
 
 
-@pytest.mark.parametrize("scales", SCALES)
 @pytest.mark.parametrize("name", ["mpnet", "vit"])
-def test_families(name: str, scales: str, tmp_path: Path) -> None:
+def test_families(name: str, tmp_path: Path) -> None:
     """A position bias on the scores; pixels with a mean per channel, and norms before products."""
     torch_model = families.save(name, tmp_path / "model")
-    intcc.compile(
-        tmp_path / "model", tmp_path / "out", emit="qdq", scales=scales, calibration_samples=12,
-        max_length=None if name == "vit" else 21,
-    )  # fmt: skip
-    model = intcc.load(tmp_path / "out", "qdq")
-    spec = model.outputs[0]
-    given = families.feeds(name, 7, 13, "token_type_ids" in [s.name for s in model.inputs])
-    integers, exact_feeds = dict(given), dict(given)
+    graph = graph_of(tmp_path / "model", max_length=None if name == "vit" else 21)
+    integers = families.feeds(name, 7, 13, "token_type_ids" in [s.name for s in graph.inputs])
+    real = dict(integers)
     if name == "vit":
-        random = np.random.default_rng(3)
-        pixels = random.integers(0, 256, given["pixel_values"].shape, dtype=np.uint8)
-        real = model.dequantize("pixel_values", pixels).astype(np.float32)
-        integers, exact_feeds = {"pixel_values": pixels}, {"pixel_values": real}
-    exact = families.reference(torch_model, exact_feeds)
-    ours = model.dequantize(spec.name, model(integers)[spec.name])
+        scale = graph.inputs[0].scale
+        assert scale is not None
+        shape = integers["pixel_values"].shape
+        integers = {"pixel_values": np.random.default_rng(3).integers(0, 256, shape, np.uint8)}
+        real = {"pixel_values": scale.dequantize(integers["pixel_values"]).astype(np.float32)}
+    exact = families.reference(torch_model, real)
     shown = np.ones(exact.shape[:2], bool)
     if name != "vit":
-        shown = given["attention_mask"].astype(bool)
-    assert cosine(ours[shown], exact[shown]).mean() > CLOSE
+        shown = integers["attention_mask"].astype(bool)
+    spec = graph.outputs[0]
+    assert spec.scale is not None
+    for scales in SCALES:
+        path = tmp_path / f"{scales}.onnx"
+        onnx.save(emit_qdq(graph.scaled, graph.integer, scales), path)
+        model = QdqModel(path, graph.inputs, graph.outputs)
+        ours = spec.scale.dequantize(model.run(integers)[spec.name])
+        assert cosine(ours[shown], exact[shown]).mean() > CLOSE
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +194,8 @@ def test_artifact(made: Path) -> None:
 def test_backends_agree_but_for_rounding(made: Path) -> None:
     strict, qdq = intcc.load(made), intcc.load(made, "qdq", threads=2)
     given = feeds(5, 1, 9)
-    a, b = (m.dequantize("hidden", m(given)["hidden"])[0] for m in (strict, qdq))
+    name = strict.outputs[0].name
+    a, b = (m.dequantize(name, m(given)[name])[0] for m in (strict, qdq))
     assert not np.array_equal(a, b)
     assert cosine(a, b).mean() > CLOSE
 
@@ -209,20 +215,25 @@ def test_verify_finds_a_wrong_model(made: Path, tmp_path: Path) -> None:
     assert re.match(r"cosine .* at least 0\.98", failed["QDQ near the integers"])
 
 
-def test_refusals(tmp_path: Path, decoder: Path) -> None:
+def test_refusals(made: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--scales pow2 changes model\.qdq\.onnx only"):
         Settings.of(scales="pow2")
     with pytest.raises(SettingsError, match=r"--activations dynamic finds them .* Use --activ"):
         Settings.of(emit="qdq", activations="dynamic")
     with pytest.raises(SettingsError, match=r"--scales 'pow3' is not known\. Choose from: dyadic,"):
         Settings.of(emit="qdq", scales="pow3")
+    folder = tmp_path / "out"
+    shutil.copytree(made, folder, ignore=shutil.ignore_patterns("model.qdq.onnx"))
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest["settings"]["emit"] = ["onnx"]
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(
         ArtifactError, match=r"has no model\.qdq\.onnx\. Compile with --emit .*,qdq"
     ):
-        intcc.load(decoder, "qdq")
+        intcc.load(folder, "qdq")
     with pytest.raises(SettingsError, match="is a language model, whose layers get theirs for"):
-        intcc.compile(Path("examples/tiny_llama/model"), tmp_path / "out", emit="onnx,qdq")
-    assert not (tmp_path / "out").exists()
+        require_static("llama", "text-generation")
+    require_static("bert", "sentence-embedding")
 
 
 def test_a_layer_without_a_form_is_refused(encoder: tuple[Path, CompiledGraph]) -> None:
@@ -259,3 +270,25 @@ def test_products_of_scales_are_exact_in_float32() -> None:
     a = significant(random.uniform(1e-4, 2, 1000), 8)
     b = significant(random.uniform(1e-6, 1, 1000), 16)
     assert ((a.astype(np.float32) * b.astype(np.float32)).astype(np.float64) == a * b).all()
+
+
+@pytest.fixture(scope="module")
+def convnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompiledGraph]:
+    folder = tmp_path_factory.mktemp("convnet")
+    path = write_convnet(folder / "m.onnx")
+    np.savez(folder / "images.npz", pixel_values=images(1, 12))
+    return path, graph_of(path, calibration=folder / "images.npz")
+
+
+@pytest.mark.parametrize("scales", SCALES)
+def test_convolutions(convnet: tuple[Path, CompiledGraph], scales: str) -> None:
+    """Padding, where 0 has to be 0 in u too; activations as limits; groups; pools between."""
+    path, graph = convnet
+    model = emit_qdq(graph.scaled, graph.integer, scales)
+    onnx.checker.check_model(model, full_check=True)
+    assert scale_findings(model, scales) == []
+    if scales == DYADIC:
+        assert weight_findings(model, ir.to_proto(graph.integer)) == []
+    given = {"pixel_values": images(5, 20)}
+    a, b = (s.run(None, given)[0] for s in (session(onnx.load(path)), session(model)))
+    assert cosine(a, b).mean() > CLOSE

@@ -4,9 +4,9 @@
     after    the float graph in standard operators, with pairs of Q and DQ where the integer model
              has products of 8 bits
 
-Quantized are the inputs of linear layers, their weights (per output channel) and biases, and the
-queries and keys of attention. What lies between stays float32: norms, GELU, softmax and its
-product with the values, residual sums.
+Quantized are the inputs of linear layers and convolutions, their weights (per output channel) and
+biases, and the queries and keys of attention. What lies between stays float32: norms, GELU,
+softmax and its product with the values, residual sums.
 
 Exactness  weights are the integers of the integer model (dyadic) or rounded anew (pow2); float
            operators stand where that has polynomials: results agree by cosine, not by bits.
@@ -23,7 +23,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 from intcc.backends.onnx.clean import constants_to_initializers, remove_unused
 from intcc.backends.onnx.qdq_attention import add_attention
 from intcc.backends.onnx.qdq_grid import DYADIC
-from intcc.backends.onnx.qdq_linear import add_linear, add_product, rounded_layers
+from intcc.backends.onnx.qdq_linear import add_linear, add_product
 from intcc.backends.onnx.qdq_values import Values
 from intcc.errors import SettingsError
 from intcc.sites import FLOAT_DOMAIN, constant
@@ -60,8 +60,8 @@ def emit_qdq(scaled: ir.Model, integer: ir.Model, scales: str = DYADIC) -> onnx.
     Raises:
         UnsupportedOperatorError: a layer of the integer model has no QDQ form.
     """
-    values = Values(scaled.graph, scales)
-    layers, tables = rounded_layers(integer), _tables(integer)
+    values = Values(scaled.graph, integer, scales)
+    tables = _tables(integer)
     biases = {site.bias_node for site in values.sites.values()}
     outputs = {site.node: site.output for site in values.sites.values()}
     for node in scaled.graph:
@@ -69,13 +69,15 @@ def emit_qdq(scaled: ir.Model, integer: ir.Model, scales: str = DYADIC) -> onnx.
         if node in biases:
             continue
         if node in outputs:
-            add_linear(values, outputs[node], layers)
+            add_linear(values, outputs[node])
         elif node.op_type == "MatMul":
             add_product(values, node)
         elif node.op_type == "Attention":
             add_attention(values, node)
         elif node.op_type in ("LayerNormalization", "RMSNormalization"):
             _add_norm(values, node)
+        elif node.op_type == "MeanPool" and _all_ones(node.inputs[1]):
+            _add_mean(values, node)
         elif name in tables:
             _add_embedding(values, node, tables[name])
         else:
@@ -98,6 +100,24 @@ def _add_embedding(values: Values, node: ir.Node, made: ir.Node) -> None:
     step = out.node("Gather", [out.real(steps, f"{name}.steps"), ids], f"{name}.step", axis=0)
     codes = out.node("Cast", [row], f"{name}.codes", to=TensorProto.FLOAT)
     values.names[name] = out.node("Mul", [codes, step], name)
+
+
+def _all_ones(mask: ir.Value | None) -> bool:
+    array = constant(mask)
+    return array is not None and bool((array == 1).all())
+
+
+def _add_mean(values: Values, node: ir.Node) -> None:
+    """Append the mean over all pixels [B, P, C], as a product with a row of 1 / P.
+
+    OpenVINO 2026.4 computes a reduction wrongly where a quantization is fused to it.
+    """
+    name, x, mask = str(node.outputs[0].name), node.inputs[0], constant(node.inputs[1])
+    assert mask is not None
+    row = values.out.real(np.full((1, mask.size), 1 / mask.size), f"{name}.row")
+    rows = values.out.node("MatMul", [row, values.value(x)], f"{name}.rows")
+    axis = values.out.const(np.array([1], np.int64), "pixel_axis")
+    values.names[name] = values.out.node("Squeeze", [rows, axis], name)
 
 
 def _add_norm(values: Values, node: ir.Node) -> None:

@@ -32,14 +32,17 @@ class Builder:
         self._count[stem] = count + 1
         return stem if count == 0 else f"{stem}.{count}"
 
-    def const(self, array: Any, stem: str) -> str:
-        """Return the name of an initializer; equal ones are shared."""
+    def const(self, array: Any, stem: str, *, share: bool = True) -> str:
+        """Return the name of an initializer; equal ones are shared, where they may be."""
         array = np.asarray(array, order="C")  # keeps rank 0, which ascontiguousarray does not
         key = (array.dtype.str, array.shape, array.tobytes())
-        if key not in self._shared:
-            name = self._shared[key] = self.fresh(stem)
-            self.initializers[name] = numpy_helper.from_array(array, name)
-        return self._shared[key]
+        if share and key in self._shared:
+            return self._shared[key]
+        name = self.fresh(stem)
+        self.initializers[name] = numpy_helper.from_array(array, name)
+        if share:
+            self._shared[key] = name
+        return name
 
     def real(self, array: Any, stem: str) -> str:
         """Return the name of a float32 initializer."""
@@ -59,19 +62,21 @@ class Builder:
             x = self.node("Add", [x, self.real(offset, f"{stem}.offset")], f"{stem}.shifted")
         return x
 
+    def _parameters(self, scale: Any, zero: Any, stem: str) -> list[str]:
+        """Return initializers of a scale and a zero point, which belong to one tensor alone."""
+        return [
+            self.const(np.asarray(scale, np.float32), f"{stem}.scale", share=False),
+            self.const(zero, f"{stem}.zero", share=False),
+        ]
+
     def pair(self, x: str, grid: Grid, stem: str) -> str:
         """Append QuantizeLinear and DequantizeLinear of one scale."""
-        scale = self.real(grid.scale, f"{stem}.scale")
-        zero = self.const(np.asarray(grid.zero, grid.dtype), f"{stem}.zero")
-        stored = self.node("QuantizeLinear", [x, scale, zero], f"{stem}.quantized")
-        return self.node("DequantizeLinear", [stored, scale, zero], f"{stem}.dequantized")
+        parameters = self._parameters(grid.scale, np.asarray(grid.zero, grid.dtype), stem)
+        stored = self.node("QuantizeLinear", [x, *parameters], f"{stem}.quantized")
+        return self.node("DequantizeLinear", [stored, *parameters], f"{stem}.dequantized")
 
-    def stored(self, array: Array, scale: Any, stem: str, axis: int | None = None) -> str:
-        """Append the DequantizeLinear of a constant, with zero point 0; per channel with `axis`."""
-        inputs = [
-            self.const(array, stem),
-            self.real(scale, f"{stem}.scale"),
-            self.const(np.zeros(np.shape(scale), array.dtype), f"{stem}.zero"),
-        ]
-        attributes = {} if axis is None else {"axis": axis}
-        return self.node("DequantizeLinear", inputs, f"{stem}.real", **attributes)
+    def stored(self, array: Array, scale: Array, stem: str, axis: int) -> str:
+        """Append the DequantizeLinear of a constant: scales along an axis, zero points of 0."""
+        zero = np.zeros(np.shape(scale), array.dtype)
+        inputs = [self.const(array, stem), *self._parameters(scale, zero, stem)]
+        return self.node("DequantizeLinear", inputs, f"{stem}.real", axis=axis)

@@ -65,9 +65,15 @@ class Grid:
     offset: Float
 
     @classmethod
-    def of(cls, form: QParams, scales: str) -> Grid:
-        """Return the grid of a form."""
-        return _pow2(form) if scales == POW2 else _dyadic(form)
+    def of(cls, form: QParams, scales: str, *, movable: bool = True) -> Grid:
+        """Return the grid of a form.
+
+        Args:
+            form: of the integer model.
+            scales: "dyadic" or "pow2".
+            movable: whether 0 may be another number in u; not where a convolution pads with it.
+        """
+        return _pow2(form, movable=movable) if scales == POW2 else _dyadic(form)
 
     @classmethod
     def direct(cls) -> Grid:
@@ -115,10 +121,10 @@ def _dyadic(form: QParams) -> Grid:
     return _scaled(step, zero, signed, offset)
 
 
-def _pow2(form: QParams) -> Grid:
+def _pow2(form: QParams, *, movable: bool) -> Grid:
     low, high = form.real_bounds()
     middle = (low + high) / 2
-    if (np.abs(middle) <= _LOPSIDED * (high - low)).all():
+    if not movable or (np.abs(middle) <= _LOPSIDED * (high - low)).all():
         middle = np.zeros(())
     step = np.maximum(high - middle, middle - low) / 127
     return _scaled(np.asarray(step), 0, True, -middle / step)

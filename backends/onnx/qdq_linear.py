@@ -8,7 +8,6 @@ pow2     W_q is rounded anew, for steps that are powers of two
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +17,10 @@ import onnx_ir as ir
 
 from intcc.backends.onnx.qdq_grid import POW2, WEIGHT_BITS, Grid, significant
 from intcc.backends.onnx.qdq_values import Values
-from intcc.errors import UnsupportedOperatorError
 from intcc.qparams import QParams, Role
-from intcc.sites import LinearSite, constant
+from intcc.sites import ConvSite, LinearSite, constant
 
-__all__ = ["add_linear", "add_product", "rounded_layers"]
+__all__ = ["add_linear", "add_product"]
 
 Array = npt.NDArray[Any]
 Float = npt.NDArray[np.float64]
@@ -44,26 +42,23 @@ class _Rounded:
     bias: Float
 
 
-def rounded_layers(integer: ir.Model) -> dict[str, ir.Node]:
-    """Return the integer linear nodes by the name of the float value that they make.
+def _rounded(site: LinearSite, node: ir.Node, form: QParams) -> _Rounded:
+    """Read the real figures back from the integers of a node.
 
-    A value that is needed in several forms has several nodes; the wide one is the finest.
+    Args:
+        site: the layer in the float graph.
+        node: the layer in the integer model.
+        form: of the input that `node` reads.
     """
-    found: dict[str, ir.Node] = {}
-    for node in integer.graph:
-        if node.op_type in ("Linear", "LinearWide"):
-            name = node.outputs[0].metadata_props["intcc.float"]
-            if name not in found or node.op_type == "LinearWide":
-                found[name] = node
-    return found
-
-
-def _rounded(site: LinearSite, node: ir.Node) -> _Rounded:
-    """Read the real figures back from the integers of a node."""
-    q, *rest = (np.asarray(constant(v)) for v in node.inputs[1:])
-    form: QParams = site.x.meta["forms"][Role.LINEAR]
-    shift = np.broadcast_to(form.zero, (len(q),)) @ q.astype(np.float64)
-    if node.op_type == "LinearWide":
+    _, *operands = node.inputs
+    padding = 0.0
+    if isinstance(site, ConvSite):
+        padding = float(np.asarray(constant(operands.pop(0))))
+    q, *rest = (np.asarray(constant(v)) for v in operands)
+    if isinstance(site, ConvSite):
+        q = q.reshape(len(q), -1).T
+    shift = ((site.spread(form.zero) - padding) * q.astype(np.float64)).sum(0)
+    if node.op_type.endswith("Wide"):
         mul, bias = (a.astype(np.float64) for a in rest)
         unit = float(node.outputs[0].meta["scale"])
         return _Rounded(q, mul * unit, (bias + mul * shift) * unit)
@@ -74,55 +69,65 @@ def _rounded(site: LinearSite, node: ir.Node) -> _Rounded:
     return _Rounded(q, step, (bias - divisor // 2 - made.zero * divisor + shift) * step)
 
 
-def add_linear(values: Values, output: ir.Value, layers: Mapping[str, ir.Node]) -> None:
-    """Append a linear layer.
+def add_linear(values: Values, output: ir.Value) -> None:
+    """Append a linear layer or a convolution.
 
     Args:
         values: of the graph.
         output: what the layer makes, in the float graph.
-        layers: those of the integer model, by the names of what they make.
 
     Raises:
         UnsupportedOperatorError: the integer model has this layer in another form.
     """
-    node = layers.get(str(output.name))
-    if node is None:
-        raise UnsupportedOperatorError(
-            f"Layer {output.name!r}",
-            "is no product of 8-bit inputs of fixed scale, which QDQ could say",
-            "Use --emit onnx or c for this model",
-        )
     site, out, stem = values.sites[str(output.name)], values.out, str(output.name)
-    x, grid, target = (
-        values.quantized(site.x, Role.LINEAR),
-        values.grid(site.x, Role.LINEAR),
-        values.fold(output),
-    )
-    layer = _rounded(site, node)
+    node, form = values.layer(site), values.input_form(site)
+    x, grid = values.quantized(site.x, Role.LINEAR), values.grid(site.x, Role.LINEAR)
+    target = values.fold(output)
+    layer = _rounded(site, node, form)
     if values.scales == POW2:
-        q, scale = _round_pow2(site.weight * _column(grid.divisor) * target.factor)
+        q, scale = _round_pow2(site.weight * site.spread(grid.divisor) * target.factor)
     else:
         q = layer.q
-        scale = significant(_weight_scale(site, layer, grid) * target.factor, WEIGHT_BITS)
+        scale = significant(_weight_scale(site, layer, form, grid) * target.factor, WEIGHT_BITS)
     product = grid.scale * scale
-    shift = np.broadcast_to(grid.offset, (len(q),)) @ q.astype(np.float64) * scale
+    shift = (site.spread(grid.offset) * q.astype(np.float64)).sum(0) * scale
     real = layer.bias * target.factor + target.offset - shift
     bias = np.clip(np.rint(real / product), -_LARGEST_BIAS, _LARGEST_BIAS).astype(np.int32)
+    if isinstance(site, ConvSite):
+        values.names[stem] = _convolution(values, site, x, (q, scale), (bias, product))
+        return
     made = out.node("MatMul", [x, out.stored(q, scale, f"{stem}.weight", 1)], f"{stem}.product")
     values.names[stem] = out.node("Add", [made, out.stored(bias, product, f"{stem}.bias", 0)], stem)
 
 
-def _column(figure: Float) -> Float:
-    return figure.reshape(-1, 1)
+def _convolution(
+    values: Values, site: ConvSite, x: str, weight: tuple[Array, Float], bias: tuple[Array, Float]
+) -> str:
+    """Append a Conv, which has channels before rows and columns, between two transposes."""
+    out, stem = values.out, str(site.output.name)
+    filters, *taps, each = np.asarray(constant(site.stored)).shape
+    stored = weight[0].T.reshape(filters, *taps, each).transpose(0, 3, 1, 2)
+    names = ("strides", "pads", "dilations")
+    made = out.node(
+        "Conv",
+        [
+            out.node("Transpose", [x], f"{stem}.image", perm=[0, 3, 1, 2]),
+            out.stored(np.ascontiguousarray(stored), weight[1], f"{stem}.weight", 0),
+            out.stored(bias[0], bias[1], f"{stem}.bias", 0),
+        ],
+        f"{stem}.planes",
+        group=site.group,
+        **{name: list(site.node.attributes.get_ints(name, [])) for name in names},
+    )
+    return out.node("Transpose", [made], stem, perm=[0, 2, 3, 1])
 
 
-def _weight_scale(site: LinearSite, layer: _Rounded, grid: Grid) -> Float:
+def _weight_scale(site: LinearSite, layer: _Rounded, form: QParams, grid: Grid) -> Float:
     """Return the size of one weight's unit, where inputs have the size of u.
 
     One step of the integer model's input is as many units of u in every channel: that is what
     the grid's factor is for.
     """
-    form: QParams = site.x.meta["forms"][Role.LINEAR]
     unit = np.asarray(form.scale * grid.factor)
     assert np.ptp(unit) <= 1e-9 * unit.max(), f"{site.output.name}: channels of several sizes"
     return layer.step / float(unit.max())

@@ -15,13 +15,41 @@ import onnx_ir as ir
 
 from intcc.backends.onnx.qdq_builder import Builder
 from intcc.backends.onnx.qdq_grid import Grid
+from intcc.errors import UnsupportedOperatorError
 from intcc.qparams import QParams, Role
-from intcc.sites import Demand, LinearSite, constant, demands, linear_sites
+from intcc.sites import (
+    ConvSite,
+    Demand,
+    LinearSite,
+    activation_of,
+    constant,
+    demands,
+    linear_sites,
+)
 
 __all__ = ["DIRECT", "Values"]
 
 #: The grid of a value that is made as it is in the float graph.
 DIRECT = Grid.direct()
+
+
+def _layers(integer: ir.Model) -> dict[str, ir.Node]:
+    """Return the integer linear nodes by the name of the float value that they make.
+
+    A value that is needed in several forms has several nodes; the wide one is the finest.
+    """
+    found: dict[str, ir.Node] = {}
+    for node in integer.graph:
+        if node.op_type in ("Linear", "LinearWide", "Conv", "ConvWide"):
+            name = node.outputs[0].metadata_props["intcc.float"]
+            if name not in found or node.op_type.endswith("Wide"):
+                found[name] = node
+    return found
+
+
+def _multiplies(use: tuple[ir.Node, int]) -> bool:
+    """Tell whether a value is read by a product, that is by way of its pair."""
+    return use[0].op_type in ("MatMul", "Attention", "Conv")
 
 
 class Values:
@@ -34,12 +62,19 @@ class Values:
         names: names in the new graph by those in the float graph.
     """
 
-    def __init__(self, graph: ir.Graph, scales: str) -> None:
-        """Begin with the inputs."""
+    def __init__(self, graph: ir.Graph, integer: ir.Model, scales: str) -> None:
+        """Begin with the inputs.
+
+        Args:
+            graph: float graph with forms.
+            integer: what it was lowered to.
+            scales: "dyadic" or "pow2".
+        """
         self.out, self.scales = Builder(), scales
         self.sites: dict[str, LinearSite] = linear_sites(graph)
         self.names = {str(v.name): self.out.fresh(str(v.name)) for v in graph.inputs}
         self._demands = demands(graph)
+        self._layers = _layers(integer)
         self._grids: dict[tuple[str, Role], Grid] = {}
         self._pairs: dict[tuple[str, Role], str] = {}
         self._folded: set[str] = set()
@@ -59,7 +94,10 @@ class Values:
         key = (str(value.name), role)
         if key not in self._grids:
             form: QParams = value.meta["forms"][role]
-            self._grids[key] = Grid.of(form, self.scales)
+            padded = [s for s in self._convolutions(value) if s.padded]
+            if padded:  # where the integer model may have given the image another form
+                form = self.input_form(padded[0])
+            self._grids[key] = Grid.of(form, self.scales, movable=not padded)
         return self._grids[key]
 
     def quantized(self, value: ir.Value, role: Role) -> str:
@@ -72,10 +110,38 @@ class Values:
             self._pairs[key] = self.out.pair(x, grid, stem)
         return self._pairs[key]
 
+    def _convolutions(self, value: ir.Value) -> list[ConvSite]:
+        return [s for s in self.sites.values() if s.x is value and isinstance(s, ConvSite)]
+
+    def layer(self, site: LinearSite) -> ir.Node:
+        """Return the integer node of a layer, which may hold the activation behind it as limits.
+
+        Raises:
+            UnsupportedOperatorError: the integer model has this layer in another form.
+        """
+        activation = activation_of(site)
+        made = [site.output, *([] if activation is None else activation.outputs)]
+        for value in made:
+            if str(value.name) in self._layers:
+                return self._layers[str(value.name)]
+        raise UnsupportedOperatorError(
+            f"Layer {site.output.name!r}",
+            "is no product of 8-bit inputs of fixed scale, which QDQ could say",
+            "Use --emit onnx or c for this model",
+        )
+
+    def input_form(self, site: LinearSite) -> QParams:
+        """Return the form of the input that the integer model's layer reads."""
+        form: QParams = site.x.meta["forms"][Role.LINEAR]
+        read = self.layer(site).inputs[0]
+        assert read is not None
+        own: QParams = read.meta.get("scale", form)
+        return own
+
     def fold(self, value: ir.Value) -> Grid:
         """Return the grid whose factor and offset the producer of `value` has to apply."""
         demand = self._demand(value)
-        if demand.wide or len(demand.roles) != 1:
+        if demand.wide or len(demand.roles) != 1 or not all(map(_multiplies, value.uses())):
             return DIRECT
         role = next(iter(demand.roles))
         if role is Role.VALUE:
@@ -89,7 +155,8 @@ class Values:
         users = {user for user, _ in value.uses()}
         result = users.pop().outputs[0]
         demand = self._demand(result)
-        if users or demand.wide or demand.roles != {Role.LINEAR}:
+        readers = all(map(_multiplies, result.uses()))
+        if users or demand.wide or demand.roles != {Role.LINEAR} or not readers:
             return DIRECT
         self._folded.add(str(result.name))
         return self.grid(result, Role.LINEAR)

@@ -56,7 +56,7 @@ def _findings(model: onnx.ModelProto, scales: str) -> Iterator[str]:
     for node in model.graph.node:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             yield from _pair_findings(node, constants, scales)
-        if node.op_type == "Add":
+        if node.op_type in ("Add", "Conv"):
             found = _bias_findings(node, produced, constants)
             if found is not None:
                 biases += 1
@@ -97,20 +97,38 @@ def _pair_findings(node: onnx.NodeProto, constants: _Constants, scales: str) -> 
         yield f"{node.name}: a scale of more than {exact} significant bits"
 
 
+def _layer(
+    node: onnx.NodeProto, produced: Mapping[str, onnx.NodeProto]
+) -> list[onnx.NodeProto] | None:
+    """Return the DequantizeLinear of input, weight and bias of a layer; None of other nodes."""
+    names = list(node.input)
+    if node.op_type == "Add":  # x @ weight + bias
+        product = produced.get(names[0])
+        if product is None or product.op_type != "MatMul":
+            return None
+        names = [*product.input, names[1]]
+    found = []
+    for name in names:
+        source = produced.get(name)
+        if source is not None and source.op_type == "Transpose":  # an image's channels to front
+            source = produced.get(source.input[0])
+        if source is None or source.op_type != "DequantizeLinear":
+            return None
+        found.append(source)
+    return found
+
+
 def _bias_findings(
     node: onnx.NodeProto, produced: Mapping[str, onnx.NodeProto], constants: _Constants
 ) -> list[str] | None:
-    """Check x @ weight + bias; None where the node is no such sum."""
-    product, bias = (produced.get(name) for name in node.input)
-    if product is None or bias is None or product.op_type != "MatMul":
+    """Check the bias of a layer; None where the node is none."""
+    layer = _layer(node, produced)
+    if layer is None:
         return None
-    operands = [produced.get(name) for name in product.input]
-    if any(n is None or n.op_type != "DequantizeLinear" for n in (bias, *operands)):
-        return None
-    x, weight = (n for n in operands if n is not None)
-    sizes = [constants.get(n.input[1]) for n in (x, weight, bias)]
+    bias = layer[2]
     stored = constants.get(bias.input[0])
-    if any(s is None for s in sizes) or stored is None:
+    sizes = [constants.get(n.input[1]) for n in layer]
+    if stored is None or any(s is None for s in sizes):
         return [f"{bias.name}: no constants"]
     x_scale, weight_scale, bias_scale = (np.asarray(s, np.float64) for s in sizes)
     if stored.dtype != np.int32 or (bias_scale != x_scale * weight_scale).any():
@@ -121,14 +139,14 @@ def _bias_findings(
 def weight_findings(model: onnx.ModelProto, integer: onnx.ModelProto) -> list[str]:
     """Return what keeps the weights from being the integer model's; empty when they are."""
     theirs = {
-        t.name: numpy_helper.to_array(t).tobytes()
+        t.name: _channels_first(numpy_helper.to_array(t)).tobytes()
         for t in integer.graph.initializer
         if t.data_type == onnx.TensorProto.INT8
     }
     known = {
         theirs[name]
         for node in integer.graph.node
-        if node.op_type.startswith("Linear")
+        if node.op_type.startswith(("Linear", "Conv"))
         for name in node.input
         if name in theirs
     }
@@ -139,6 +157,11 @@ def weight_findings(model: onnx.ModelProto, integer: onnx.ModelProto) -> list[st
         if stored is not None and stored.dtype == np.int8 and stored.tobytes() not in known:
             found.append(f"{node.input[0]}: no weight of the integer model")
     return found
+
+
+def _channels_first(weight: Array) -> Array:
+    """Return filters [N, KH, KW, C] as ONNX has them; matrices as they are."""
+    return weight.transpose(0, 3, 1, 2) if weight.ndim == 4 else weight
 
 
 def nearness(
