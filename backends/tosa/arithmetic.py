@@ -114,7 +114,7 @@ def floor_divide(b: Builder, t: Tensor, divisor: int) -> Tensor:
     start = t.lo // divisor
     most = t.hi // divisor - start
     magic = None
-    for offset in (-(divisor // 2), -((divisor - 1) // 2), 1 - divisor // 2):
+    for offset in (-(divisor // 2), 1 - divisor // 2):
         magic = magic or rounding_division_magic(divisor, offset, 0, most)
         if magic:
             break

@@ -123,4 +123,4 @@ def clip_codes(b: Builder, y: Tensor, lo: int, hi: int) -> Tensor:
 def _factor(divisor: int, least: int, most: int, lo: int, hi: int, middle: int) -> Dyadic | None:
     first = min(max(least // divisor, lo), hi) - middle
     last = min(max(most // divisor, lo), hi) - middle
-    return rounding_division_magic(divisor, -(divisor // 2), first, last)
+    return rounding_division_magic(divisor, -(divisor // 2), first, last, saturated=True)
