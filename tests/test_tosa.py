@@ -15,8 +15,10 @@ from intcc.backends.tosa.emit import needed_operations, tosa_graph
 from intcc.backends.tosa.extents import fixed_extents
 from intcc.backends.tosa.ops import gates
 from intcc.backends.tosa.quotients import Quotients
+from intcc.backends.tosa.rules import RULES
 from intcc.errors import MissingToolError, RangeProofError, SettingsError, UnsupportedOperatorError
 from intcc.interval import Interval
+from intcc.ops import OPERATORS
 from intcc.ops.exponential import power_of_half
 from intcc.runtime.reference import evaluate_node
 from tests.c.bench import Bench
@@ -31,6 +33,10 @@ S = "sequence"
 def graph_of(b: Bench, **extents: int) -> Any:
     b.finish()
     return tosa_graph(b.model, {"batch": 1, S: 5, **extents}, evaluate_node)
+
+
+def test_every_operator_has_a_rule() -> None:
+    assert set(RULES) == set(OPERATORS)
 
 
 def test_operator_without_a_form() -> None:
