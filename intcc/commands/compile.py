@@ -197,6 +197,11 @@ def command(
             f"{qdq['quantized_values']} values and {qdq['quantized_weights']} weights in 8 bits, "
             f"scales {qdq['scales']}"
         )
+    if "tosa" in report:
+        size = format_bytes(report["files"]["npu/model.tosa"])
+        count = sum(report["tosa"]["operations"].values())
+        fixed = ", ".join(f"{name} {n}" for name, n in report["tosa"]["extents"].items())
+        printer.say(f"  model.tosa  {size}, {count} operations; {fixed}")
     if "memory" in report:
         memory = report["memory"]
         printer.say(

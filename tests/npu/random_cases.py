@@ -111,6 +111,17 @@ def _rescale(b: Bench, r: Random) -> None:
         b.output(*b.op("Rescale", [x, i64(mul), i64(int(r.integers(1, 63))), i32(lo), i32(hi)]))
 
 
+def _quantize(b: Bench, r: Random) -> None:
+    """Even divisors too, up to 30 bits, and sums up to the ends of int32."""
+    n = int(r.integers(1, 9))
+    x = b.input(np.int32, ["batch", S, n], -(2**30), 2**30)
+    lo = int(r.integers(0, 9))
+    bias = r.integers(-(2**29), 2**29, n)
+    for divisor in (2 ** r.uniform(0, 31, n) - 1, 2 * np.exp2(r.uniform(20, 29, n)) // 2 * 2):
+        d = i32(np.maximum(divisor, 1).astype(np.int64))
+        b.output(*b.op("Quantize", [x, i32([1]), i32(bias), d, i32(lo), i32(255)]))
+
+
 def _gelu(b: Bench, r: Random) -> None:
     n = int(r.integers(2, 60))
     step = r.uniform(0.0255, 0.3, n)
@@ -131,6 +142,7 @@ _BUILDERS: Mapping[str, Callable[[Bench, Random], None]] = {
     "linear": _linear,
     "linear_dynamic": _linear_dynamic,
     "linear_wide": _linear_wide,
+    "quantize": _quantize,
     "rescale": _rescale,
     "rms_norm": _norm("RMSNorm", rms_norm),
 }
