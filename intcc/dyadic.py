@@ -87,21 +87,25 @@ def floor_division_magic(divisor: int, limit: int) -> Dyadic:
     raise ValueError(f"no magic for divisor {divisor}, limit {limit}")
 
 
-def rounding_division_magic(divisor: int, offset: int, least: int, most: int) -> Dyadic | None:
+def rounding_division_magic(
+    divisor: int, offset: int, least: int, most: int, *, saturated: bool = False
+) -> Dyadic | None:
     """Return (mul, shift) with rsh((t + offset) * mul, shift) == t // divisor.
 
-    That holds for every t whose quotient lies in [least, most]; where it lies below or above, so
-    does the result, and both saturate alike. mul is as long as 31 bits allow, as TOSA wants it.
+    That holds for every t whose quotient lies in [least, most]. With `saturated` it holds for what
+    both sides are when they are held in [least, most], for every t. mul is as long as 31 bits
+    allow, as TOSA wants it.
 
     Both sides never decrease in t, so they are equal when the result reaches k at t = k * divisor
-    and not one earlier, for every k from least + 1 to most. Either condition is linear in k, so it
-    holds in between when it holds at both ends.
+    and not one earlier. Either condition is linear in k, so it holds in between when it holds at
+    both ends.
 
     Args:
         divisor: 1 <= divisor < 2**31.
         offset: about -divisor / 2, where ties are out of the way.
-        least: smallest quotient that is told from smaller ones.
-        most: largest quotient that is told from larger ones.
+        least: smallest quotient.
+        most: largest quotient.
+        saturated: whether quotients below `least` and above `most` only have to stay there.
 
     Returns:
         None where no multiplier of 31 bits is exact.
@@ -111,13 +115,14 @@ def rounding_division_magic(divisor: int, offset: int, least: int, most: int) ->
         shift -= 1
     half = 1 << (shift - 1)
     nearest = ((2 << shift) + divisor) // (2 * divisor)
+    first, last = (least + 1, most) if saturated else (least, most + 1)
+    reached = [k for k in (first, most) if first <= most]
+    not_earlier = [k for k in (least + 1, last) if least < last]
     for mul in (nearest, nearest + 1, nearest - 1):
-        if 0 <= mul < 1 << MAX_MUL_BITS and all(
-            (k * divisor - 1 + offset) * mul + half
-            < k << shift
-            <= (k * divisor + offset) * mul + half
-            for k in {least + 1, most}
-            if least < k <= most
+        if (
+            0 <= mul < 1 << MAX_MUL_BITS
+            and all((k * divisor + offset) * mul + half >= k << shift for k in reached)
+            and all((k * divisor - 1 + offset) * mul + half < k << shift for k in not_earlier)
         ):
             return Dyadic(mul, shift)
     return None

@@ -183,7 +183,7 @@ def _linear_inputs(graph: ir.Graph) -> set[str]:
     return {
         str(node.inputs[0].name)
         for node in graph
-        if node.op_type == "MatMul"
+        if node.op_type in ("MatMul", "Conv")
         and node.inputs[0] is not None
         and node.inputs[1] is not None
         and node.inputs[1].const_value is not None

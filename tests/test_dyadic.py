@@ -52,11 +52,25 @@ def test_rounding_division_magic(divisor: int, least: int, most: int) -> None:
     offset = -(divisor // 2)
     most = min(most, (2**31 - 1) // divisor)
     least = min(least, most)
-    factor = rounding_division_magic(divisor, offset, least, most)
+    factor = rounding_division_magic(divisor, offset, least, most, saturated=True)
     assert factor is not None and 0 <= factor.mul < 2**31 and 2 <= factor.shift <= 62
     for t in {k * divisor + j for k in range(least, most + 2) for j in (-1, 0, 1)} | {0}:
         found = factor.apply(t + offset)
         assert min(max(found, least), most) == min(max(t // divisor, least), most)
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 3, 6, 60, 384, 1001, 3 * 2**20])
+@pytest.mark.parametrize(("least", "most"), [(0, 600), (-7, 5), (0, 0)])
+def test_rounding_division_magic_is_exact(divisor: int, least: int, most: int) -> None:
+    """No quotient is off, the first and the last included, wherever there is a multiplier."""
+    for offset in (-(divisor // 2), 1 - divisor // 2)[: 1 + (divisor % 2 == 0)]:
+        factor = rounding_division_magic(divisor, offset, least, most)
+        if factor is None:  # ties of even divisors go the wrong way on one side of zero
+            assert divisor % 2 == 0
+            continue
+        for k in range(least, most + 1):
+            for t in (k * divisor, k * divisor + divisor - 1):
+                assert factor.apply(t + offset) == k
 
 
 def test_rounding_division_magic_may_not_exist() -> None:

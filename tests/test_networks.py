@@ -48,7 +48,7 @@ def check(folder: Path, float_model: Any) -> intcc.CompiledModel:
     assert report.ok, [c for c in report.checks if not c.ok]
     model = intcc.load(folder, "c")
     name = model.outputs[0].name
-    shape = (24, *model.inputs[0].shape[1:])
+    shape = (24, *(int(d) for d in model.inputs[0].shape[1:]))
     pixels = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
     real = model.dequantize("pixel_values", pixels).astype(np.float32)
     got = model.dequantize(name, model({"pixel_values": pixels})[name])

@@ -13,9 +13,13 @@ import pytest
 import intcc
 from intcc.backends.tosa.emit import needed_operations, tosa_graph
 from intcc.backends.tosa.extents import fixed_extents
+from intcc.backends.tosa.ops import gates
 from intcc.backends.tosa.quotients import Quotients
+from intcc.backends.tosa.rules import RULES
 from intcc.errors import MissingToolError, RangeProofError, SettingsError, UnsupportedOperatorError
 from intcc.interval import Interval
+from intcc.ops import OPERATORS
+from intcc.ops.exponential import power_of_half
 from intcc.runtime.reference import evaluate_node
 from tests.c.bench import Bench
 from tests.c.cases_cache import decoder
@@ -29,6 +33,10 @@ S = "sequence"
 def graph_of(b: Bench, **extents: int) -> Any:
     b.finish()
     return tosa_graph(b.model, {"batch": 1, S: 5, **extents}, evaluate_node)
+
+
+def test_every_operator_has_a_rule() -> None:
+    assert set(RULES) == set(OPERATORS)
 
 
 def test_operator_without_a_form() -> None:
@@ -140,3 +148,15 @@ def test_quotients_floor(lo: int, hi: int, reach: int) -> None:
             assert -(1 << (factor.shift - 1)) <= v < 1 << (factor.shift - 1)
             found = min(max(factor.apply(v) + how.middle, lo), hi)
             assert found == min(max(t // d, lo), hi)
+
+
+def test_gates_stay_in_their_ranges() -> None:
+    """The bounds that the rule of gates states, at every number that can come up."""
+    d = np.arange(65536, 2 * 65536 + 1, dtype=np.int64)
+    r = 46261 - ((d * 30840 + 2**16) >> 17)
+    r = (r * (32768 - ((d * r + 2**16) >> 17)) + 2**13) >> 14
+    assert gates.RECIPROCAL.min <= r.min() and r.max() <= gates.RECIPROCAL.max
+    p = r * (65536 - ((d * r + 2**15) >> 16))
+    assert gates.LOGISTIC.min <= p.min() and p.max() <= gates.LOGISTIC.max
+    h, _ = power_of_half(np.arange(4096, dtype=np.int64))
+    assert h.min() >= 0 and h.max() <= 65535

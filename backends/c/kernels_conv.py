@@ -29,6 +29,8 @@ __all__ = ["conv", "conv_wide", "max_pool"]
 Array = npt.NDArray[Any]
 #: Bytes of gathered rows: what stays in a cache of a host, and what a microcontroller can spare.
 ROWS_HOST, ROWS_SMALL = 2**17, 2**12
+#: Parts of an image's windows that threads can share, where there are as many blocks.
+PARTS = 8
 #: Channels of a depthwise convolution that are summed at a time.
 BLOCK = 32
 
@@ -87,7 +89,8 @@ class _Image:
             f"{base} + {_times(index, d)}"
             for base, index, d in zip(("top", "left"), "rs", w.dilations, strict=True)
         ]
-        ends, place = [], []
+        ends: list[str] = []
+        place: list[str] = []
         for axis, (name, size) in enumerate((("row", self.height), ("column", self.width))):
             before = w.pads[axis]
             count = (self.high, self.wide)[axis]
@@ -182,10 +185,16 @@ def _note(image: _Image, n: int) -> str:
 
 
 def _chunk(b: Builder, image: _Image, k: int) -> int:
-    """Return how many windows are gathered at a time: whole blocks of the target's products."""
+    """Return how many windows are gathered at a time: whole blocks of the target's products.
+
+    Threads share the windows, so that there must be some parts of them.
+    """
     block = b.target.matmul.rows
     room = ROWS_SMALL if b.target.word == 32 else ROWS_HOST
-    return min(max(room // k // block, 1) * block, image.pixels)
+    blocks = max(room // k // block, 1)
+    if b.target.threads:
+        blocks = min(blocks, -(-image.pixels // (PARTS * block)))
+    return min(blocks * block, image.pixels)
 
 
 def conv(b: Builder, node: ir.Node) -> None:

@@ -48,6 +48,7 @@ def _stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
         "locals": {
             "column": _uses(text, r"column\b"),
             "length": _uses(text, r"length\("),
+            "begin": bool(rows) or _uses(text, r"(begin|length)\("),
             "own": _uses(text, "OWN_"),
         },
         "stage_locals": _locals(program, text),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from intcc.backends.tosa import wide
 from intcc.backends.tosa.builder import Builder
+from intcc.backends.tosa.division import divide
 from intcc.backends.tosa.graph import Tensor, Type
 from intcc.backends.tosa.wide import clip
 from intcc.dyadic import rounding_division_magic
@@ -104,17 +105,23 @@ def _held(least: int, most: int, mul: int, shift: int, lo: int, hi: int) -> tupl
 
 
 def floor_divide(b: Builder, t: Tensor, divisor: int) -> Tensor:
-    """floor(t / divisor) for a constant divisor: a sum, a MUL and, for negative t, a sum."""
+    """Return floor(t / divisor) for a constant divisor: a sum, a MUL and, for negative t, a sum.
+
+    A division where no multiplier of 31 bits is exact.
+    """
     if divisor & (divisor - 1) == 0:
         return b.shift_right(t, divisor.bit_length() - 1, rounded=False)
     start = t.lo // divisor
     most = t.hi // divisor - start
     magic = None
-    for offset in (-(divisor // 2), -((divisor - 1) // 2), 1 - divisor // 2):
+    for offset in (-(divisor // 2), 1 - divisor // 2):
         magic = magic or rounding_division_magic(divisor, offset, 0, most)
         if magic:
             break
-    assert magic is not None, f"no multiplier divides [{t.lo}, {t.hi}] by {divisor}"
-    quotient = b.mul(b.add(t, offset - start * divisor), magic.mul, magic.shift)
-    exact = b.bounded(quotient, Interval.of(0, most))
+    if magic is None:
+        lifted = b.add(t, -start * divisor)
+        exact = divide(b, lifted, b.constant(np.full((1,) * t.rank, divisor), Type.INT32), most)
+    else:
+        quotient = b.mul(b.add(t, offset - start * divisor), magic.mul, magic.shift)
+        exact = b.bounded(quotient, Interval.of(0, most))
     return b.add(exact, start) if start else exact

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from intcc.backends.tosa.arithmetic import ZERO
+from intcc.backends.tosa.arithmetic import ZERO, narrow
 from intcc.backends.tosa.builder import Builder
+from intcc.backends.tosa.division import divide
 from intcc.backends.tosa.graph import Tensor, Type
 from intcc.dyadic import Dyadic, rounding_division_magic
 from intcc.interval import INT32, Interval
@@ -36,8 +37,10 @@ class Quotients:
     """How quotients of one operator are computed.
 
     Attributes:
+        divisors: one per channel.
         offset: what is added to t, per channel.
-        factors: one per channel.
+        factors: one per channel; none where some channel's would need more than 31 bits, and a
+            division has to do (even divisors of many bits alone).
         middle: what is added to the quotient.
         lo: least quotient.
         hi: largest quotient.
@@ -45,6 +48,7 @@ class Quotients:
             is, and the offset may be added before by whoever makes t.
     """
 
+    divisors: Array
     offset: Array
     factors: tuple[Dyadic, ...]
     middle: int
@@ -74,22 +78,27 @@ class Quotients:
             if len(factors) == size:
                 break
         else:
-            raise AssertionError(f"no multipliers for quotients in [{lo}, {hi}]")
+            factors, middle = (), 0
         offset = np.array([-(d // 2) - middle * d for d in divisors], object)
         sums = [np.array(end, object) + offset for end in ends]
-        reach = np.array([1 << (f.shift - 1) for f in factors], object)
-        reach = np.minimum(reach, 2**31)
-        if (sums[0] >= -reach).all() and (sums[1] < reach).all():
-            return cls(offset, factors, middle, lo, hi, None)
+        reach = np.array([min(1 << (f.shift - 1), 2**31) for f in factors], object)
+        every = np.array(divisors, np.int64)
+        if factors and (sums[0] >= -reach).all() and (sums[1] < reach).all():
+            return cls(every, offset, factors, middle, lo, hi, None)
         top = int(INT32.max)
         held = [np.array([min(d * q, top) for d in divisors], np.int64) for q in (lo, hi)]
-        return cls(offset, factors, middle, lo, hi, (held[0], held[1]))
+        return cls(every, offset, factors, middle, lo, hi, (held[0], held[1]))
 
     def divide(self, b: Builder, t: Tensor) -> Tensor:
         """Return the codes of the quotients of t."""
         if self.held is not None:
             low, high = self.held
             t = b.minimum(b.maximum(t, each(low)), each(high))
+        if not self.factors:
+            rank = (1,) * (t.rank - 1)
+            numbers = b.constant(self.divisors.reshape(*rank, -1), Type.INT32)
+            q = divide(b, b.bounded(t, t.interval.clip(0, t.hi)), numbers, self.hi)
+            return clip_codes(b, narrow(b, q), self.lo, self.hi)
         return self.finish(b, b.add(t, each(self.offset.astype(np.int64))))
 
     def finish(self, b: Builder, v: Tensor) -> Tensor:
@@ -114,4 +123,4 @@ def clip_codes(b: Builder, y: Tensor, lo: int, hi: int) -> Tensor:
 def _factor(divisor: int, least: int, most: int, lo: int, hi: int, middle: int) -> Dyadic | None:
     first = min(max(least // divisor, lo), hi) - middle
     last = min(max(most // divisor, lo), hi) - middle
-    return rounding_division_magic(divisor, -(divisor // 2), first, last)
+    return rounding_division_magic(divisor, -(divisor // 2), first, last, saturated=True)

@@ -39,8 +39,8 @@ def look_up(b: Builder, index: Tensor, entries: Array) -> Tensor:
         joined = b.add(b.shift_left(_points(b, index, upper), 15), _points(b, index, lower))
     else:
         joined = _points(b, index, rest)
-    found = b.add(joined, last) if last else joined
-    return b.bounded(found, Interval.of(min(numbers), max(numbers)))
+    known = Interval.of(min(numbers), max(numbers))
+    return b.add(joined, last, known) if last else b.bounded(joined, known)
 
 
 def _points(b: Builder, index: Tensor, entries: list[int]) -> Tensor:

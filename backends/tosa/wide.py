@@ -222,11 +222,12 @@ def _joined(b: Builder, high: Tensor, low: Tensor, step: int, lo: int, hi: int) 
         held = clip(b, high, least - 1, most + 1)
         return b.add(b.shift_left(held, step), low)
     largest = (1 << step) - 1
+    held = clip(b, high, least - 1, most + 1)
     if high.hi > most:
-        low = b.maximum(low, b.mul(clip(b, b.sub(high, most), 0, 1), largest))
+        low = b.maximum(low, b.mul(b.sub(b.maximum(held, most), most), largest))
     if high.lo < least:
-        low = b.minimum(low, b.mul(clip(b, b.add(b.sub(high, least), 1), 0, 1), largest))
-    return b.add(b.shift_left(clip(b, high, least, most), step), low)
+        low = b.minimum(low, b.mul(b.sub(b.minimum(held, least), least - 1), largest))
+    return b.add(b.shift_left(clip(b, held, least, most), step), low)
 
 
 def clip(b: Builder, x: Tensor, lo: int, hi: int) -> Tensor:

@@ -76,7 +76,7 @@ def scaled_down(b: Builder, x: Wide, bits: int) -> Wide:
     return Wide((sign,), Interval.of(low, high))
 
 
-def sum_along(b: Builder, x: Tensor, bits: int = BITS) -> Wide:
+def sum_along(b: Builder, x: Tensor) -> Wide:
     """Sum of non-negative numbers along the last axis."""
     limbs = [b.reduce_sum(limb, -1) for limb in tensors(wide.split(b, x))]
     return wide.normalize(b, limbs, x.interval.scalar() * x.shape[-1])

@@ -221,7 +221,8 @@ class _Verification:
     def tosa_equality(self) -> None:
         """The reference model of TOSA gives the same bits, on inputs of the graph's extents."""
         if "tosa" in self.emitted:
-            self.check("TOSA reference model", lambda: tosa.equal_values(self.artifact))
+            count = self.options.reference
+            self.check("TOSA reference model", lambda: tosa.equal_values(self.artifact, count))
 
     def _equal(self, chosen: list[int], runtime: Any) -> str:
         inputs = [self.inputs[i] for i in chosen]

@@ -229,17 +229,12 @@ class Lowering:
             )
             for dtype, like, _, suffix, shape in outputs
         ]
-        node = ir.Node(
-            DIALECT,
-            kind,
-            inputs,
-            ir.convenience.convert_attributes(attributes),
-            outputs=made,
-            name=self.fresh(f"{kind}_{made[0].name}"),
-        )
+        given = ir.convenience.convert_attributes(attributes)
+        name = self.fresh(f"{kind}_{made[0].name}")
+        node = ir.Node(DIALECT, kind, inputs, given, outputs=made, name=name)
         node.metadata_props["intcc.layer"] = self.label
         try:
-            proved = OPERATORS[kind].prove(*[self.operand(v) for v in inputs], **attributes)
+            proved = OPERATORS[kind].prove(*map(self.operand, inputs), **attributes)
         except RangeProofError as error:
             subject = f"{error.subject} (layer {self.label!r}, value {made[0].name!r})"
             raise RangeProofError(subject, error.fact, error.remedy) from None

@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from intcc.passes.lowering.context import Lowering, Producer
 from intcc.passes.lowering.linear import LinearProducer
-from intcc.passes.quantize_weights import Metric
+from intcc.passes.quantize_weights import Metric, shrink
 from intcc.qparams import QParams, Role
 from intcc.sites import ConvSite
 
@@ -27,6 +27,8 @@ __all__ = ["ConvProducer", "lower_convolution", "lower_max_pool"]
 Float = npt.NDArray[np.float64]
 #: Weights of the diagonal that brings an image to one zero point.
 DIAGONAL = range(64, 128)
+#: Weights of a filter up to which they are rounded with error compensation: it takes their cube.
+LARGEST_METRIC = 2400
 
 
 class ConvProducer(LinearProducer):
@@ -68,8 +70,29 @@ class ConvProducer(LinearProducer):
         return np.asarray((squares / np.square(self.x_scale))[:, 0])
 
     def _metric(self) -> Metric | None:
-        """Second moments are of channels, not of windows."""
-        return None
+        """Metric of windows whose pixels are alike, but know nothing of each other.
+
+        E[x_t x_u^T] is the moment of the channels for t = u, and the product of their means for
+        two different taps t and u.
+        """
+        record = self.ctx.statistics.get(str(self.site.x.name))
+        moment = None if record is None else record.moment
+        if record is None or moment is None or self.conv.group > 1:
+            return None
+        if len(self.x_scale) > LARGEST_METRIC:
+            return None
+        taps = len(self.x_scale) // len(moment)
+        means = np.outer(record.mean, record.mean)
+        windows = np.kron(np.eye(taps), moment - means) + np.kron(np.ones((taps, taps)), means)
+        scale = self.x_scale[:, 0]
+        return Metric.of(shrink(windows / np.outer(scale, scale), record.count))
+
+    def _drift(self, q: npt.NDArray[np.int8], step: Float) -> Float | float:
+        record = self.ctx.statistics.get(str(self.site.x.name))
+        if record is None:
+            return 0.0
+        means = self.site.spread(record.mean) / self.x_scale
+        return np.asarray(((self.weight - q * step) * means).sum(0))
 
     def _operands(self, q: npt.NDArray[np.int8]) -> list[ir.Value]:
         _, rows, columns, each = self._stored_shape()

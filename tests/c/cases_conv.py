@@ -41,7 +41,12 @@ def _operands(
     x = b.input(np.uint8, ["batch", height, width, channels], 0, 255)
     weight = rng.integers(-127, 128, (filters, *kernel, channels // group)).astype(np.int8)
     zero = np.asarray(rng.integers(0, 256), np.uint8)
-    attributes = {"strides": strides, "pads": pads, "dilations": dilations, "group": group}
+    attributes: dict[str, Any] = {
+        "strides": strides,
+        "pads": pads,
+        "dilations": dilations,
+        "group": group,
+    }
     return [x, zero, weight], attributes
 
 
@@ -80,7 +85,12 @@ def _conv_wide(b: Bench) -> None:
     b.case("conv_wide_plain")
     x = b.input(np.uint8, ["batch", 3, 3, 4], 0, 255)
     weight = np.full((2, 3, 3, 4), 1, np.int8)
-    attributes = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "group": 1}
+    attributes: dict[str, Any] = {
+        "strides": (1, 1),
+        "pads": (1, 1, 1, 1),
+        "dilations": (1, 1),
+        "group": 1,
+    }
     most = (2**31 - 1) // (255 * 36)
     numbers = [np.asarray(v, np.int32) for v in ([most], [2**31 - 1 - most * 255 * 36])]
     b.output(*b.op("ConvWide", [x, np.asarray(0, np.uint8), weight, *numbers], **attributes))
@@ -96,7 +106,7 @@ def _max_pool(b: Bench) -> None:
     }.items():
         b.case(f"max_pool_{name}")
         x = b.input(np.uint8, ["batch", *shape], 0, 255)
-        attributes = {"strides": strides, "pads": pads, "dilations": dilations}
+        attributes: dict[str, Any] = {"strides": strides, "pads": pads, "dilations": dilations}
         b.output(*b.op("MaxPool", [x], kernel_shape=kernel, **attributes))
 
 

@@ -22,7 +22,7 @@ from tests.c.cases import weight
 from tests.c.cases_cache import FORMS, _attention
 from tests.ops.harness import i32, i64
 
-__all__ = ["RANDOM_CASES", "cached_cases"]
+__all__ = ["MORE_CASES", "RANDOM_CASES", "cached_cases"]
 
 S = "sequence"
 Random = np.random.Generator
@@ -73,6 +73,28 @@ def _attend(b: Bench, r: Random) -> None:
     b.output(*b.op("Attention", [q, k, v, i32(np.zeros((1, 1, 1, 1))), *constants]))
 
 
+def _convolution(b: Bench, r: Random) -> None:
+    """One group, one per channel, or two; the wide form of the same windows, and pooling."""
+    group = int(r.choice([1, 2, 4]))
+    channels = 4 if group > 1 else int(r.integers(1, 9))
+    filters = group * int(r.integers(1, 4))
+    kernel, strides, dilations = (tuple(map(int, r.integers(1, 4, 2))) for _ in range(3))
+    reach = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
+    pads = tuple(int(r.integers(0, reach[i % 2] + 1)) for i in range(4))
+    height, width = (int(n) + m for n, m in zip(r.integers(1, 9, 2), reach, strict=True))
+    x = b.input(np.uint8, ["batch", height, width, channels], 0, 255)
+    zero = np.asarray(r.integers(0, 256), np.uint8)
+    weight = r.integers(-127, 128, (filters, *kernel, channels // group)).astype(np.int8)
+    windows: dict[str, Any] = {"strides": strides, "dilations": dilations}
+    attributes = {**windows, "pads": pads, "group": group}
+    divisor, bias = 2 * r.integers(0, 900, filters) + 1, i32(r.integers(-9999, 9999, filters))
+    narrow: list[Any] = [x, zero, weight, bias, i32(divisor), i32(3), i32(251)]
+    b.output(*b.op("Conv", narrow, **attributes))
+    b.output(*b.op("ConvWide", [x, zero, weight, i32(divisor), bias], **attributes))
+    inner = tuple(min(p, kernel[i % 2] - 1) for i, p in enumerate(pads))
+    b.output(*b.op("MaxPool", [x], kernel_shape=kernel, pads=inner, **windows))
+
+
 def _gates(b: Bench, r: Random) -> None:
     reach = int(2 ** r.uniform(2, 31)) - 1
     x = b.input(np.int32, ["batch", S, int(r.integers(1, 40))], -reach, reach)
@@ -89,6 +111,17 @@ def _rescale(b: Bench, r: Random) -> None:
         b.output(*b.op("Rescale", [x, i64(mul), i64(int(r.integers(1, 63))), i32(lo), i32(hi)]))
 
 
+def _quantize(b: Bench, r: Random) -> None:
+    """Even divisors too, up to 30 bits, and sums up to the ends of int32."""
+    n = int(r.integers(1, 9))
+    x = b.input(np.int32, ["batch", S, n], -(2**30), 2**30)
+    lo = int(r.integers(0, 9))
+    bias = r.integers(-(2**29), 2**29, n)
+    for divisor in (2 ** r.uniform(0, 31, n) - 1, 2 * np.exp2(r.uniform(20, 29, n)) // 2 * 2):
+        d = i32(np.maximum(divisor, 1).astype(np.int64))
+        b.output(*b.op("Quantize", [x, i32([1]), i32(bias), d, i32(lo), i32(255)]))
+
+
 def _gelu(b: Bench, r: Random) -> None:
     n = int(r.integers(2, 60))
     step = r.uniform(0.0255, 0.3, n)
@@ -102,15 +135,26 @@ def _gelu(b: Bench, r: Random) -> None:
 
 _BUILDERS: Mapping[str, Callable[[Bench, Random], None]] = {
     "attention": _attend,
+    "convolution": _convolution,
     "gates": _gates,
     "gelu": _gelu,
     "layer_norm": _norm("LayerNorm", layer_norm),
     "linear": _linear,
     "linear_dynamic": _linear_dynamic,
     "linear_wide": _linear_wide,
+    "quantize": _quantize,
     "rescale": _rescale,
     "rms_norm": _norm("RMSNorm", rms_norm),
 }
+
+
+def _key_mask(b: Bench) -> None:
+    b.case("key_mask")
+    b.output(*b.op("KeyMask", [b.input(np.int64, ["batch", S], -3, 3)]))
+
+
+#: Cases that C has no form of.
+MORE_CASES: Mapping[str, Callable[[Bench], None]] = {"key_mask": _key_mask}
 
 
 def _seeded(build: Callable[[Bench, Random], None]) -> Callable[[Bench, int], None]:

@@ -18,7 +18,11 @@ from intcc.ops import exponential
 from intcc.ops import gelu_wide as wide_gelu
 from intcc.ops import softmax as softmax_operator
 
-__all__ = ["RULES", "power_of_half", "tanh_curve"]
+__all__ = ["LOGISTIC", "RECIPROCAL", "RULES", "power_of_half", "tanh_curve"]
+
+#: Ranges of 1 / D in Q15 and of the logistic curve in Q30, with what rounding adds.
+RECIPROCAL = Interval.of(2**14 - 2**6, 2**15)
+LOGISTIC = Interval.of(2**29 - 2**13, 2**30)
 
 
 def power_of_half(b: Builder, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,7 +31,7 @@ def power_of_half(b: Builder, z: Tensor) -> tuple[Tensor, Tensor]:
     h = b.sub(b.mul(f, 449, 12), 3489)
     for coefficient in (15692, -45420, 65536):
         h = b.add(b.mul(h, f, 12), coefficient)
-    # The polynomial falls from 1 to 1/2, of which every step is exact: see `exponential`.
+    # The polynomial falls from 1 to 1/2.
     return b.bounded(b.minimum(h, 65535), Interval.of(0, 65535)), n
 
 
@@ -41,9 +45,9 @@ def logistic(b: Builder, x: Tensor, mul: int, shift: int) -> Tensor:
     """Logistic curve of |x| in Q30."""
     d = b.add(exponential_of(b, b.abs(x), mul, shift), 65536)
     r = b.sub(46261, b.mul(d, 30840, 17))
-    r = b.mul(r, b.sub(32768, b.mul(d, r, 17)), 14, Interval.of(2**14 - 8, 2**15 + 8))
+    r = b.mul(r, b.sub(32768, b.mul(d, r, 17)), 14, RECIPROCAL)
     rest = b.sub(65536, b.mul(d, r, 16))
-    return b.mul(r, rest, 0, Interval.of(2**29 - 2**17, 2**30 + 2**17))
+    return b.mul(r, rest, 0, LOGISTIC)
 
 
 def gate(b: Builder, x: Tensor, mul: int, shift: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from intcc.backends.tosa.arithmetic import ZERO, codes, narrow
-from intcc.backends.tosa.graph import Tensor, Type
+from intcc.backends.tosa.graph import Tensor
 from intcc.backends.tosa.quotients import Quotients, each
 from intcc.backends.tosa.site import Site
 from intcc.interval import Interval
@@ -43,4 +43,3 @@ def _formula(site: Site) -> Tensor:
 
 
 RULES = {"Gelu": gelu}
-_ = Type
