@@ -1,9 +1,9 @@
 """The files of an accelerator's interface, and the shapes that its conformance test runs.
 
-    intcc_accel.h               the functions, and what each computes to the bit
-    intcc_accel_reference.h     the same in plain C
-    NAME_accel.c                weak definitions, which those of an accelerator replace
-    examples/accel_test.c       compares what is linked with the plain C
+intcc_accel.h               the functions, and what each computes to the bit
+intcc_accel_reference.h     the same in plain C
+NAME_accel.c                weak definitions, which those of an accelerator replace
+examples/accel_test.c       compares what is linked with the plain C
 """
 
 from __future__ import annotations
