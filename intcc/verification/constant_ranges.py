@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.ops.rows import ROW_BITS
+from intcc.verification.accelerated import prove_accelerated
 from intcc.verification.emitted import Emitted, ProductCall
 from intcc.verification.report import FailedError
 
@@ -145,4 +146,5 @@ def prove(folder: Path, name: str) -> Proved:
         proof = next(p for start, p in _PROOFS if call.kernel.name.startswith(start))
         proof(_Product(emitted, call))
         columns += call.columns
-    return Proved(len(calls), columns)
+    accelerated, more = prove_accelerated(emitted)
+    return Proved(len(calls) + accelerated, columns + more)

@@ -28,6 +28,7 @@ _TILE = re.compile(r"(\w+)\(left, width, \w+ \+ \w+ \* (\d+), w \+ n \* (\d+), a
 _COLUMNS = re.compile(r"for \(size_t n = \w+; n < (\w+); n \+= (\d+)\)")
 _ROWS = re.compile(r"int32_t acc\[(\d+)\](?: \w+)?;")
 _CALL = re.compile(r"^ {4,}(linear\w*)\((.*?)\);", re.M | re.S)
+_ACCELERATED = re.compile(r"^ {4,}intcc_accel_(matmul_u8s8_\w+)\((.*?)\);", re.M | re.S)
 #: Where a thread's columns begin or end: among how many, in multiples of what.
 _RANGE = re.compile(r"begin\([^,]+, \w+, (\d+), \d+\)")
 _CONSTANT = re.compile(r"^extern const (\w+)_t (\w+)((?:\[\d+\])+);", re.M)
@@ -146,6 +147,17 @@ class Emitted:
                 raise FailedError(f"call of {name} with {len(arguments)} arguments")
             found.append(ProductCall(kernel, dict(zip(kernel.parameters, arguments, strict=True))))
         return found
+
+    def accelerated(self) -> list[tuple[str, list[str]]]:
+        """Return the products with constant weights that an accelerator computes.
+
+        Returns:
+            The function's name without its prefix, and its arguments.
+        """
+        return [
+            (kind, [" ".join(a.split()) for a in _split(text)])
+            for kind, text in _ACCELERATED.findall(self._model)
+        ]
 
     @cached_property
     def _library(self) -> ctypes.CDLL:

@@ -20,6 +20,8 @@ from intcc.runtime.compiler import STRICT_FLAGS
 from intcc.runtime.native import NativeModel
 from intcc.runtime.reference import evaluate
 from intcc.settings import Settings
+from intcc.verification.constant_ranges import prove
+from intcc.verification.report import FailedError
 from tests.c import cases, cases_decoder
 from tests.c.bench import TOKENS, Bench, differences
 from tests.c.cases_conv import CONV_CASES
@@ -91,25 +93,36 @@ def test_shared_runs_call_one_at_a_time(tmp_path: Path) -> None:
     assert wrong(bench, bench.native(tmp_path, threads=3)) == []
 
 
-def test_conformance_passes_and_finds_a_wrong_function(
-    offloaded: tuple[Bench, Path], tmp_path: Path
-) -> None:
+def conformance(folder: Path, name: str) -> tuple[str, str]:
+    """Return the conformance test and the weak definitions of an artifact."""
+    return str(folder / "examples/accel_test.c"), str(folder / f"{name}_accel.c")
+
+
+def test_conformance_passes_with_plain_c(offloaded: tuple[Bench, Path], tmp_path: Path) -> None:
     bench, folder = offloaded
-    test, weak = folder / "examples/accel_test.c", folder / f"{bench.graph.name}_accel.c"
+    made = str(tmp_path / "conformance")
     flags = [*STRICT_FLAGS, "-O1", "-fsanitize=undefined,address", "-fno-sanitize-recover=all"]
+    sources = conformance(folder, str(bench.graph.name))
+    subprocess.run(["gcc", *flags, f"-I{folder}", *sources, "-o", made], check=True)
+    passed = subprocess.run([made], capture_output=True, text=True, check=False)
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert passed.stdout.endswith("calls: 0 differ\n")
 
-    def run(*sources: Path) -> subprocess.CompletedProcess[str]:
-        program = tmp_path / "conformance"
-        command = ["gcc", *flags, f"-I{folder}", *map(str, sources), "-o", str(program)]
-        subprocess.run(command, check=True)
-        return subprocess.run([program], capture_output=True, text=True, check=False)
 
-    passed = run(test, weak)
-    assert (passed.returncode, passed.stdout.split(":")[-1].strip()) == (0, "0 differ")
-    for name, source in wrong_functions((folder / "intcc_accel_reference.h").read_text()):
+def test_conformance_finds_a_wrong_function(tmp_path: Path) -> None:
+    bench, made = encoder(), str(tmp_path / "conformance")
+    bench.emit(tmp_path, offload=EVERYTHING)
+    flags = ["gcc", *STRICT_FLAGS, "-O1", f"-I{tmp_path}"]
+    objects = []
+    for source in conformance(tmp_path, "tiny"):
+        objects.append(f"{source}.o")
+        subprocess.run([*flags, "-c", source, "-o", objects[-1]], check=True)
+    reference = (tmp_path / "intcc_accel_reference.h").read_text(encoding="utf-8")
+    for name, text in wrong_functions(reference):
         own = tmp_path / "own.c"
-        own.write_text(source, encoding="utf-8")
-        failed = run(test, weak, own)
+        own.write_text(text, encoding="utf-8")
+        subprocess.run([*flags, str(own), *objects, "-o", made], check=True)
+        failed = subprocess.run([made], capture_output=True, text=True, check=False)
         assert failed.returncode == 1, name
         assert re.match(
             rf"intcc_accel_{name}, pattern \w+, (rows|image) \d+[^:]+: "
@@ -208,3 +221,17 @@ def test_equal_bytes_each_time(tmp_path: Path) -> None:
         files = sorted(p for p in (tmp_path / name).rglob("*") if p.is_file())
         texts.append({p.relative_to(tmp_path / name): p.read_bytes() for p in files})
     assert texts[0] == texts[1]
+
+
+def test_ranges_are_proved_from_the_constants(tmp_path: Path) -> None:
+    encoder().emit(tmp_path, offload=EVERYTHING)
+    proved = prove(tmp_path, "tiny")
+    kinds = [n for n in encoder().graph if n.op_type in OFFLOADED["matmul"]]
+    assert proved.calls == len(kinds)
+    weights = tmp_path / "tiny_weights.c"
+    text = weights.read_text(encoding="utf-8")
+    bias = re.sub(r"(int32_t \w+_bias\[\d+\] = \{\s*)-?\d+", r"\g<1>2147483647", text, count=1)
+    assert bias != text
+    weights.write_text(bias, encoding="utf-8")
+    with pytest.raises(FailedError, match=r"reaches .* beyond 2,147,483,647"):
+        prove(tmp_path, "tiny")
