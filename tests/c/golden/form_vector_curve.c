@@ -5,12 +5,6 @@ static inline vector vector_xor(vector a, vector b)
     return _mm512_xor_si512(a, b);
 }
 
-/* v / 2^bits, rounded down. */
-static inline vector vector_down_signed(vector v, int bits)
-{
-    return _mm512_sra_epi32(v, _mm_cvtsi32_si128(bits));
-}
-
 /* (a * b + 2^(bits - 1)) / 2^bits, rounded down, of numbers that are not negative, where bits >=
    32. */
 static inline vector vector_quotient(vector a, vector b, int bits)
@@ -29,12 +23,6 @@ static inline vector vector_quotient(vector a, vector b, int bits)
 static inline vector vector_xor(vector a, vector b)
 {
     return _mm256_xor_si256(a, b);
-}
-
-/* v / 2^bits, rounded down. */
-static inline vector vector_down_signed(vector v, int bits)
-{
-    return _mm256_sra_epi32(v, _mm_cvtsi32_si128(bits));
 }
 
 /* (a * b + 2^(bits - 1)) / 2^bits, rounded down, of numbers that are not negative, where bits >=
