@@ -63,7 +63,7 @@ def _meaning(operator: Operator) -> str:
 
 def _node_count(operator: Operator) -> int:
     """Count the standard nodes of a body, the functions that it calls inlined."""
-    nested = {str(f.name): f.to_function_proto() for f in operator.nested}
+    nested = {f.name: f.to_function_proto() for f in operator.nested}
 
     def count(body: onnx.FunctionProto) -> int:
         return sum(count(nested[n.op_type]) if n.domain else 1 for n in body.node)

@@ -169,6 +169,11 @@ def command(
         nodes = sum(report["operators"]["onnx"].values())
         size = format_bytes(report["files"]["model.onnx"])
         printer.say(f"  model.onnx  {size}, {nodes} nodes")
+    if "tosa" in report:
+        size = format_bytes(report["files"]["npu/model.tosa"])
+        count = sum(report["tosa"]["operations"].values())
+        fixed = ", ".join(f"{name} {n}" for name, n in report["tosa"]["extents"].items())
+        printer.say(f"  model.tosa  {size}, {count} operations; {fixed}")
     if "memory" in report:
         memory = report["memory"]
         printer.say(

@@ -26,21 +26,17 @@ from intcc.interval import Interval, Operand
 from intcc.ops import OPERATORS
 from intcc.ops.operator import OPSET_VERSION, Attribute
 from intcc.passes.calibrate import Statistics
+from intcc.passes.lowering.divisors import odd_divisor
 from intcc.passes.quantize_weights import Metric
 from intcc.qparams import QParams, Role
 from intcc.sites import Demand, LinearSite, constant, demands, is_decoder, linear_sites
 
-__all__ = ["Lowering", "Producer", "odd_divisor"]
+__all__ = ["Lowering", "Producer"]
 
 Array = npt.NDArray[Any]
 DIALECT = "ai.intcc"
 #: Divisors from here on represent a scale to better than 0.05 %.
 FINE = 1024
-
-
-def odd_divisor(ratio: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return the odd integers nearest to `ratio`, at least one."""
-    return np.maximum(2 * np.floor(np.asarray(ratio) / 2).astype(np.int64) + 1, 1)
 
 
 class Producer:

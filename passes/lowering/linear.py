@@ -20,7 +20,8 @@ import onnx_ir as ir
 from intcc.dyadic import Dyadic
 from intcc.ops import linear_dynamic
 from intcc.ops.operator import Attribute
-from intcc.passes.lowering.context import Lowering, Producer, odd_divisor
+from intcc.passes.lowering.context import Lowering, Producer
+from intcc.passes.lowering.divisors import odd_divisor
 from intcc.passes.quantize_weights import (
     Metric,
     best_step,

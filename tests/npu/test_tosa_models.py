@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,8 +143,6 @@ def test_only_integers(compiled: Path) -> None:
 
 def test_verification_sees_other_weights(compiled: Path, tmp_path: Path) -> None:
     """A graph of other numbers is told so."""
-    import shutil
-
     folder = tmp_path / "changed"
     shutil.copytree(compiled / "out", folder)
     model = ir.load(folder / "integer.onnx")
@@ -156,3 +156,12 @@ def test_verification_sees_other_weights(compiled: Path, tmp_path: Path) -> None
     assert not report.ok
     failed = {c.name for c in report.checks if not c.ok}
     assert "TOSA reference model" in failed
+
+
+def test_verification_without_the_tools(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tosa_serializer", "tosa_reference_model"):
+        monkeypatch.setitem(sys.modules, name, None)
+    report = intcc.verify(compiled / "out")
+    assert report.ok
+    assert set(report.skipped) == {"TOSA free of float", "TOSA reference model"}
+    assert "pip install 'intcc[npu]'" in report.skipped["TOSA reference model"]
