@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from intcc.errors import SettingsError
 
-__all__ = ["ACCELERATORS", "AVOIDED", "Accelerator", "load_accelerator"]
+__all__ = ["ACCELERATORS", "Accelerator", "load_accelerator"]
 
 Types = frozenset[str]
 
@@ -20,9 +20,6 @@ _8, _16, _32 = (frozenset({name}) for name in ("INT8", "INT16", "INT32"))
 _NARROW = _8 | _16
 _ALL = _NARROW | _32
 
-#: What others express: U55 and U65 lack these in int32; by Vela's estimates U85 without them takes
-#: 0.7 of the cycles for a small encoder, 1.01 for MiniLM.
-AVOIDED = ("INTDIV", "REDUCE_MAX")
 #: What every Ethos-U computes.
 _COMMON: Mapping[str, Types] = {
     "ABS": _32,
@@ -77,11 +74,13 @@ class Accelerator:
         name: as on the command line, and as Vela knows it.
         family: its name without the size.
         operations: types of operands by the TOSA operation.
+        without: operations that others express: what it lacks, or has but takes long for.
     """
 
     name: str
     family: str
     operations: Mapping[str, Types]
+    without: tuple[str, ...] = ()
 
     def lacks(self, operation: str, kind: str) -> str | None:
         """Return what the accelerator lacks, None where it has the operation.
@@ -96,15 +95,16 @@ class Accelerator:
         return f"{self.family} has no {operation}" + (f" of {kind.lower()}" if types else "")
 
 
-_FAMILIES: Mapping[str, tuple[Mapping[str, Types], tuple[int, ...]]] = {
-    "ethos-u55": (_COMMON, (32, 64, 128, 256)),
-    "ethos-u65": (_COMMON, (256, 512)),
-    "ethos-u85": (_U85, (128, 256, 512, 1024, 2048)),
+#: U85 has REDUCE_MAX of int32, but by Vela's estimates takes 0.91 of MiniLM's cycles without it.
+_FAMILIES: Mapping[str, tuple[Mapping[str, Types], tuple[str, ...], tuple[int, ...]]] = {
+    "ethos-u55": (_COMMON, ("INTDIV", "REDUCE_MAX"), (32, 64, 128, 256)),
+    "ethos-u65": (_COMMON, ("INTDIV", "REDUCE_MAX"), (256, 512)),
+    "ethos-u85": (_U85, ("REDUCE_MAX",), (128, 256, 512, 1024, 2048)),
 }
 #: By name.
 ACCELERATORS: Mapping[str, Accelerator] = {
-    f"{family}-{macs}": Accelerator(f"{family}-{macs}", family, operations)
-    for family, (operations, sizes) in _FAMILIES.items()
+    f"{family}-{macs}": Accelerator(f"{family}-{macs}", family, operations, without)
+    for family, (operations, without, sizes) in _FAMILIES.items()
     for macs in sizes
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import onnx_ir as ir
 
-from intcc.backends.npu.accelerators import AVOIDED, Accelerator
+from intcc.backends.npu.accelerators import Accelerator
 from intcc.backends.npu.part import border
 from intcc.backends.tosa.emit import Evaluate, tosa_graph
 from intcc.backends.tosa.graph import Graph, Type
@@ -81,7 +81,7 @@ def refusals(
         if any(v.dtype == ir.DataType.INT64 for v in (*inputs, *outputs)):
             return "" if node.domain == "" else _INDICES
         try:
-            graph = part_graph(model, [node], ranges, extents, evaluate, AVOIDED)
+            graph = part_graph(model, [node], ranges, extents, evaluate, accelerator.without)
         except (UnsupportedOperatorError, RangeProofError) as error:
             return str(error)
         return "; ".join(lacking(graph, accelerator)) or None

@@ -18,7 +18,7 @@ from typing import Any
 import onnx_ir as ir
 
 from intcc.backends.c.state import is_cache
-from intcc.backends.npu.accelerators import AVOIDED, Accelerator
+from intcc.backends.npu.accelerators import Accelerator
 from intcc.backends.npu.capability import part_graph, refusals
 from intcc.backends.npu.part import Part
 from intcc.backends.npu.partition import Partition, partition
@@ -140,7 +140,7 @@ def emit_parts(
         for part in placed.parts:
 
             def compiled(nodes: tuple[ir.Node, ...], file: Path) -> Estimate:
-                graph = part_graph(model, nodes, ranges, extents, evaluate, AVOIDED)
+                graph = part_graph(model, nodes, ranges, extents, evaluate, accelerator.without)
                 file.write_bytes(serialize(graph))
                 return compile_part(file, accelerator, file.with_suffix(".npz"))
 
