@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,3 +90,23 @@ def test_without_memory_everything_stays(
     monkeypatch.setattr(pages, "LARGE", 1 << 62)
     assert pages._moved(before[0], before[0] + 4096) == 0
     assert content(library) == before
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_what_is_not_used_is_given_back(moves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing beside it, also where the copy cannot be moved."""
+    space, size, start = 5 * LARGE + 4096, 2 * LARGE, 90 * LARGE
+    given: list[tuple[int, int]] = []
+
+    answers: dict[str, Callable[..., Any]] = {
+        "mmap": lambda *_: space,
+        "madvise": lambda *_: 0,
+        "mprotect": lambda *_: 0,
+        "mremap": lambda *a: a[-1] if moves else ctypes.c_size_t(-1).value,
+        "munmap": lambda at, count: given.append((at, at + count)),
+    }
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(**answers))
+    monkeypatch.setattr(ctypes, "memmove", lambda *_: None)
+    assert pages._moved(start, start + size) == (size if moves else 0)
+    copy, end = 6 * LARGE, space + size + LARGE
+    assert given == ([(space, copy), (copy + size, end)] if moves else [(space, end)])

@@ -15,10 +15,11 @@ In ONNX the weights are unsigned with a zero point of 128: onnxruntime multiplie
 unsigned bytes fastest in ConvInteger, and exactly on every x86 machine, so pairs need no bound.
 
 Constraints
-    (C1) |acc| and |acc + bias| < 2**31 for every input
+    (C1) |acc|, |acc + bias| and |bias - zero * sum of weight[n]| < 2**31 for every input: kernels
+         that multiply x in place of x - zero keep the latter
     (C2) divisor >= 1, odd or a power of two
     (C3) 0 <= lo <= hi <= 255
-    (C4) group divides C and N; no window lies outside of the image
+    (C4) group divides C and N; no window is without a pixel of the image
 Error
     |y - (acc + b) / divisor| <= 1/2 - 1/(2 divisor)    before saturation
 """
@@ -40,7 +41,7 @@ from intcc.ops.linear import product_interval, ties_unsettled
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.windows import Windows
 
-__all__ = ["OPERATOR", "accumulate", "accumulated"]
+__all__ = ["OPERATOR", "accumulate", "accumulated", "weight_sums"]
 
 _LIFT = onnx.numpy_helper.from_array(np.array(128, np.int32))
 _ZERO = onnx.numpy_helper.from_array(np.array(128, np.uint8))
@@ -111,6 +112,11 @@ def accumulated(
     return interval
 
 
+def weight_sums(weight: Array) -> Array:
+    """Return the sum of the weights of each filter, int64."""
+    return np.asarray(weight.reshape(len(weight), -1).sum(1, dtype=np.int64))
+
+
 def reference(
     x: Array, zero: Array, weight: Array, bias: Array, divisor: Array, lo: Array, hi: Array, *,
     strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int], group: int,
@@ -131,6 +137,8 @@ def bounds(
     t = accumulated("Conv", x, zero, weight, windows, group)
     t += Interval.of(bias.value, bias.value)
     require_fits(t, I32, "Conv sum")
+    stored = bias.value - weight_sums(weight.value) * int(zero.value)
+    require_fits(Interval.of(stored, stored), I32, "Conv bias of stored bytes")
     d = divisor.value
     low, high = int(lo.value), int(hi.value)
     if (d < 1).any() or ties_unsettled(d).any() or not 0 <= low <= high <= 255:

@@ -8,9 +8,9 @@ as those of Conv. The weight step is an integer multiple `mul` of the output's g
 rounded: the form of a convolution that is added to a residual stream.
 
 Constraints
-    (C1) |acc|, |acc * mul| and |y| < 2**31 for every input; so for sums of x in place of x - zero,
-         which the bias may undo
-    (C2) group divides C and N; no window lies outside of the image
+    (C1) |acc|, |acc * mul| and |y| < 2**31 for every input; so for sums of x in place of x - zero
+         and for the bias that undoes this
+    (C2) group divides C and N; no window is without a pixel of the image
 Error
     none: the result is exact
 """
@@ -26,7 +26,7 @@ from onnxscript import opset20 as op
 
 from intcc.interval import INT32 as I32
 from intcc.interval import Interval, Operand, require_fits
-from intcc.ops.conv import accumulate, accumulated
+from intcc.ops.conv import accumulate, accumulated, weight_sums
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.windows import Windows
 
@@ -72,9 +72,11 @@ def bounds(
     require_fits(scaled, I32, "ConvWide product")
     y = scaled + Interval.of(bias.value, bias.value)
     require_fits(y, I32, "ConvWide result")
-    sums = weight.value.reshape(len(weight.value), -1).sum(1, dtype=np.int64) * int(zero.value)
+    sums = weight_sums(weight.value) * int(zero.value)
     stored = (acc + Interval.of(sums, sums)) * Interval.of(mul.value, mul.value)
     require_fits(stored, I32, "ConvWide product of stored bytes")
+    rest = bias.value - sums * mul.value
+    require_fits(Interval.of(rest, rest), I32, "ConvWide bias of stored bytes")
     return y
 
 

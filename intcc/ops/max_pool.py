@@ -6,7 +6,7 @@ x [B, H, W, C] u8, y [B, OH, OW, C] u8. Rounding to a grid keeps the order of nu
 maximum of the stored integers is the stored maximum. Attributes as in ONNX, pads written out.
 
 Constraints
-    (C1) no window lies outside of the image
+    (C1) no window is without a pixel of the image
     (C2) pads are smaller than the kernel                    onnxruntime takes no others
 Error
     none

@@ -57,12 +57,11 @@ class Windows:
 
     def require(self, what: str, height: int, width: int) -> None:
         """Check that there are windows, and that each holds some pixel of the image."""
-        reach = [d * (k - 1) for k, d in zip(self.kernel, self.dilations, strict=True)]
         legal = (
             min(*self.kernel, *self.strides, *self.dilations) >= 1
-            and all(0 <= p <= reach[i % 2] for i, p in enumerate(self.pads))
-            and self.extent(0, height) >= 1
-            and self.extent(1, width) >= 1
+            and min(self.pads) >= 0
+            and self._each_has_a_pixel(0, height)
+            and self._each_has_a_pixel(1, width)
         )
         if not legal:
             raise RangeProofError(
@@ -70,6 +69,16 @@ class Windows:
                 f"has windows {self} over {height} x {width} pixels, some of them without a pixel",
                 "Check the kernel, strides, pads and dilations of the model",
             )
+
+    def _each_has_a_pixel(self, axis: int, size: int) -> bool:
+        """Tell whether there are windows along an axis, and a tap of each inside the image.
+
+        Taps that are far from each other can lie on both sides of a small image.
+        """
+        first = np.arange(self.extent(axis, size)) * self.strides[axis] - self.pads[axis]
+        places = first[:, None] + np.arange(self.kernel[axis]) * self.dilations[axis]
+        inside = ((places >= 0) & (places < size)).any(1)
+        return bool(inside.size and inside.all())
 
     def taps(self, x: Array, fill: Any) -> Iterator[tuple[int, int, Array]]:
         """Yield row, column and the pixels [B, OH, OW, C] that each tap reads, `fill` outside."""

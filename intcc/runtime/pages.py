@@ -76,11 +76,8 @@ def _moved(start: int, end: int) -> int:
     ctypes.memmove(copy, start, size)
     system.mprotect(copy, size, mmap.PROT_READ)
     moved = system.mremap(copy, size, size, _MOVE | _FIXED, start) != failed
-    rest = (
-        [(space, copy), (copy + size, space + size + LARGE)]
-        if moved
-        else [(space, copy + size + LARGE)]
-    )
+    end_of_space = space + size + LARGE
+    rest = [(space, copy), (copy + size, end_of_space)] if moved else [(space, end_of_space)]
     for a, b in rest:
         if a < b:
             system.munmap(a, b - a)

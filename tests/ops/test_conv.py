@@ -9,6 +9,7 @@ import pytest
 
 from intcc.interval import Operand
 from intcc.ops.conv import OPERATOR
+from intcc.ops.conv_wide import OPERATOR as WIDE
 from intcc.ops.operator import Array
 from tests.ops.harness import check, constants, generator, i32, operand, proved, refuses, u8
 
@@ -117,6 +118,17 @@ def test_padding_contributes_nothing() -> None:
     }
     (y,) = check(OPERATOR, x, u8(77), weight, i32([9] * 4), i32([3]), i32(0), i32(255), **options)
     assert (y == 3).all()
+
+
+def test_kernels_that_read_stored_bytes_have_room_for_their_bias() -> None:
+    """x - zero is small, but what makes up for x in its place is not."""
+    x = Operand(operand(200, 255).interval, (1, 3, 3, 1))
+    weight, bias = np.full((1, 3, 3, 1), -127, np.int8), i32([2**31 - 100_000])
+    options: dict[str, Any] = {"strides": (1, 1), "pads": (0,) * 4, "dilations": (1, 1), "group": 1}
+    inputs = constants(u8(255), weight, bias, i32([3]), i32(0), i32(255))
+    refuses(OPERATOR, x, *inputs, match="Conv bias of stored bytes ranges over", **options)
+    inputs = constants(u8(255), weight, i32([1]), bias)
+    refuses(WIDE, x, *inputs, match="ConvWide bias of stored bytes ranges over", **options)
 
 
 @pytest.mark.parametrize(

@@ -78,10 +78,12 @@ def test_pair_reach_is_reached() -> None:
     for k in (1, 2, 7):
         weight = rng.integers(-127, 128, (k, 3)).astype(np.int8)
         largest = rng.integers(0, 256, k)
-        products = np.zeros((2, k + k % 2, 3), int)
-        products[:, :k] = largest[:, None] * [np.maximum(weight, 0), np.minimum(weight, 0)]
-        sums = products[:, 0::2] + products[:, 1::2]
-        assert pair_reach(largest, weight) == np.abs(sums).max()
+        products = np.zeros((k + k % 2, 3), int)
+        products[:k] = largest[:, None] * weight
+        first, second = products[0::2], products[1::2]
+        # A sum of two products is largest where each input is at one of its ends.
+        ends = [a * first + b * second for a in (0, 1) for b in (0, 1)]
+        assert pair_reach(largest, weight) == np.abs(ends).max()
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,14 @@ def test_pads_as_wide_as_the_kernel_are_refused() -> None:
     )  # fmt: skip
 
 
+def test_a_window_around_a_pixel_is_refused() -> None:
+    """Its two taps lie on both sides of an image of one pixel."""
+    refuses(
+        OPERATOR, operand(0, 255, 1, 1, 4, 1), match="some of them without a pixel",
+        kernel_shape=(2, 2), strides=(1, 1), pads=(1, 0, 1, 0), dilations=(2, 1),
+    )  # fmt: skip
+
+
 def test_a_window_without_a_pixel_is_refused() -> None:
     refuses(
         OPERATOR, operand(0, 255, 1, 4, 4, 1), match="some of them without a pixel",

@@ -1,1 +1,1 @@
-"""Passes of the strict ONNX backend."""
+"""The QLinear flavour."""
