@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import zipfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +18,13 @@ import onnx
 import onnx_ir as ir
 
 from intcc._version import __version__
-from intcc.errors import ModelError
+from intcc.flavours import require_tools, write_flavours
 from intcc.progress import Progress
 from intcc.runtime.artifact import LAYOUT, MANIFEST, sha256_of
 from intcc.settings import Settings
-from intcc.specs import LOGITS, integer_feeds
+from intcc.specs import integer_feeds
 
 if TYPE_CHECKING:
-    from intcc.backends.c.emit import CReport
-    from intcc.backends.c.generator import Generation
-    from intcc.backends.npu.emit import NpuReport
     from intcc.frontends.source import SourceModel
     from intcc.pipeline import CompiledGraph
 
@@ -57,7 +53,7 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
     from intcc.frontends.calibration import load_samples
     from intcc.pipeline import compile_graph
 
-    _require_tools(settings)
+    require_tools(settings)
     progress.stage("import")
     source = load_source(
         model,
@@ -92,22 +88,6 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
     return Built(source, samples, graph, calibration)
 
 
-def _require_tools(settings: Settings) -> None:
-    """Find the tools of the backends now, not after minutes of work.
-
-    Raises:
-        MissingToolError: one is not installed.
-    """
-    if {"tosa", "vela"} & set(settings.emit):
-        from intcc.backends.tosa.serialize import require_serializer
-
-        require_serializer()
-    if "vela" in settings.emit:
-        from intcc.backends.npu.vela import find_vela
-
-        find_vela()
-
-
 def write_artifact(built: Built, folder: Path, settings: Settings, progress: Progress) -> None:
     """Write all files of the artifact and check the budget.
 
@@ -119,37 +99,14 @@ def write_artifact(built: Built, folder: Path, settings: Settings, progress: Pro
 
     graph, source = built.graph, built.source
     onnx.save(_proto(graph.integer), str(folder / "integer.onnx"))
-    if "onnx" in settings.emit:
-        progress.stage("emit ONNX")
-        _write_onnx(built, folder / "model.onnx", settings)
     recorded = built.samples[:: max(1, len(built.samples) // RECORDED)][:RECORDED]
     feeds = [integer_feeds(graph.inputs, s) for s in recorded]
-    qlinear: dict[str, Any] | None = None
-    if "qlinear" in settings.emit:
-        progress.stage("emit QLinear ONNX")
-        qlinear = _write_qlinear(built, folder / "model.qlinear.onnx", settings, feeds)
-    if "qdq" in settings.emit:
-        progress.stage("emit QDQ")
-        _write_qdq(built, folder / "model.qdq.onnx", settings)
-    c_report: CReport | None = None
-    if "c" in settings.emit:
-        progress.stage("emit C")
-        c_report = _write_c(built, folder / "c", settings)
-        for note in c_report.notes:
-            progress.note(note)
-    tosa: dict[str, Any] = {}
-    if "tosa" in settings.emit:
-        progress.stage("emit TOSA")
-        tosa = _write_tosa(graph.integer, folder / "npu")
-    npu: NpuReport | None = None
-    if "vela" in settings.emit:
-        progress.stage("emit NPU parts")
-        npu = _write_npu(built, folder / "npu", settings)
+    written = write_flavours(built, folder, settings, feeds, progress)
     for path in source.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
     _save_npz(folder / "recorded.npz", feeds)
     progress.stage("report")
-    report = {**collect(built, folder, c_report, qlinear=qlinear, npu=npu), **tosa}
+    report = {**collect(built, folder, written.c), **written.sections}
     settings.budget.check({**report["figures"], **_measured(folder / "c", settings)})
     _write_json(folder / "report.json", report)
     (folder / "report.html").write_text(render(report), encoding="utf-8")
@@ -188,129 +145,6 @@ def _proto(model: ir.Model) -> onnx.ModelProto:
     for value in (v for node in model.graph for v in node.outputs if v.name not in known):
         ir.serde.serialize_value_into(proto.graph.value_info.add(), value)
     return proto
-
-
-def _write_onnx(built: Built, path: Path, settings: Settings) -> None:
-    from intcc.backends.onnx.float_tail import add_float_tail
-    from intcc.backends.onnx.strict import emit
-
-    model = emit(built.graph.integer, keep_functions=settings.keep_functions)
-    if settings.float_io:
-        add_float_tail(model, {s.name: s.scale for s in built.graph.outputs})
-    onnx.save(model, str(path))
-
-
-def _write_qlinear(
-    built: Built, path: Path, settings: Settings, feeds: list[dict[str, Array]]
-) -> dict[str, Any]:
-    """Write the QLinear model and return its section of the report.
-
-    Raises:
-        ModelError: there is nothing in the model that operators of quantized numbers can say.
-    """
-    from intcc.backends.onnx.qlinear import emit
-    from intcc.backends.onnx.strict import emit as emit_strict
-    from intcc.report.qlinear import qlinear_report
-
-    integer = built.graph.integer
-    model, coverage = emit(integer)
-    if not coverage.layers:
-        raise ModelError(
-            f"Model '{built.source.name}'",
-            "has no layer with 8-bit results and scales fixed at compile time, which is what "
-            "QLinear operators are",
-            "Use --activations static"
-            if settings.activations == "dynamic"
-            else "Use --emit onnx; layers of language models all have 32-bit results",
-        )
-    onnx.save(model, str(path))
-    return qlinear_report(coverage, emit_strict(integer), model, feeds)
-
-
-def _write_qdq(built: Built, path: Path, settings: Settings) -> None:
-    from intcc.backends.onnx.qdq import emit_qdq
-
-    onnx.save(emit_qdq(built.graph.scaled, built.graph.integer, settings.scales), str(path))
-
-
-def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:
-    from intcc.backends.c.emit import emit_c
-    from intcc.runtime.reference import evaluate
-
-    return emit_c(
-        built.graph.integer,
-        folder,
-        target=settings.target,
-        ternary=None if settings.ternary == "auto" else settings.ternary,
-        threads=settings.threads,
-        weights=None if settings.weights == "auto" else settings.weights,
-        chunk=settings.chunk,
-        offload=settings.offload,
-        generation=_generation(built),
-        evaluate=evaluate,
-    )
-
-
-def _write_tosa(model: ir.Model, folder: Path) -> dict[str, Any]:
-    """Write the flatbuffer; return its entry of the report."""
-    from intcc.backends.tosa.emit import tosa_graph
-    from intcc.backends.tosa.extents import fixed_extents
-    from intcc.backends.tosa.serialize import serialize
-    from intcc.runtime.reference import evaluate_node
-
-    extents = fixed_extents(model)
-    graph = tosa_graph(model, extents, evaluate_node)
-    folder.mkdir(exist_ok=True)
-    (folder / "model.tosa").write_bytes(serialize(graph))
-    counts = Counter(operation.kind for operation in graph.operations)
-    return {"tosa": {"extents": extents, "operations": dict(sorted(counts.items()))}}
-
-
-def _write_npu(built: Built, folder: Path, settings: Settings) -> NpuReport:
-    """Write the parts of an NPU and the C around them."""
-    from intcc.backends.c.emit import emit_c
-    from intcc.backends.npu.accelerators import load_accelerator
-    from intcc.backends.npu.emit import emit_parts
-    from intcc.passes.prove_ranges import prove_ranges
-    from intcc.runtime.reference import evaluate, evaluate_node
-
-    integer = built.graph.integer
-    report = emit_parts(
-        integer,
-        folder,
-        load_accelerator(settings.accelerator),
-        prove_ranges(integer),
-        evaluate_node,
-    )
-    emit_c(
-        integer,
-        folder / "c",
-        target=settings.target,
-        weights=None if settings.weights == "auto" else settings.weights,
-        offload=settings.offload,
-        parts=report.partition.parts,
-        evaluate=evaluate,
-    )
-    return report
-
-
-def _generation(built: Built) -> Generation | None:
-    """Return how a language model's C continues texts; None for other models."""
-    from intcc.backends.c.generator import GREEDY, Generation
-    from intcc.sampling import SamplerConfig
-
-    source, defaults = built.source, built.source.generation
-    scale = next((s.scale for s in built.graph.outputs if s.name == LOGITS), None)
-    if source.task != "text-generation" or scale is None:
-        return None
-    chosen = SamplerConfig.create(scale, defaults.temperature, defaults.top_k, defaults.top_p)
-    files = {p.name: p for p in source.tokenizer_files}
-    return Generation(
-        {"greedy": GREEDY, "default": chosen},
-        files.get("tokenizer.json"),
-        defaults.end_tokens,
-        defaults.begin_token,
-    )
 
 
 def _manifest(built: Built, folder: Path, settings: Settings) -> dict[str, Any]:

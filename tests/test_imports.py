@@ -23,6 +23,7 @@ RANKS = (
     ("float_step", "measurement", "model", "perplexity"),
     ("pipeline",),
     ("report",),
+    ("flavours",),
     ("build",),
     ("locate",),
     ("agreement", "evaluate", "verification", "support", "describe"),

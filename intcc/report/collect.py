@@ -17,35 +17,23 @@ from intcc.macs import node_macs
 
 if TYPE_CHECKING:
     from intcc.backends.c.emit import CReport
-    from intcc.backends.npu.emit import NpuReport
     from intcc.build import Built
 
 __all__ = ["bytes_by_layer", "collect", "multiply_accumulates"]
 
 #: Bins of a weight histogram: one per two codes of an int8.
 WEIGHT_BINS = 128
-#: Convolutions: activations, zero point, weights.
-CONVOLUTIONS = frozenset({"Conv", "ConvWide"})
 #: Layers that the histograms show.
 WORST = 6
 
 
-def collect(
-    built: Built,
-    folder: Path,
-    c_report: CReport | None,
-    *,
-    qlinear: dict[str, Any] | None = None,
-    npu: NpuReport | None = None,
-) -> dict[str, Any]:
-    """Return the report of a compilation.
+def collect(built: Built, folder: Path, c_report: CReport | None) -> dict[str, Any]:
+    """Return what the report of a compilation has of every model.
 
     Args:
         built: source, samples and compiled graph.
         folder: where the files lie.
         c_report: what the C backend planned; None where it was not asked for.
-        qlinear: section of the QLinear model; None where it was not asked for.
-        npu: what an NPU computes; None where it was not asked for.
     """
     graph, source = built.graph, built.source
     layers = [asdict(layer) for layer in graph.layers]
@@ -77,12 +65,6 @@ def collect(
         if file in files:
             nodes = onnx.load(folder / file, load_external_data=False).graph.node
             report["operators"][flavour] = _count(n.op_type for n in nodes)
-    if qlinear is not None:
-        report["qlinear"] = qlinear
-    if "model.qdq.onnx" in files:
-        report["qdq"] = quantized(onnx.load(folder / "model.qdq.onnx"))
-    if npu is not None:
-        report["npu"] = npu.to_json()
     if c_report is not None:
         report["memory"] = {
             "arena_bytes": c_report.arena_bytes,
@@ -94,20 +76,6 @@ def collect(
             "map": [list(entry) for entry in c_report.memory_map],
         }
     return report
-
-
-def quantized(model: onnx.ModelProto) -> dict[str, Any]:
-    """Return what of a QDQ model has 8 bits: computed values, and weights by their layers."""
-    types = {t.name: t.data_type for t in model.graph.initializer}
-    int8 = onnx.TensorProto.INT8
-    nodes = model.graph.node
-    return {
-        "scales": next(p.value for p in model.metadata_props if p.key == "intcc.scales"),
-        "quantized_values": sum(n.op_type == "QuantizeLinear" for n in nodes),
-        "quantized_weights": sum(
-            n.op_type == "DequantizeLinear" and types.get(n.input[0]) == int8 for n in nodes
-        ),
-    }
 
 
 def _figures(
@@ -155,8 +123,7 @@ def weight_histograms(model: ir.Model) -> dict[str, list[int]]:
     for node in model.graph:
         for value in node.inputs:
             if value is not None and value.const_value is not None and (
-                value.dtype == ir.DataType.INT8
-                and (node.op_type.startswith("Linear") or node.op_type in CONVOLUTIONS)
+                value.dtype == ir.DataType.INT8 and node.op_type.startswith(("Linear", "Conv"))
             ):  # fmt: skip
                 codes = value.const_value.numpy()
                 counts = np.histogram(codes, WEIGHT_BINS, (-128, 128))[0]
