@@ -17,12 +17,13 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.passes.lowering.context import Lowering, Producer
+from intcc.passes.lowering.divisors import Divisors
 from intcc.passes.lowering.linear import LinearProducer
 from intcc.passes.quantize_weights import Metric, shrink
 from intcc.qparams import QParams, Role
 from intcc.sites import ConvSite
 
-__all__ = ["ConvProducer", "lower_convolution", "lower_max_pool"]
+__all__ = ["ConvProducer", "lower_convolution", "lower_max_pool", "one_zero"]
 
 Float = npt.NDArray[np.float64]
 #: Weights of the diagonal that brings an image to one zero point.
@@ -48,7 +49,7 @@ class ConvProducer(LinearProducer):
         form: QParams = site.x.meta["forms"][Role.LINEAR]
         self._mixed = site.padded and not _one_zero(form)
         if self._mixed:
-            form = one_zero(form)[0]
+            form = one_zero(form, ctx.divisors)[0]
             self.x_scale, self.x_zero = site.spread(form.scale), site.spread(form.zero)
         #: The byte outside of the image; without one, the bias holds the channels' zero points.
         self.zero = int(form.zero.reshape(-1)[0]) if _one_zero(form) else 0
@@ -116,9 +117,9 @@ class ConvProducer(LinearProducer):
             return narrow
         key = (str(x.name), "one_zero")
         if key not in ctx.forms:
-            form, weight, divisor = one_zero(x.meta["forms"][Role.LINEAR])
+            form, weight, divisor = one_zero(x.meta["forms"][Role.LINEAR], ctx.divisors)
             own = np.broadcast_to(x.meta["forms"][Role.LINEAR].zero, (ctx.extents(x)[-1],))
-            bias = form.zero * divisor - own * weight + (divisor - 1) // 2
+            bias = form.zero * divisor - own * weight + divisor // 2
             inputs = [
                 narrow,
                 ctx.const(np.diag(np.full(len(own), weight, np.int8)), f"{x.name}.diagonal"),
@@ -138,20 +139,24 @@ def _one_zero(form: QParams) -> bool:
     return bool((zero == zero[0]).all() and zero[0] == np.rint(zero[0]))
 
 
-def one_zero(form: QParams) -> tuple[QParams, int, int]:
+def one_zero(form: QParams, divisors: Divisors) -> tuple[QParams, int, int]:
     """Return the finest form with one zero point that holds a form's values, and how to get there.
 
     Its scale is divisor / weight times the other's.
 
+    Args:
+        form: one zero point per channel.
+        divisors: what layers may divide by.
+
     Returns:
-        The form, the weight and the odd divisor.
+        The form, the weight and the divisor.
     """
     low, high = float(form.zero.max()), float(form.hi - form.zero.min())
     choices = []
     for zero in range(1, 255):
         least = max(low / zero, high / (255 - zero))
         for weight in DIAGONAL:
-            divisor = int(np.ceil(least * weight)) | 1
+            divisor = divisors.above(least * weight)
             choices.append((divisor / weight, zero, weight, divisor))
     ratio, zero, weight, divisor = min(choices)
     return QParams.of(form.scale * ratio, zero), weight, divisor

@@ -10,6 +10,7 @@ coarser or clips the largest ones.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,3 +48,8 @@ class Divisors:
             return [below, 2 * below]
         divisor = odd_divisor(ratio)
         return [np.minimum(divisor, LARGEST_DIVISOR) if self.half_even else divisor]
+
+    def above(self, ratio: float) -> int:
+        """Return the smallest divisor that is not below a ratio, which is some hundreds at most."""
+        least = max(math.ceil(ratio), 1)
+        return 1 << (least - 1).bit_length() if self.powers else least | 1
