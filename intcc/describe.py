@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from intcc.errors import DataError
 from intcc.runtime.artifact import Artifact
+from intcc.runtime.reference import load_graph
 
 __all__ = ["describe_model", "describe_value"]
 
@@ -67,7 +68,7 @@ def describe_value(artifact: Artifact, name: str) -> dict[str, Any]:
     """
     from intcc.passes.prove_ranges import prove_ranges
 
-    model = ir.load(artifact.integer_onnx)
+    model = load_graph(artifact.integer_onnx)
     values: dict[str, ir.Value] = {str(v.name): v for v in model.graph.inputs}
     values.update({str(v.name): v for v in model.graph.initializers.values()})
     values.update({str(v.name): v for node in model.graph for v in node.outputs})

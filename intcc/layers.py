@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import onnx_ir as ir
-
 from intcc.backends.c.last_token import generates_text, keep_last_token
 from intcc.backends.c.program import Call, Place, View
 from intcc.backends.c.select import select
 from intcc.backends.c.shapes import Extent
 from intcc.backends.c.target import load_target
 from intcc.runtime.artifact import Artifact
+from intcc.runtime.reference import load_graph
 
 __all__ = ["LayerWork", "layer_work"]
 
@@ -53,7 +52,7 @@ class LayerWork:
 
 def layer_work(artifact: Artifact) -> list[LayerWork]:
     """Return the layers in the order of execution."""
-    settings, integer = artifact.settings, ir.load(artifact.integer_onnx)
+    settings, integer = artifact.settings, load_graph(artifact.integer_onnx)
     generates = generates_text(integer)
     program = select(
         keep_last_token(integer) if generates else integer,

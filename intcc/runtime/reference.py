@@ -15,7 +15,7 @@ from intcc.ops import OPERATORS
 from intcc.runtime.movement import MOVEMENT
 from intcc.specs import TensorSpec
 
-__all__ = ["ReferenceModel", "evaluate", "evaluate_node"]
+__all__ = ["ReferenceModel", "evaluate", "evaluate_node", "load_graph"]
 
 Array = npt.NDArray[Any]
 DIALECT = "ai.intcc"
@@ -78,15 +78,33 @@ def evaluate_node(node: ir.Node, inputs: Sequence[Any]) -> tuple[Array, ...]:
     )
 
 
+def load_graph(path: Path) -> ir.Model:
+    """Return the graph of an artifact's integer.onnx.
+
+    Raises:
+        ArtifactError: the file is no ONNX model.
+    """
+    try:
+        return ir.load(path)
+    except Exception as error:  # protobuf's decode errors have no common base
+        raise ArtifactError(
+            f"File '{path}'", f"cannot be read: {error}", "Compile the model again"
+        ) from error
+
+
 class ReferenceModel:
     """Runs an artifact's integer.onnx: slow, plain, and right by definition."""
 
     def __init__(
         self, path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
     ) -> None:
-        """Load the graph."""
+        """Load the graph.
+
+        Raises:
+            ArtifactError: the file is no ONNX model.
+        """
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
-        self.model = ir.load(path)
+        self.model = load_graph(path)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return all outputs by name."""

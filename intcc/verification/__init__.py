@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnx_ir as ir
 
 from intcc.backends.c.target import load_target
 from intcc.backends.onnx.qdq_grid import DYADIC
@@ -24,6 +23,7 @@ from intcc.report.qlinear import describe
 from intcc.runtime.artifact import Artifact
 from intcc.runtime.compiler import find_compiler
 from intcc.runtime.native import NativeModel, kernel_sets
+from intcc.runtime.reference import load_graph
 from intcc.verification import tosa
 from intcc.verification.equality import Variant, compare, open_way, variants
 from intcc.verification.float_c import compile_without_float, generated_sources, token_findings
@@ -142,7 +142,7 @@ class _Verification:
 
     def qlinear_rounding(self) -> str:
         """Count again, from integer.onnx alone, where float32 rounds otherwise than integers."""
-        _, coverage = cover(ir.load(self.artifact.integer_onnx))
+        _, coverage = cover(load_graph(self.artifact.integer_onnx))
         if self.artifact.settings.get("rounding") == "half-even" and not coverage.proved:
             raise FailedError(f"--rounding half-even promised equal bits: {describe(coverage)}")
         return describe(coverage)
@@ -153,10 +153,10 @@ class _Verification:
         scales = str(self.artifact.settings["scales"])
         found = scale_findings(model, scales)
         if scales == DYADIC:
-            found += weight_findings(model, onnx.load(self.artifact.integer_onnx))
+            found += weight_findings(model, _read(self.artifact.integer_onnx))
         if found:
             raise FailedError(f"{len(found)} findings, first: {found[0]}")
-        onnx.checker.check_model(model, full_check=True)
+        _check_with_onnx(model)
         pairs = sum(n.op_type == "QuantizeLinear" for n in model.graph.node)
         return f"{pairs:,} quantized values, scales {scales}"
 
@@ -231,7 +231,7 @@ class _Verification:
 
     def ranges(self) -> str:
         """Every interval follows again from integer.onnx alone."""
-        intervals = prove_ranges(ir.load(self.artifact.integer_onnx))
+        intervals = prove_ranges(load_graph(self.artifact.integer_onnx))
         return f"{len(intervals):,} values"
 
     def equality(self) -> None:
@@ -293,8 +293,16 @@ def _standard_operators(model: onnx.ModelProto) -> str:
     opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     if opset > MAX_OPSET:
         raise FailedError(f"opset {opset} is above {MAX_OPSET}")
-    onnx.checker.check_model(model, full_check=True)
+    _check_with_onnx(model)
     return f"{len(model.graph.node):,} nodes, opset {opset}"
+
+
+def _check_with_onnx(model: onnx.ModelProto) -> None:
+    """Let ONNX itself check operators, types and shapes."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise FailedError(f"ONNX refuses it: {str(error).splitlines()[0]}") from error
 
 
 def _read(path: Path) -> onnx.ModelProto:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 
 from intcc.backends.tosa.extents import fixed_extents
 from intcc.backends.tosa.serialize import element_types
 from intcc.runtime.artifact import Artifact
-from intcc.runtime.reference import evaluate
+from intcc.runtime.reference import evaluate, load_graph
 from intcc.runtime.tosa import TosaModel
 from intcc.specs import TensorSpec
 from intcc.verification.inputs import SEED
@@ -53,7 +52,7 @@ def equal_values(artifact: Artifact, count: int) -> str:
         FailedError: a value differs.
         MissingToolError: the reference model is not installed.
     """
-    model = ir.load(artifact.integer_onnx)
+    model = load_graph(artifact.integer_onnx)
     extents = fixed_extents(model)
     runtime = TosaModel(artifact.model_tosa.read_bytes(), artifact.inputs, artifact.outputs)
     values = differing = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,23 @@ def test_another_domain_is_found(both: Path, tmp_path: Path) -> None:
     onnx.save(model, folder / "model.qlinear.onnx")
     failed = {name for name, (ok, _) in checks(folder).items() if not ok}
     assert {"QLinear float in scales only", "QLinear standard operators only"} <= failed
+
+
+def test_broken_files_fail_their_checks(both: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(both, folder)
+    model = onnx.load(folder / "model.qlinear.onnx")
+    next(n for n in model.graph.node if n.op_type == "QLinearMatMul").op_type = "QLinearNone"
+    onnx.save(model, folder / "model.qlinear.onnx")
+    graph = folder / "integer.onnx"
+    graph.write_bytes(graph.read_bytes()[:-500])
+    failed = {name: detail for name, (ok, detail) in checks(folder).items() if not ok}
+    assert (
+        "ONNX refuses it: No Op registered for QLinearNone"
+        in (failed["QLinear standard operators only"])
+    )
+    for name in ("QLinear requantization", "ranges proved", "reference"):
+        assert re.search(r"integer\.onnx' cannot be read: .*Compile the model again", failed[name])
 
 
 def test_a_changed_scale_is_found(both: Path, tmp_path: Path) -> None:
