@@ -40,13 +40,15 @@ def linear(
     bias: Array | None = None,
     zeros: tuple[int, int] = (128, 100),
     limits: tuple[int, int] = (0, 255),
+    weight: Array | None = None,
 ) -> ir.Model:
     """Return a model of one Linear; without a bias, one of zero points alone."""
     k = int(shape[-1])
     x = ir.Value(name="x", shape=ir.Shape(shape), type=ir.TensorType(ir.DataType.UINT8))
     y = ir.Value(name="y", shape=ir.Shape((*shape[:-1], n)), type=ir.TensorType(ir.DataType.UINT8))
     graph = ir.Graph([x], [y], nodes=[], opset_imports={"": 20, "ai.intcc": 1}, name="g")
-    weight = RANDOM.integers(-64, 65, (k, n)).astype(np.int8)
+    if weight is None:
+        weight = RANDOM.integers(-64, 65, (k, n)).astype(np.int8)
     whole = zeros[1] * divisor + (divisor - 1) // 2 - zeros[0] * weight.astype(np.int64).sum(0)
     arrays: dict[str, Array] = {
         "w": weight,

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 
 from intcc.backends.onnx.qlinear import emit
 from intcc.backends.onnx.strict import emit as emit_strict
+from intcc.ops.linear import pair_reach
 from intcc.runtime.ort import open_session
 from tests.ops.test_conv import GEOMETRIES
 from tests.qlinear.test_emission import convolution, divisors, linear
@@ -32,6 +34,17 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.onnx")):
 """
 
 
+def utmost(k: int, n: int, random: np.random.Generator) -> npt.NDArray[np.int8]:
+    """Return weights whose neighbours are as large as the bound of pairs lets them be."""
+    pairs = np.array(
+        [(127, -127), (-127, 127), (127, 1), (1, 127), (-127, -1), (64, 64), (-64, -64)]
+    )
+    chosen = pairs[random.integers(0, len(pairs), (k // 2 + 1, n))]
+    weight = chosen.transpose(0, 2, 1).reshape(-1, n)[:k].astype(np.int8)
+    assert pair_reach(255, weight) == 255 * 128
+    return weight
+
+
 @pytest.mark.parametrize("processor", ["Haswell", "Nehalem"])
 def test_same_bits_without_vnni(tmp_path: Path, processor: str) -> None:
     emulator = shutil.which("qemu-x86_64")
@@ -43,9 +56,15 @@ def test_same_bits_without_vnni(tmp_path: Path, processor: str) -> None:
     for bias in (None, random.integers(-900, 900, 35)):
         model = linear(("b", "s", 131), 35, divisor=divisors(35) * 9, bias=bias)
         cases.append((model, random.integers(200, 256, (2, 17, 131)).astype(np.uint8)))
+    strict = len(cases)  # from here on that model too, of one row and of many
+    for rows in (1, 19):
+        d, weight = divisors(35) * 9, utmost(131, 35, random)
+        model = linear(("b", "s", 131), 35, divisor=d, bias=d // 3, weight=weight)
+        cases += [(model, 255 * random.integers(0, 2, (1, rows, 131)).astype(np.uint8))] * 2
     wanted = []
     for index, (model, x) in enumerate(cases):
-        onnx.save(emit(model)[0], tmp_path / f"{index}.onnx")
+        flavour = emit_strict(model) if index >= strict and index % 2 else emit(model)[0]
+        onnx.save(flavour, tmp_path / f"{index}.onnx")
         np.save(tmp_path / f"{index}.npy", x)
         session = open_session(emit_strict(model).SerializeToString())
         wanted.append(session.run(None, {"x": x})[0])
