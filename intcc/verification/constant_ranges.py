@@ -5,6 +5,7 @@ Weights, biases, multipliers and shifts are those that the compiler reads; input
     acc     |sum of every part of x . w| < 2**31, in whatever order a machine adds
     Linear              t = acc + bias in int32;  max(t, 0) * mul below its width; quotient in int32
     LinearWide          acc * mul and acc * mul + bias in int32
+    Conv, ConvWide      the same, for x - zero in place of x where the image is read as it lies
     LinearDynamic       acc - center in int32;  |sum| * m * |mul| + half below 2**63, for every
                         m up to 2**15 and every exponent k up to 16 that a row may have;
                         m * |mul| in int32 where C multiplies so
@@ -126,7 +127,14 @@ def _linear_dynamic(p: _Product) -> None:
 
 
 #: By how a kernel's name begins, longest first.
-_PROOFS = (("linear_dynamic", _linear_dynamic), ("linear_wide", _linear_wide), ("linear", _linear))
+_PROOFS = (
+    ("linear_dynamic", _linear_dynamic),
+    ("linear_wide", _linear_wide),
+    ("linear", _linear),
+    ("conv_depthwise_wide", _linear_wide),
+    ("conv_groups_wide", _linear_wide),
+    ("conv_", _linear),
+)
 
 
 def prove(folder: Path, name: str) -> Proved:
@@ -141,10 +149,9 @@ def prove(folder: Path, name: str) -> Proved:
         MissingToolError: there is no C compiler.
     """
     emitted, columns = Emitted(folder, name), 0
-    calls = emitted.calls()
-    for call in calls:
+    for call in emitted.calls:
         proof = next(p for start, p in _PROOFS if call.kernel.name.startswith(start))
         proof(_Product(emitted, call))
         columns += call.columns
     accelerated, more = prove_accelerated(emitted)
-    return Proved(len(calls) + accelerated, columns + more)
+    return Proved(len(emitted.calls) + accelerated, columns + more)

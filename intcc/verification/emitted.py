@@ -18,16 +18,20 @@ from intcc.runtime.c_model import included
 from intcc.runtime.compiler import find_compiler, shared_library
 from intcc.verification.report import FailedError
 
-__all__ = ["Emitted", "ProductCall", "ProductKernel"]
+__all__ = ["DirectKernel", "Emitted", "ProductCall", "ProductKernel"]
 
 Array = npt.NDArray[Any]
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_FUNCTION = re.compile(r"^static void (linear\w*)\(([^)]*)\)\n\{\n(.*?)^\}", re.M | re.S)
+_FUNCTION = re.compile(r"^static void ((?:linear|conv_)\w*)\(([^)]*)\)\n\{\n(.*?)^\}", re.M | re.S)
 _TILE = re.compile(r"(\w+)\(left, width, \w+ \+ \w+ \* (\d+), w \+ n \* (\d+), acc\);", re.DOTALL)
 _COLUMNS = re.compile(r"for \(size_t n = \w+; n < (\w+); n \+= (\d+)\)")
 _ROWS = re.compile(r"int32_t acc\[(\d+)\](?: \w+)?;")
-_CALL = re.compile(r"^ {4,}(linear\w*)\((.*?)\);", re.M | re.S)
+_CALL = re.compile(r"^ {4,}((?:linear|conv_)\w*)\((.*?)\);", re.M | re.S)
+#: Of a kernel that reads an image where it lies: the byte outside, columns, and where weights lie.
+_ZERO = re.compile(r"\(from\[\w\] - (\d+)\)")
+_PLACE = re.compile(r"y\[p \* (\d+) \+ ")
+_TAP = re.compile(r"tap = w \+ \((\(j \* \d+ \+ r\)|r) \* \d+ \+ s\) \*")
 _ACCELERATED = re.compile(r"^ {4,}intcc_accel_(matmul_u8s8_\w+)\((.*?)\);", re.M | re.S)
 #: Where a thread's columns begin or end: among how many, in multiples of what.
 _RANGE = re.compile(r"begin\([^,]+, \w+, (\d+), \d+\)")
@@ -63,10 +67,29 @@ class ProductKernel:
 
 
 @dataclass(frozen=True)
+class DirectKernel:
+    """A convolution that reads an image where it lies, as its text tells.
+
+    Attributes:
+        name: of the function.
+        body: text of the function.
+        columns: number of filters.
+        zero: what is subtracted from each byte.
+        by_filter: whether the weights of a filter lie side by side, else those of a tap.
+    """
+
+    name: str
+    body: str
+    columns: str
+    zero: int
+    by_filter: bool
+
+
+@dataclass(frozen=True)
 class ProductCall:
     """One call of such a kernel, with its arguments by parameter."""
 
-    kernel: ProductKernel
+    kernel: ProductKernel | DirectKernel
     arguments: Mapping[str, str]
 
     @property
@@ -104,49 +127,65 @@ class Emitted:
         return _COMMENT.sub("", (self.folder / name).read_text(encoding="utf-8"))
 
     @cached_property
-    def kernels(self) -> dict[str, ProductKernel]:
-        """The kernels that the model calls, by name.
+    def _functions(self) -> dict[str, tuple[tuple[str, ...], str]]:
+        """Names of the parameters, and the body, of each kernel with constant weights."""
+        return {
+            name: (tuple(re.findall(r"\w+$", p.strip())[0] for p in head.split(",")), body)
+            for name, head, body in _FUNCTION.findall(self._kernels)
+        }
 
-        Raises:
-            FailedError: one is not there, or has a form that is not known here.
+    def _called(self, name: str, text: str) -> tuple[str, dict[str, str]]:
+        """Return the kernel that multiplies, and its arguments by parameter.
+
+        A convolution on gathered windows hands its own parameters on to the layer of their rows.
         """
-        functions = {name: (head, body) for name, head, body in _FUNCTION.findall(self._kernels)}
-        found = {}
-        for name, _ in _CALL.findall(self._model):
-            if name not in functions:
-                raise FailedError(f"call of {name}, which is not among the kernels")
-            parameters, body = functions[name]
-            tile, columns, acc = (p.search(body) for p in (_TILE, _COLUMNS, _ROWS))
-            if tile is None or columns is None or acc is None:
-                raise FailedError(f"kernel {name} has a form that this check cannot read")
-            step = int(columns[2])
-            found[name] = ProductKernel(
-                name=name,
-                parameters=tuple(re.findall(r"\w+$", p.strip())[0] for p in parameters.split(",")),
-                tile=tile[1],
-                body=body,
-                inner=int(tile[2]),
-                columns=columns[1],
-                step=step,
-                height=int(acc[1]) // step,
-                stride=int(tile[3]),
-            )
-        return found
+        if name not in self._functions:
+            raise FailedError(f"call of {name}, which is not among the kernels")
+        parameters, body = self._functions[name]
+        arguments = [" ".join(a.split()) for a in _split(text)]
+        if len(arguments) != len(parameters):
+            raise FailedError(f"call of {name} with {len(arguments)} arguments")
+        given = dict(zip(parameters, arguments, strict=True))
+        inner = _CALL.search(body)
+        if inner is None or not name.startswith(f"{inner[1]}_on_"):
+            return name, given
+        layer, passed = self._called(inner[1], inner[2])
+        return layer, {key: given.get(argument, argument) for key, argument in passed.items()}
 
+    def _kernel(self, name: str) -> ProductKernel | DirectKernel:
+        parameters, body = self._functions[name]
+        unknown = FailedError(f"kernel {name} has a form that this check cannot read")
+        if name.startswith("conv_"):
+            zero, place, tap = (p.search(body) for p in (_ZERO, _PLACE, _TAP))
+            if zero is None or place is None or tap is None:
+                raise unknown
+            return DirectKernel(name, body, place[1], int(zero[1]), tap[1] != "r")
+        tile, columns, acc = (p.search(body) for p in (_TILE, _COLUMNS, _ROWS))
+        if tile is None or columns is None or acc is None:
+            raise unknown
+        step = int(columns[2])
+        return ProductKernel(
+            name=name,
+            parameters=parameters,
+            tile=tile[1],
+            body=body,
+            inner=int(tile[2]),
+            columns=columns[1],
+            step=step,
+            height=int(acc[1]) // step,
+            stride=int(tile[3]),
+        )
+
+    @cached_property
     def calls(self) -> list[ProductCall]:
-        """Return every call of a kernel, in order.
+        """Every call of a kernel with constant weights, in order.
 
         Raises:
-            FailedError: a call does not fit its kernel.
+            FailedError: a call does not fit its kernel, or that has a form not known here.
         """
-        found = []
-        for name, text in _CALL.findall(self._model):
-            kernel = self.kernels[name]
-            arguments = [" ".join(a.split()) for a in _split(text)]
-            if len(arguments) != len(kernel.parameters):
-                raise FailedError(f"call of {name} with {len(arguments)} arguments")
-            found.append(ProductCall(kernel, dict(zip(kernel.parameters, arguments, strict=True))))
-        return found
+        called = [self._called(name, text) for name, text in _CALL.findall(self._model)]
+        kernels = {name: self._kernel(name) for name in dict.fromkeys(name for name, _ in called)}
+        return [ProductCall(kernels[name], arguments) for name, arguments in called]
 
     def accelerated(self) -> list[tuple[str, list[str]]]:
         """Return the products with constant weights that an accelerator computes.
@@ -162,7 +201,8 @@ class Emitted:
     @cached_property
     def _library(self) -> ctypes.CDLL:
         """Constants, and the tiles made public."""
-        tiles = sorted({k.tile for k in self.kernels.values()})
+        kernels = [call.kernel for call in self.calls]
+        tiles = sorted({k.tile for k in kernels if isinstance(k, ProductKernel)})
         with tempfile.TemporaryDirectory() as scratch:
             source = Path(scratch) / "tiles.c"
             lines = [f'#include "{self.name}_kernels.h"']
@@ -201,6 +241,11 @@ class Emitted:
         order of the weights in memory is read as the program reads it.
         """
         kernel, packed = call.kernel, self.constant(call.arguments["w"])
+        if isinstance(kernel, DirectKernel):
+            shape = (call.columns, -1) if kernel.by_filter else (-1, call.columns)
+            taps = packed.reshape(shape).astype(np.int64)
+            taps = taps.T if kernel.by_filter else taps
+            return taps, -kernel.zero * taps.sum(0)
         tile = getattr(self._library, f"public_{kernel.tile}")
         size, byte = ctypes.c_size_t, ctypes.c_void_p
         made = np.zeros((kernel.inner + 1, call.columns), np.int64)
