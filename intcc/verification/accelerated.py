@@ -3,8 +3,10 @@
 Weights and parameters are those that the compiler reads, in the order that intcc_accel.h
 specifies; inputs are any bytes.
 
-    matmul_u8s8_u8      bias + every partial sum in int32; 0 <= mul; 2 <= shift <= 62
-    matmul_u8s8_s32     every partial sum, sum * mul and sum * mul + bias in int32
+    ..._u8s8_u8         bias + every partial sum in int32; 0 <= mul; 2 <= shift <= 62
+    ..._u8s8_s32        every partial sum, sum * mul and sum * mul + bias in int32
+
+for matmul, and for conv with x - zero in place of x: what lies outside of the image adds nothing.
 """
 
 from __future__ import annotations
@@ -27,16 +29,19 @@ def prove_accelerated(emitted: Emitted) -> tuple[int, int]:
     Raises:
         FailedError: a value can leave its type.
     """
-    calls = columns = 0
-    for kind, arguments in emitted.accelerated():
-        inner, n = int(arguments[1]), int(arguments[2])
-        weight = emitted.constant(arguments[4])[: n * inner].reshape(n, inner).astype(np.int64)
-        ends = [BYTE * f(weight, 0).sum(1).astype(object) for f in (np.minimum, np.maximum)]
-        count = 3 if kind == "matmul_u8s8_u8" else 2
-        numbers = [emitted.constant(a)[:n].astype(object) for a in arguments[5 : 5 + count]]
-        what = f"{kind}({arguments[4]})"
+    calls = emitted.accelerated()
+    for call in calls:
+        n, what = call.columns, f"{call.name}({call.operands[0]})"
+        weight = emitted.constant(call.operands[0])[: n * call.inner].reshape(n, call.inner)
+        parts = weight.astype(np.int64)
+        outside = call.zero * parts.sum(1).astype(object)
+        ends = [
+            BYTE * f(parts, 0).sum(1).astype(object) - outside for f in (np.minimum, np.maximum)
+        ]
+        count = 3 if call.narrow else 2
+        numbers = [emitted.constant(a)[:n].astype(object) for a in call.operands[1 : 1 + count]]
         _require(what, "a sum", *ends)
-        if kind == "matmul_u8s8_u8":
+        if call.narrow:
             bias, mul, shift = numbers
             _require(what, "sum and bias", *(e + bias for e in ends))
             if min(mul) < 0 or min(shift) < 2 or max(shift) > 62:
@@ -46,8 +51,7 @@ def prove_accelerated(emitted: Emitted) -> tuple[int, int]:
             scaled = [e * mul for e in ends]
             _require(what, "the scaled sum", *scaled)
             _require(what, "the scaled sum and bias", *(s + bias for s in scaled))
-        calls, columns = calls + 1, columns + n
-    return calls, columns
+    return len(calls), sum(call.columns for call in calls)
 
 
 def _require(what: str, name: str, *ends: Array) -> None:

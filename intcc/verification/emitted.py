@@ -18,7 +18,7 @@ from intcc.runtime.c_model import included
 from intcc.runtime.compiler import find_compiler, shared_library
 from intcc.verification.report import FailedError
 
-__all__ = ["DirectKernel", "Emitted", "ProductCall", "ProductKernel"]
+__all__ = ["AcceleratedCall", "DirectKernel", "Emitted", "ProductCall", "ProductKernel"]
 
 Array = npt.NDArray[Any]
 
@@ -32,7 +32,11 @@ _CALL = re.compile(r"^ {4,}((?:linear|conv_)\w*)\((.*?)\);", re.M | re.S)
 _ZERO = re.compile(r"\(from\[\w\] - (\d+)\)")
 _PLACE = re.compile(r"y\[p \* (\d+) \+ ")
 _TAP = re.compile(r"tap = w \+ \((\(j \* \d+ \+ r\)|r) \* \d+ \+ s\) \*")
-_ACCELERATED = re.compile(r"^ {4,}intcc_accel_(matmul_u8s8_\w+)\((.*?)\);", re.M | re.S)
+_ACCELERATED = re.compile(
+    r"^ {4,}(intcc_accel_matmul_u8s8_(?:u8|s32)|accel_conv_(?:u8|s32)_\w+)\((.*?)\);", re.M | re.S
+)
+#: The geometry that such a convolution has, by the name of its function.
+_WINDOW = re.compile(r"^static void (accel_conv_\w+)\([^)]*\)\n\{\n[^}]*window = \{([^}]*)\}", re.M)
 #: Where a thread's columns begin or end: among how many, in multiples of what.
 _RANGE = re.compile(r"begin\([^,]+, \w+, (\d+), \d+\)")
 _CONSTANT = re.compile(r"^extern const (\w+)_t (\w+)((?:\[\d+\])+);", re.M)
@@ -99,6 +103,27 @@ class ProductCall:
         given = self.arguments.get(name, name)
         shared = _RANGE.fullmatch(given)
         return int(shared[1] if shared else given)
+
+
+@dataclass(frozen=True)
+class AcceleratedCall:
+    """A product that an accelerator computes.
+
+    Attributes:
+        name: of the function.
+        narrow: whether its results are bytes.
+        inner: length of a sum.
+        columns: number of sums in a row, or of filters.
+        zero: what is subtracted from each byte.
+        operands: arguments from the weights on.
+    """
+
+    name: str
+    narrow: bool
+    inner: int
+    columns: int
+    zero: int
+    operands: tuple[str, ...]
 
 
 class Emitted:
@@ -187,16 +212,24 @@ class Emitted:
         kernels = {name: self._kernel(name) for name in dict.fromkeys(name for name, _ in called)}
         return [ProductCall(kernels[name], arguments) for name, arguments in called]
 
-    def accelerated(self) -> list[tuple[str, list[str]]]:
-        """Return the products with constant weights that an accelerator computes.
-
-        Returns:
-            The function's name without its prefix, and its arguments.
-        """
-        return [
-            (kind, [" ".join(a.split()) for a in _split(text)])
-            for kind, text in _ACCELERATED.findall(self._model)
-        ]
+    def accelerated(self) -> list[AcceleratedCall]:
+        """Return the products with constant weights that an accelerator computes."""
+        windows = {
+            name: [int(n) for n in re.findall(r"\d+", numbers)]
+            for name, numbers in _WINDOW.findall(self._kernels)
+        }
+        found = []
+        for name, text in _ACCELERATED.findall(self._model):
+            arguments = tuple(" ".join(a.split()) for a in _split(text))
+            narrow = name.endswith("_u8") or name.startswith("accel_conv_u8")
+            if name in windows:
+                _, _, channels, _, _, columns, height, width, *_, group, zero = windows[name]
+                inner, operands = height * width * channels // group, arguments[1:]
+            else:
+                inner, columns = (int(a) for a in arguments[1:3])
+                zero, operands = 0, arguments[4:]
+            found.append(AcceleratedCall(name, narrow, inner, columns, zero, operands))
+        return found
 
     @cached_property
     def _library(self) -> ctypes.CDLL:

@@ -31,9 +31,12 @@ def test_layers_of_gathered_windows(kind: str, target: str, tmp_path: Path) -> N
     assert prove(tmp_path, "bench").calls == count
 
 
+@pytest.mark.parametrize("offload", [(), ("conv",)], ids=["own", "offload"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_bias_that_breaks_a_bound_is_found(kind: str, tmp_path: Path) -> None:
-    count = emitted(kind, tmp_path)
+def test_a_bias_that_breaks_a_bound_is_found(
+    kind: str, offload: tuple[str, ...], tmp_path: Path
+) -> None:
+    count = emitted(kind, tmp_path, offload=offload)
     assert prove(tmp_path, "bench").calls == count
     weights = tmp_path / "bench_weights.c"
     text, changed = re.subn(
@@ -43,5 +46,5 @@ def test_a_bias_that_breaks_a_bound_is_found(kind: str, tmp_path: Path) -> None:
     )
     assert changed
     weights.write_text(text, encoding="utf-8")
-    with pytest.raises(FailedError, match=r"sum and bias .* reaches .* beyond 2,147,483,647"):
+    with pytest.raises(FailedError, match=r"sum and bias.* reaches .* beyond 2,147,483,647"):
         prove(tmp_path, "bench")
