@@ -53,6 +53,7 @@ class Covered:
         value: what it makes.
         operator: its type now.
         divisor: the largest, whose reciprocal is the smallest scale.
+        ties: whether quotients can lie halfway, as those by powers of two can.
         accumulators: how many values its accumulators can have, over all channels.
         differing: how many of these onnxruntime's float32 rounds otherwise than the strict model.
     """
@@ -60,6 +61,7 @@ class Covered:
     value: str
     operator: str
     divisor: int
+    ties: bool
     accumulators: int
     differing: int
 
@@ -306,6 +308,7 @@ def _finish(chain: _Chain, y: ir.Value, constants: _Constants, zero: int) -> Cov
         value=str(y.name),
         operator=operator,
         divisor=int(constants.divisor.max()),
+        ties=bool((constants.divisor % 2 == 0).any()),
         accumulators=int((most - least + 1).sum()),
         differing=int(differing(constants.divisor, zero, least, most).sum()),
     )

@@ -56,9 +56,14 @@ def describe(coverage: Coverage) -> str:
     if not bad:
         return f"{len(layers)} layers proved equal to the strict model for every accumulator"
     count, of = sum(x.differing for x in bad), sum(x.accumulators for x in bad)
+    reason = (
+        "float32 rounds halves of powers of two to even, and integers round them up: --rescale "
+        "dyadic leaves no halves"
+        if any(x.ties for x in bad)
+        else f"float32 cannot tell quotients by up to {max(x.divisor for x in bad)} from a half: "
+        "--rounding half-even makes all equal"
+    )
     return (
         f"{len(layers) - len(bad)} of {len(layers)} layers proved equal to the strict model; in "
-        f"the others {count:,} of {of:,} accumulators differ by one, because float32 cannot tell "
-        f"quotients by up to {max(x.divisor for x in bad)} from a half: --rounding half-even "
-        "makes all equal"
+        f"the others {count:,} of {of:,} accumulators differ by one, because {reason}"
     )

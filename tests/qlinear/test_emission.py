@@ -13,6 +13,7 @@ from onnx import TensorProto
 
 from intcc.backends.onnx.qlinear import emit
 from intcc.backends.onnx.strict import emit as emit_strict
+from intcc.report.qlinear import describe
 from intcc.runtime.ort import LEVELS, open_session
 from tests.ops.test_conv import GEOMETRIES, attributes, case
 
@@ -172,6 +173,31 @@ def test_coverage_names_what_was_replaced_and_what_may_differ() -> None:
     assert 0 < layer.differing < layer.accumulators
     assert coverage.kept == {}
     assert emit(model)[0].SerializeToString() == proto.SerializeToString()
+
+
+def test_powers_of_two_differ_in_ties() -> None:
+    model = linear(("b", "s", 48), 3, divisor=np.array([64, 128, 256]), bias=np.array([5, 6, 7]))
+    _, coverage = emit(model)
+    (layer,) = coverage.layers
+    assert layer.ties and not coverage.proved
+    assert layer.differing == sum(layer_ties(model))
+    assert "rounds halves of powers of two to even" in describe(coverage)
+    assert "--rescale dyadic" in describe(coverage)
+
+
+def layer_ties(model: ir.Model) -> list[int]:
+    """Count, per channel, the accumulators m d + d / 2 of even m that an input can reach."""
+    (node,) = model.graph
+    w, b, d = (
+        np.asarray(v.const_value.numpy(), np.int64)  # type: ignore[union-attr]
+        for v in node.inputs[1:4]
+    )
+    rest = b - d // 2 - 128 * d
+    low = 255 * np.minimum(w, 0).sum(0) + rest
+    high = 255 * np.maximum(w, 0).sum(0) + rest
+    ties = [np.arange(-128, 127) * n + n // 2 for n in d]
+    even = [t[(t // n) % 2 == 0] for t, n in zip(ties, d, strict=True)]
+    return [int(((t >= a) & (t <= c)).sum()) for t, a, c in zip(even, low, high, strict=True)]
 
 
 def test_a_layer_beyond_32_bits_stays_an_integer_function() -> None:
