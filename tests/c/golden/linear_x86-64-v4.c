@@ -33,6 +33,12 @@ static inline void vector_store(int32_t *to, vector v)
     _mm512_storeu_si512(to, v);
 }
 
+/* The lowest byte of each. */
+static inline void vector_store8(uint8_t *to, vector v)
+{
+    _mm_storeu_si128((void *)to, _mm512_cvtepi32_epi8(v));
+}
+
 /* Four bytes, repeated. */
 static inline vector vector_quad(const uint8_t *x)
 {
@@ -83,6 +89,12 @@ static inline vector vector_down(vector v, int bits)
 static inline vector vector_down_each(vector v, vector bits)
 {
     return _mm512_srlv_epi32(v, bits);
+}
+
+/* v / 2^bits, rounded down. */
+static inline vector vector_down_signed(vector v, int bits)
+{
+    return _mm512_sra_epi32(v, _mm_cvtsi32_si128(bits));
 }
 
 /* The upper halves of unsigned products. */
@@ -143,9 +155,47 @@ static inline octets octets_of(vector a, vector b, vector c, vector d, int32_t l
     return _mm512_permutexvar_epi32(order, held);
 }
 
+static inline octets octets_load(const uint8_t *from)
+{
+    return _mm512_loadu_si512(from);
+}
+
 static inline void octets_store(uint8_t *to, octets v)
 {
     _mm512_storeu_si512(to, v);
+}
+
+static inline octets octets_add(octets a, octets b)
+{
+    return _mm512_add_epi8(a, b);
+}
+
+static inline octets octets_min(octets a, octets b)
+{
+    return _mm512_min_epu8(a, b);
+}
+
+/* What a exceeds b by, zero at least. */
+static inline octets octets_excess(octets a, octets b)
+{
+    return _mm512_subs_epu8(a, b);
+}
+
+/* The lower halves of products. */
+static inline octets octets_product(octets a, octets b)
+{
+    const octets upper = _mm512_and_si512(b, _mm512_set1_epi16(-256));
+
+    return _mm512_mask_blend_epi8(UINT64_C(0xaaaaaaaaaaaaaaaa), _mm512_mullo_epi16(a, b),
+        _mm512_mullo_epi16(_mm512_srli_epi16(a, 8), upper));
+}
+
+/* v, one less where b is from `first` to `first` + `more`. */
+static inline octets octets_less_within(octets v, octets b, octets first, octets more)
+{
+    const __mmask64 within = _mm512_cmple_epu8_mask(_mm512_sub_epi8(b, first), more);
+
+    return _mm512_mask_sub_epi8(v, within, v, _mm512_set1_epi8(1));
 }
 
 /* table[v]. */
@@ -203,6 +253,15 @@ static inline void vector_store(int32_t *to, vector v)
     _mm256_storeu_si256((void *)to, v);
 }
 
+/* The lowest byte of each, which is all of it. */
+static inline void vector_store8(uint8_t *to, vector v)
+{
+    const __m128i halves = _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v,
+        1));
+
+    _mm_storel_epi64((void *)to, _mm_packus_epi16(halves, halves));
+}
+
 /* Four bytes, repeated. */
 static inline vector vector_quad(const uint8_t *x)
 {
@@ -253,6 +312,12 @@ static inline vector vector_down(vector v, int bits)
 static inline vector vector_down_each(vector v, vector bits)
 {
     return _mm256_srlv_epi32(v, bits);
+}
+
+/* v / 2^bits, rounded down. */
+static inline vector vector_down_signed(vector v, int bits)
+{
+    return _mm256_sra_epi32(v, _mm_cvtsi32_si128(bits));
 }
 
 /* The upper halves of unsigned products. */
@@ -345,9 +410,50 @@ static inline octets octets_of(vector a, vector b, vector c, vector d, int32_t l
     return _mm256_permutevar8x32_epi32(held, order);
 }
 
+static inline octets octets_load(const uint8_t *from)
+{
+    return _mm256_loadu_si256((const void *)from);
+}
+
 static inline void octets_store(uint8_t *to, octets v)
 {
     _mm256_storeu_si256((void *)to, v);
+}
+
+static inline octets octets_add(octets a, octets b)
+{
+    return _mm256_add_epi8(a, b);
+}
+
+static inline octets octets_min(octets a, octets b)
+{
+    return _mm256_min_epu8(a, b);
+}
+
+/* What a exceeds b by, zero at least. */
+static inline octets octets_excess(octets a, octets b)
+{
+    return _mm256_subs_epu8(a, b);
+}
+
+/* The lower halves of products. */
+static inline octets octets_product(octets a, octets b)
+{
+    const octets upper = _mm256_set1_epi16(-256);
+    const octets odd = _mm256_mullo_epi16(_mm256_srli_epi16(a, 8), _mm256_and_si256(b, upper));
+
+    return _mm256_blendv_epi8(_mm256_mullo_epi16(a, b), odd, upper);
+}
+
+/* v, one less where b is from `first` to `first` + `more`. The empty statement keeps gcc from
+   taking many differences first, for which there are too few registers. */
+static inline octets octets_less_within(octets v, octets b, octets first, octets more)
+{
+    const octets past = _mm256_sub_epi8(b, first);
+
+    v = _mm256_add_epi8(v, _mm256_cmpeq_epi8(_mm256_min_epu8(past, more), past));
+    __asm__("" : "+x"(v));
+    return v;
 }
 
 /* table[v]: of each 16 elements those that v points to, as other bytes are shuffled to zero. */
@@ -370,6 +476,12 @@ static inline octets octets_from(const uint8_t *table, octets v)
 #ifdef VECTOR
 /* Of sums in memory: no vector crosses a line of the cache. */
 #define VECTOR_PLACE __attribute__((aligned(64)))
+
+/* Ask for a line of the cache before it is read. */
+static inline void vector_ask(const int8_t *from)
+{
+    _mm_prefetch((const char *)from, _MM_HINT_T1);
+}
 
 /* In each byte, one of the four digits of two bits there. */
 static inline vector vector_digit(const void *from, int digit)
@@ -1602,14 +1714,15 @@ static void tile6x64_xk37(size_t left, size_t width, const uint8_t *x, const int
 }
 
 #ifdef VECTOR
-/* out[r][j] = clip((acc[r][j] + bias[j]) / divisor[j], lo, hi) for whole groups of four vectors. */
+/* out[r][j] = clip((acc[r][j] + bias[j]) / divisor[j], lo, hi) for whole vectors. */
 static void linear_37x21_vs_rows(size_t rows, size_t width, const int32_t *restrict acc,
     const int32_t *restrict bias, const uint32_t *restrict mul, int shift, int32_t lo, int32_t hi,
     uint8_t *restrict out)
 {
     const vector zero = vector_all(0);
+    size_t j = 0;
 
-    for (size_t j = 0; j < width; j += 4 * VECTOR) {
+    for (; j + 4 * VECTOR <= width; j += 4 * VECTOR) {
         const vector b0 = vector_load(bias + j);
         const vector m0 = vector_load(mul + j);
         const vector b1 = vector_load(bias + j + 1 * VECTOR);
@@ -1629,8 +1742,19 @@ static void linear_37x21_vs_rows(size_t rows, size_t width, const int32_t *restr
             const vector t2 = vector_down(vector_high(v2, m2), shift - 32);
             const vector v3 = vector_max(vector_add(vector_load(s + 3 * VECTOR), b3), zero);
             const vector t3 = vector_down(vector_high(v3, m3), shift - 32);
-
             octets_store(out + r * 21 + j, octets_of(t0, t1, t2, t3, lo, hi));
+        }
+    }
+    for (; j < width; j += VECTOR) {
+        const vector b0 = vector_load(bias + j);
+        const vector m0 = vector_load(mul + j);
+
+        for (size_t r = 0; r < rows; r++) {
+            const vector v0 = vector_max(vector_add(vector_load(acc + r * 64 + j), b0), zero);
+            const vector t0 = vector_down(vector_high(v0, m0), shift - 32);
+
+
+            vector_store8(out + r * 21 + j, vector_clip(t0, lo, hi));
         }
     }
 }
@@ -1651,7 +1775,7 @@ static void linear_37x21_vs(size_t rows, const uint8_t *restrict x, const int8_t
 
             tile6x64_xk37(left, width, x + m * 37, w + n * 40, acc);
 #ifdef VECTOR
-            const size_t done = width - width % (4 * VECTOR);
+            const size_t done = width - width % VECTOR;
 
             linear_37x21_vs_rows(left, done, acc, bias + n, mul + n, shift, lo, hi, y + m * 21 + n);
 #else

@@ -65,6 +65,12 @@ static inline void vector_store(int32_t *to, vector v)
     _mm512_storeu_si512(to, v);
 }
 
+/* The lowest byte of each. */
+static inline void vector_store8(uint8_t *to, vector v)
+{
+    _mm_storeu_si128((void *)to, _mm512_cvtepi32_epi8(v));
+}
+
 /* Four bytes, repeated. */
 static inline vector vector_quad(const uint8_t *x)
 {
@@ -115,6 +121,12 @@ static inline vector vector_down(vector v, int bits)
 static inline vector vector_down_each(vector v, vector bits)
 {
     return _mm512_srlv_epi32(v, bits);
+}
+
+/* v / 2^bits, rounded down. */
+static inline vector vector_down_signed(vector v, int bits)
+{
+    return _mm512_sra_epi32(v, _mm_cvtsi32_si128(bits));
 }
 
 /* The upper halves of unsigned products. */
@@ -175,9 +187,47 @@ static inline octets octets_of(vector a, vector b, vector c, vector d, int32_t l
     return _mm512_permutexvar_epi32(order, held);
 }
 
+static inline octets octets_load(const uint8_t *from)
+{
+    return _mm512_loadu_si512(from);
+}
+
 static inline void octets_store(uint8_t *to, octets v)
 {
     _mm512_storeu_si512(to, v);
+}
+
+static inline octets octets_add(octets a, octets b)
+{
+    return _mm512_add_epi8(a, b);
+}
+
+static inline octets octets_min(octets a, octets b)
+{
+    return _mm512_min_epu8(a, b);
+}
+
+/* What a exceeds b by, zero at least. */
+static inline octets octets_excess(octets a, octets b)
+{
+    return _mm512_subs_epu8(a, b);
+}
+
+/* The lower halves of products. */
+static inline octets octets_product(octets a, octets b)
+{
+    const octets upper = _mm512_and_si512(b, _mm512_set1_epi16(-256));
+
+    return _mm512_mask_blend_epi8(UINT64_C(0xaaaaaaaaaaaaaaaa), _mm512_mullo_epi16(a, b),
+        _mm512_mullo_epi16(_mm512_srli_epi16(a, 8), upper));
+}
+
+/* v, one less where b is from `first` to `first` + `more`. */
+static inline octets octets_less_within(octets v, octets b, octets first, octets more)
+{
+    const __mmask64 within = _mm512_cmple_epu8_mask(_mm512_sub_epi8(b, first), more);
+
+    return _mm512_mask_sub_epi8(v, within, v, _mm512_set1_epi8(1));
 }
 
 /* table[v]. */
@@ -235,6 +285,15 @@ static inline void vector_store(int32_t *to, vector v)
     _mm256_storeu_si256((void *)to, v);
 }
 
+/* The lowest byte of each, which is all of it. */
+static inline void vector_store8(uint8_t *to, vector v)
+{
+    const __m128i halves = _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v,
+        1));
+
+    _mm_storel_epi64((void *)to, _mm_packus_epi16(halves, halves));
+}
+
 /* Four bytes, repeated. */
 static inline vector vector_quad(const uint8_t *x)
 {
@@ -285,6 +344,12 @@ static inline vector vector_down(vector v, int bits)
 static inline vector vector_down_each(vector v, vector bits)
 {
     return _mm256_srlv_epi32(v, bits);
+}
+
+/* v / 2^bits, rounded down. */
+static inline vector vector_down_signed(vector v, int bits)
+{
+    return _mm256_sra_epi32(v, _mm_cvtsi32_si128(bits));
 }
 
 /* The upper halves of unsigned products. */
@@ -377,9 +442,50 @@ static inline octets octets_of(vector a, vector b, vector c, vector d, int32_t l
     return _mm256_permutevar8x32_epi32(held, order);
 }
 
+static inline octets octets_load(const uint8_t *from)
+{
+    return _mm256_loadu_si256((const void *)from);
+}
+
 static inline void octets_store(uint8_t *to, octets v)
 {
     _mm256_storeu_si256((void *)to, v);
+}
+
+static inline octets octets_add(octets a, octets b)
+{
+    return _mm256_add_epi8(a, b);
+}
+
+static inline octets octets_min(octets a, octets b)
+{
+    return _mm256_min_epu8(a, b);
+}
+
+/* What a exceeds b by, zero at least. */
+static inline octets octets_excess(octets a, octets b)
+{
+    return _mm256_subs_epu8(a, b);
+}
+
+/* The lower halves of products. */
+static inline octets octets_product(octets a, octets b)
+{
+    const octets upper = _mm256_set1_epi16(-256);
+    const octets odd = _mm256_mullo_epi16(_mm256_srli_epi16(a, 8), _mm256_and_si256(b, upper));
+
+    return _mm256_blendv_epi8(_mm256_mullo_epi16(a, b), odd, upper);
+}
+
+/* v, one less where b is from `first` to `first` + `more`. The empty statement keeps gcc from
+   taking many differences first, for which there are too few registers. */
+static inline octets octets_less_within(octets v, octets b, octets first, octets more)
+{
+    const octets past = _mm256_sub_epi8(b, first);
+
+    v = _mm256_add_epi8(v, _mm256_cmpeq_epi8(_mm256_min_epu8(past, more), past));
+    __asm__("" : "+x"(v));
+    return v;
 }
 
 /* table[v]: of each 16 elements those that v points to, as other bytes are shuffled to zero. */
@@ -402,6 +508,12 @@ static inline octets octets_from(const uint8_t *table, octets v)
 #ifdef VECTOR
 /* Of sums in memory: no vector crosses a line of the cache. */
 #define VECTOR_PLACE __attribute__((aligned(64)))
+
+/* Ask for a line of the cache before it is read. */
+static inline void vector_ask(const int8_t *from)
+{
+    _mm_prefetch((const char *)from, _MM_HINT_T1);
+}
 
 /* In each byte, one of the four digits of two bits there. */
 static inline vector vector_digit(const void *from, int digit)
