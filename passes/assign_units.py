@@ -158,7 +158,9 @@ class _Magnitudes:
             case "Mul":
                 return inputs[0] * inputs[1]
             case "Clip":
-                return min(inputs[0], max(inputs[1:]))
+                low, high = (float(np.asarray(constant(v))) for v in node.inputs[1:3])
+                # Limits on one side of zero lift what lies between zero and them.
+                return max(min(inputs[0], max(inputs[1:])), low, -high)
             case "Div":
                 divisor = constant(node.inputs[1])
                 return inputs[0] / float(np.abs(divisor).min()) if divisor is not None else 0.0
