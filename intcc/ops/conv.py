@@ -41,10 +41,11 @@ from intcc.ops.linear import product_interval, ties_unsettled
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.windows import Windows
 
-__all__ = ["OPERATOR", "accumulate", "accumulated", "weight_sums"]
+__all__ = ["LIFT", "LIFTED_ZERO", "OPERATOR", "accumulate", "accumulated", "weight_sums"]
 
-_LIFT = onnx.numpy_helper.from_array(np.array(128, np.int32))
-_ZERO = onnx.numpy_helper.from_array(np.array(128, np.uint8))
+#: Signed weights become unsigned ones, and the number that then means zero.
+LIFT = onnx.numpy_helper.from_array(np.array(128, np.int32))
+LIFTED_ZERO = onnx.numpy_helper.from_array(np.array(128, np.uint8))
 
 
 @script(DOMAIN, default_opset=op)
@@ -53,11 +54,11 @@ def Conv(
     strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int], group: int,
 ) -> UINT8:  # fmt: skip
     """Unsigned 8-bit convolution with per-channel rescale."""
-    lifted = op.Add(op.Cast(weight, to=6), op.Constant(value=_LIFT))
+    lifted = op.Add(op.Cast(weight, to=6), op.Constant(value=LIFT))
     filters = op.Transpose(op.Cast(lifted, to=2), perm=[0, 3, 1, 2])
     image = op.Transpose(x, perm=[0, 3, 1, 2])
     acc = op.ConvInteger(
-        image, filters, zero, op.Constant(value=_ZERO),
+        image, filters, zero, op.Constant(value=LIFTED_ZERO),
         strides=strides, pads=pads, dilations=dilations, group=group,
     )  # fmt: skip
     quotient = op.Div(op.Add(op.Transpose(acc, perm=[0, 2, 3, 1]), bias), divisor)

@@ -20,20 +20,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import onnx
 from onnxscript import INT8, INT32, UINT8, script
 from onnxscript import opset20 as op
 
 from intcc.interval import INT32 as I32
 from intcc.interval import Interval, Operand, require_fits
-from intcc.ops.conv import accumulate, accumulated, weight_sums
+from intcc.ops.conv import LIFT, LIFTED_ZERO, accumulate, accumulated, weight_sums
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.windows import Windows
 
 __all__ = ["OPERATOR"]
-
-_LIFT = onnx.numpy_helper.from_array(np.array(128, np.int32))
-_ZERO = onnx.numpy_helper.from_array(np.array(128, np.uint8))
 
 
 @script(DOMAIN, default_opset=op)
@@ -42,11 +38,11 @@ def ConvWide(
     strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int], group: int,
 ) -> INT32:  # fmt: skip
     """Unsigned 8-bit convolution with int32 result."""
-    lifted = op.Add(op.Cast(weight, to=6), op.Constant(value=_LIFT))
+    lifted = op.Add(op.Cast(weight, to=6), op.Constant(value=LIFT))
     filters = op.Transpose(op.Cast(lifted, to=2), perm=[0, 3, 1, 2])
     image = op.Transpose(x, perm=[0, 3, 1, 2])
     acc = op.ConvInteger(
-        image, filters, zero, op.Constant(value=_ZERO),
+        image, filters, zero, op.Constant(value=LIFTED_ZERO),
         strides=strides, pads=pads, dilations=dilations, group=group,
     )  # fmt: skip
     return op.Add(op.Mul(op.Transpose(acc, perm=[0, 2, 3, 1]), mul), bias)
