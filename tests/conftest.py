@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.traces import remembered
+
 ROOT = Path(__file__).resolve().parent.parent
 #: Data and models for development, beside the repository or where INTCC_SHARED says.
 SHARED = Path(os.environ.get("INTCC_SHARED", ROOT.parent / "shared"))
@@ -59,6 +61,23 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the user's cache out of the tests; compiled C is shared between tests of one worker."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trace equal models once, for all workers."""
+    if importlib.util.find_spec("torch") is None:
+        yield
+        return
+    from intcc.frontends import tracing, tracing_decoder
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "traces"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((tracing, "trace"), (tracing_decoder, "trace_decoder")):
+            patch.setattr(module, name, remembered(getattr(module, name), folder))
         yield
 
 
