@@ -22,7 +22,7 @@ from intcc.backends.npu.accelerators import Accelerator
 from intcc.backends.npu.capability import part_graph, refusals
 from intcc.backends.npu.part import Part
 from intcc.backends.npu.partition import Partition, partition
-from intcc.backends.npu.vela import Estimate, compile_part, find_vela
+from intcc.backends.npu.vela import Estimate, compile_part
 from intcc.backends.tosa.emit import Evaluate
 from intcc.backends.tosa.serialize import serialize
 from intcc.errors import UnsupportedOperatorError
@@ -108,16 +108,12 @@ def emit_parts(
         evaluate: runs a node whose operands are all known.
 
     Raises:
-        UnsupportedOperatorError: the accelerator computes nothing of it, or it has a state.
+        UnsupportedOperatorError: the accelerator computes nothing of it.
         MissingToolError: Vela or the serializer is not there.
         ToolError: Vela fails.
     """
-    find_vela()
+    assert not any(is_cache(value) for value in model.graph.inputs)
     name = model.metadata_props.get("intcc.name", "model")
-    if any(is_cache(value) for value in model.graph.inputs):
-        raise UnsupportedOperatorError(
-            f"Model '{name}'", "keeps a state from call to call", "Parts of an NPU keep none"
-        )
     length = int(model.metadata_props.get("intcc.max_length", "0") or 0)
     extents = {"batch": 1, "sequence": length}
     refused = refusals(model, accelerator, ranges, extents, evaluate)
