@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import intcc
-from intcc.backends.tosa.emit import needed_operations, tosa_graph
+from intcc.backends.tosa.emit import tosa_graph
 from intcc.backends.tosa.extents import fixed_extents
 from intcc.backends.tosa.ops import gates
 from intcc.backends.tosa.quotients import Quotients
@@ -99,31 +99,13 @@ def test_extents_of_a_decoder() -> None:
         fixed_extents(model)
 
 
-def test_operations_of_each_node() -> None:
+@pytest.mark.parametrize("lacking", [(), ("INTDIV", "REDUCE_MAX")])
+def test_what_is_lacking_is_expressed_by_others(lacking: tuple[str, ...]) -> None:
     model = encoder().model
-    needed = needed_operations(model, fixed_extents(model), evaluate_node)
-    assert list(needed) == list(model.graph)
-    kinds = {node.op_type: operations for node, operations in needed.items()}
-    assert kinds["Linear"] is not None and "CONV2D" in kinds["Linear"]
-    assert kinds["Embedding"] is not None and "GATHER" in kinds["Embedding"]
-    assert kinds["Attention"] is not None and "INTDIV" in kinds["Attention"]
-    assert kinds["Shape"] == frozenset()
-    lacking = ("INTDIV", "REDUCE_MAX")
-    for operations in needed_operations(
-        model, fixed_extents(model), evaluate_node, lacking
-    ).values():
-        assert operations is not None and not operations & set(lacking)
-
-
-def test_operations_beside_an_unsupported_node() -> None:
-    b = Bench("mixed")
-    b.case("a")
-    x = b.input(np.int32, ["batch", S, 12], -9, 9)
-    every = b.move("Slice", [x, i64([0]), i64([12]), i64([2]), i64([3])])
-    b.output(*b.op("Relu", every))
-    b.finish()
-    needed = needed_operations(b.model, {"batch": 1, S: 5}, evaluate_node)
-    assert list(needed.values()) == [None, frozenset({"MAXIMUM"})]
+    graph = tosa_graph(model, fixed_extents(model), evaluate_node, lacking)
+    kinds = {operation.kind for operation in graph.operations}
+    assert {"CONV2D", "GATHER", "MATMUL"} <= kinds
+    assert kinds & {"INTDIV", "REDUCE_MAX"} == {"INTDIV", "REDUCE_MAX"} - {*lacking}
 
 
 def test_types_are_integers() -> None:
