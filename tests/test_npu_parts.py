@@ -16,11 +16,11 @@ import pytest
 from intcc.backends.npu.emit import write_list
 from intcc.backends.npu.part import Part, border, in_order
 from intcc.backends.npu.partition import Partition, partition
-from intcc.errors import DataError
+from intcc.errors import ArtifactError, DataError
 from intcc.macs import node_macs
 from intcc.ops.key_mask import MASKED
 from intcc.runtime.compiler import STRICT_FLAGS
-from intcc.runtime.npu import NpuModel
+from intcc.runtime.npu import NpuModel, read_parts
 from intcc.runtime.reference import evaluate
 from tests.c.bench import Bench
 from tests.c.encoder import LONGEST, WIDTH, encoder
@@ -164,6 +164,30 @@ def test_a_part_that_fails_ends_the_run(tmp_path: Path) -> None:
     model._simulate = lambda index, feeds: {}
     with pytest.raises(KeyError):
         model.run(feeds)
+
+
+def test_models_of_one_artifact_keep_their_own_npu(tmp_path: Path) -> None:
+    """They share a library: the second must not take the first one's place, nor die with it."""
+    bench = encoder()
+    _, first = handed_over(bench, tmp_path, KEPT["nothing"])
+    zeros = {v.name: np.zeros(v.shape, v.dtype) for p in first.parts for v in p.outputs}
+    options: dict[str, Any] = {"flags": ("-O1",), "simulate": lambda index, feeds: zeros}
+    second = NpuModel(tmp_path, bench.manifest(), **options)
+    feeds = {**bench.feeds(5, "random"), "attention_mask": np.ones((1, 5), np.int64)}
+    expected, other = evaluate(bench.model, feeds), second.run(feeds)
+    assert any((other[name] != expected[name]).any() for name in expected)
+    del second
+    got = first.run(feeds)
+    assert all(np.array_equal(got[name], array) for name, array in expected.items())
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"parts": 3}', '{"parts": [{"tosa": "a"}]}', None])
+def test_a_damaged_list_of_parts_is_told(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "npu.json").write_text(text, encoding="utf-8")
+    message = r"List of parts 'npu\.json' is not there or damaged\. Compile with --emit vela\."
+    with pytest.raises(ArtifactError, match=message):
+        read_parts(tmp_path)
 
 
 def test_without_an_npu_the_status_tells_so(tmp_path: Path) -> None:
