@@ -49,6 +49,16 @@ def test_operator_without_a_form() -> None:
         graph_of(b)
 
 
+def test_indices_beyond_the_table() -> None:
+    """TOSA leaves undefined what GATHER reads there; negative ones count from the end in ONNX."""
+    b = Bench("indices")
+    b.case("a")
+    table, at = b.input(np.int32, [7, 3], -9, 9), b.input(np.int64, ["batch", S], -1, 6)
+    b.output(*b.move("Gather", [table, at], axis=0))
+    with pytest.raises(UnsupportedOperatorError, match=r"reads indices \[-1, 6\] of 7 elements"):
+        graph_of(b)
+
+
 def test_open_extent() -> None:
     b = Bench("open")
     b.case("a")

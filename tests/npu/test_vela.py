@@ -77,8 +77,8 @@ def test_a_missing_vela_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(MissingToolError) as raised:
         vela.find_vela()
     assert str(raised.value) == (
-        "Vela '/nowhere/vela' was not found. Install it in an environment of its own (pip install "
-        "ethos-u-vela==5.2.0) and name its program in INTCC_VELA."
+        "Vela '/nowhere/vela' was not found. Install it (pip install 'intcc[npu]'), or name the "
+        "program of another environment (pip install ethos-u-vela==5.2.0) in INTCC_VELA."
     )
 
 
@@ -113,6 +113,18 @@ def test_failures_are_told(
     with pytest.raises(error, match=message):
         vela.compile_part(source, load_accelerator("ethos-u55-128"), tmp_path / "part0.npz")
     assert not (tmp_path / "part0.npz").exists()
+
+
+def test_a_program_that_cannot_be_run_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = Path(program(tmp_path, ""))
+    damaged.write_bytes(b"\x7fELF")
+    monkeypatch.setenv(vela.VARIABLE, str(damaged))
+    source = tmp_path / "part0.tosa"
+    source.write_bytes(b"")
+    with pytest.raises(ToolError, match=r"cannot be run \(Exec format error\)\. Install it anew"):
+        vela.compile_part(source, load_accelerator("ethos-u55-128"), tmp_path / "part0.npz")
 
 
 def test_accelerators_are_the_settings_choices() -> None:
