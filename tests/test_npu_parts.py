@@ -170,7 +170,11 @@ def test_models_of_one_artifact_keep_their_own_npu(tmp_path: Path) -> None:
     """They share a library: the second must not take the first one's place, nor die with it."""
     bench = encoder()
     _, first = handed_over(bench, tmp_path, KEPT["nothing"])
-    zeros = {v.name: np.zeros(v.shape, v.dtype) for p in first.parts for v in p.outputs}
+    zeros = {
+        v.name: np.zeros([int(d) for d in v.shape], v.dtype)
+        for part in first.parts
+        for v in part.outputs
+    }
     options: dict[str, Any] = {"flags": ("-O1",), "simulate": lambda index, feeds: zeros}
     second = NpuModel(tmp_path, bench.manifest(), **options)
     feeds = {**bench.feeds(5, "random"), "attention_mask": np.ones((1, 5), np.int64)}
