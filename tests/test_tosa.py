@@ -142,6 +142,19 @@ def test_quotients_floor(lo: int, hi: int, reach: int) -> None:
             assert found == min(max(t // d, lo), hi)
 
 
+@pytest.mark.parametrize(
+    ("divisor", "most"), [(50810751, 1981619288), (1066537076, 2133074151), (94768429, 2084905437)]
+)
+def test_the_last_quotient_of_large_divisors(divisor: int, most: int) -> None:
+    """A multiplier may pass the next quotient early, before anything saturates."""
+    assert (most + 1) % divisor == 0
+    how = Quotients.of(Interval.of(0, most), np.array([divisor]), 0, 255)
+    for factor in how.factors:
+        held = most if how.held is None else min(most, int(how.held[1][0]))
+        got = factor.apply(held + int(how.offset[0])) + how.middle
+        assert got == most // divisor
+
+
 def test_gates_stay_in_their_ranges() -> None:
     """The bounds that the rule of gates states, at every number that can come up."""
     d = np.arange(65536, 2 * 65536 + 1, dtype=np.int64)

@@ -28,8 +28,8 @@ from intcc.backends.c.builder import Builder
 from intcc.backends.c.kernels_dynamic import batch
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import Extent
-from intcc.dyadic import MAX_MUL_BITS, Dyadic
-from intcc.interval import UINT8, Interval
+from intcc.dyadic import saturated_quotient_magic
+from intcc.interval import INT32, UINT8, Interval
 from intcc.ops.dynamic_quantize import LARGEST_MANTISSA, ZERO
 from intcc.ops.linear import product_interval
 from intcc.ops.windows import Windows
@@ -51,15 +51,10 @@ def _external(name: str) -> Kernel:
 def rescale_of(divisor: Array, bias: Array, acc: Interval) -> tuple[Array, Array, Array] | None:
     """Return (bias, mul, shift) with rsh((acc + bias) * mul, shift) for (acc + bias0) / divisor.
 
-    With c = (divisor - 1) / 2 the quotient is t / divisor to nearest for t = acc + bias0 - c, and
-    never closer to a tie than 1 / (2 divisor). So it is rsh(t * mul, shift) where
-
-        2 |t| |mul * divisor - 2**shift| < 2**shift
-
-    for every t that does not saturate, that is for |t| <= 256 divisor.
+    Both are equal when they are held in [0, 255]; see `intcc.dyadic.saturated_quotient_magic`.
 
     Args:
-        divisor: [N] or one, from 1 on; odd, or a power of two.
+        divisor: [N] or one, from 1 on.
         bias: [N] or one, of Linear or Conv.
         acc: of the sums, [N].
 
@@ -69,19 +64,14 @@ def rescale_of(divisor: Array, bias: Array, acc: Interval) -> tuple[Array, Array
     n = len(acc.lo)
     divisors, offsets = (np.broadcast_to(a.reshape(-1), (n,)) for a in (divisor, bias))
     shifted, mul, shift = np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.uint8)
-    for channel, d in enumerate(map(int, divisors)):
-        exact = d & (d - 1) == 0
-        # One has no half, but a shift has at least 2.
-        half = d // 2 if exact else (d - 1) // 2
-        scale = Dyadic.from_real(1 / d, MAX_MUL_BITS)
-        shifted[channel] = int(offsets[channel]) - half
-        ends = [int(e[channel]) + int(shifted[channel]) for e in (acc.lo, acc.hi)]
-        reach = min(max(map(abs, ends)), 256 * d)
-        error = abs(scale.mul * d - (1 << scale.shift))
-        fits = min(*ends, shifted[channel]) >= -(2**31) and max(*ends, shifted[channel]) < 2**31
-        if not fits or (d % 2 == 0 and not exact) or 2 * reach * error >= 1 << scale.shift:
+    for channel, (d, offset) in enumerate(zip(map(int, divisors), map(int, offsets), strict=True)):
+        least, most = (int(end[channel]) + offset for end in (acc.lo, acc.hi))
+        moved = offset - d // 2
+        ends = moved, least - d // 2, most - d // 2
+        factor = saturated_quotient_magic(d, least, most, 0, int(UINT8.max))
+        if factor is None or min(ends) < INT32.min or max(ends) > INT32.max:
             return None
-        mul[channel], shift[channel] = scale.mul, scale.shift
+        shifted[channel], mul[channel], shift[channel] = moved, factor.mul, factor.shift
     return shifted.astype(np.int32), mul, shift
 
 
