@@ -135,6 +135,17 @@ def test_accelerators_are_the_settings_choices() -> None:
         load_accelerator("ethos-u99")
 
 
+def test_a_model_that_only_moves_data_is_refused(tmp_path: Path) -> None:
+    bench = Bench("moves")
+    x = bench.input(np.uint8, [1, 4, 4, 2], 0, UINT8.max)
+    bench.output(*bench.move("Transpose", [x], perm=[0, 3, 1, 2]))
+    bench.finish()
+    with pytest.raises(
+        UnsupportedOperatorError, match=r"has no part .*\(it .*\)\. Compile without"
+    ):
+        parts(ready(bench), tmp_path, "ethos-u55-128")
+
+
 def test_what_a_family_lacks() -> None:
     u55, u85 = load_accelerator("ethos-u55-128"), load_accelerator("ethos-u85-256")
     assert u55.lacks("GATHER", "INT32") == "ethos-u55 has no GATHER"
