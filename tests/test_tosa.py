@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import intcc
+from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.emit import tosa_graph
 from intcc.backends.tosa.extents import fixed_extents
+from intcc.backends.tosa.graph import Type
 from intcc.backends.tosa.ops import gates
 from intcc.backends.tosa.quotients import Quotients
 from intcc.backends.tosa.rules import RULES
@@ -140,6 +142,16 @@ def test_quotients_floor(lo: int, hi: int, reach: int) -> None:
             assert -(1 << (factor.shift - 1)) <= v < 1 << (factor.shift - 1)
             found = min(max(factor.apply(v) + how.middle, lo), hi)
             assert found == min(max(t // d, lo), hi)
+
+
+def test_offsets_stay_in_int32() -> None:
+    """The middle of one channel's quotients may be billions of another's dividends."""
+    divisors = np.array([169585, 23540331, 352920549, 55329012, 201982131])
+    reach = 1798867452
+    how = Quotients.of(Interval.of(-reach, reach), divisors, 21, 42)
+    assert not how.factors or min(how.offset) >= -(2**31)
+    with pytest.raises(AssertionError, match="a constant leaves int32"):
+        Builder().constant(np.array([2**31]), Type.INT32)
 
 
 @pytest.mark.parametrize(

@@ -75,11 +75,11 @@ class Quotients:
                 for d, least, most in zip(divisors, *ends, strict=True)
             ]
             factors = tuple(f for f in found if f is not None)
-            if len(factors) == size:
+            offset = np.array([-(d // 2) - middle * d for d in divisors], object)
+            if len(factors) == size and (offset >= INT32.min).all():
                 break
         else:
             factors, middle = (), 0
-        offset = np.array([-(d // 2) - middle * d for d in divisors], object)
         sums = [np.array(end, object) + offset for end in ends]
         reach = np.array([min(1 << (f.shift - 1), 2**31) for f in factors], object)
         every = np.array(divisors, np.int64)
