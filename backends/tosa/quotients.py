@@ -14,22 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from intcc.backends.tosa.arithmetic import ZERO, narrow
+from intcc.backends.tosa.arithmetic import ZERO, each, narrow
 from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.division import divide
 from intcc.backends.tosa.graph import Tensor, Type
 from intcc.dyadic import Dyadic, saturated_quotient_magic
 from intcc.interval import INT32, Interval
 
-__all__ = ["Quotients", "each"]
+__all__ = ["Quotients"]
 
 Array = npt.NDArray[Any]
-
-
-def each(values: Array) -> Array | int:
-    """Return one number where all are equal, else int32 numbers per channel."""
-    flat = np.asarray(values, np.int64).reshape(-1)
-    return int(flat[0]) if (flat == flat[0]).all() else flat.astype(np.int32)
 
 
 @dataclass(frozen=True)
