@@ -16,7 +16,7 @@ does, or the shifted bias leaves int32, the product stays with the processor, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from intcc.ops.dynamic_quantize import LARGEST_MANTISSA, ZERO
 from intcc.ops.linear import product_interval
 from intcc.ops.windows import Windows
 
-__all__ = ["OFFLOADED", "PREFIX", "offloaded", "rescale_of"]
+__all__ = ["OFFLOADED", "PREFIX", "offloaded", "rescale_of", "window_fields"]
 
 Array = npt.NDArray[Any]
 Rule = Callable[[Builder, ir.Node], None]
@@ -169,6 +169,35 @@ def batch_matmul(b: Builder, node: ir.Node) -> None:
     b.call(_external("matmul_u8u8_s32"), arguments, [y], note=size.note, macs=size.macs)
 
 
+def window_fields(sizes: Iterable[int], windows: Windows) -> dict[str, int]:
+    """Return the fields of the interface's structure, in its order.
+
+    Args:
+        sizes: height, width, channels, columns, group and zero point.
+        windows: the kernel, and how it moves over the image.
+    """
+    height, width, channels, columns, group, zero = sizes
+    (kernel_height, kernel_width), (top, left) = windows.kernel, windows.pads[:2]
+    return {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "high": windows.extent(0, height),
+        "wide": windows.extent(1, width),
+        "columns": columns,
+        "kernel_height": kernel_height,
+        "kernel_width": kernel_width,
+        "stride_height": windows.strides[0],
+        "stride_width": windows.strides[1],
+        "pad_top": top,
+        "pad_left": left,
+        "dilation_height": windows.dilations[0],
+        "dilation_width": windows.dilations[1],
+        "group": group,
+        "zero": zero,
+    }
+
+
 def _window(b: Builder, node: ir.Node) -> tuple[dict[str, Any], str, View, Extent]:
     """Return the geometry of a convolution, its code, its weights and its products."""
     x, zero, weight = b.view(node.inputs[0]), b.scalar(node.inputs[1]), b.constant(node.inputs[2])
@@ -176,27 +205,9 @@ def _window(b: Builder, node: ir.Node) -> tuple[dict[str, Any], str, View, Exten
     windows = Windows.of(weight.shape[1:3], **attributes)
     group = node.attributes["group"].as_int()
     height, width, channels = (d.coefficient for d in x.dims[1:])
-    high, wide = windows.extent(0, height), windows.extent(1, width)
-    geometry = {
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "high": high,
-        "wide": wide,
-        "columns": len(weight),
-        "kernel_height": windows.kernel[0],
-        "kernel_width": windows.kernel[1],
-        "stride_height": windows.strides[0],
-        "stride_width": windows.strides[1],
-        "pad_top": windows.pads[0],
-        "pad_left": windows.pads[1],
-        "dilation_height": windows.dilations[0],
-        "dilation_width": windows.dilations[1],
-        "group": group,
-        "zero": zero,
-    }
+    geometry = window_fields((height, width, channels, len(weight), group, zero), windows)
     packed = b.flash_view(weight, str(node.inputs[2].name))  # type: ignore[union-attr]
-    macs = Extent(high * wide * int(weight.size))
+    macs = Extent(geometry["high"] * geometry["wide"] * int(weight.size))
     code = "{height}x{width}x{channels}_{columns}_k{kernel_height}x{kernel_width}".format(
         **geometry
     )
