@@ -14,6 +14,7 @@ import onnx_ir as ir
 import pytest
 
 from intcc.backends.npu.emit import write_list
+from intcc.backends.npu.padding import sees_padding
 from intcc.backends.npu.part import Part, border, in_order
 from intcc.backends.npu.partition import Partition, partition
 from intcc.errors import ArtifactError, DataError
@@ -88,6 +89,54 @@ def test_equal_bits_whatever_is_handed_over(case: str, pooled: bool, tmp_path: P
     placed, model = handed_over(bench, tmp_path, KEPT[case], least=0)
     assert len(placed.parts) == PARTS[case]
     assert wrong(bench, model) == []
+
+
+def test_attention_without_a_mask_is_the_processors(tmp_path: Path) -> None:
+    """Nothing would close the rows behind the last token."""
+    bench = encoder(pooled=False, masked=False)
+    placed, model = handed_over(bench, tmp_path, KEPT["nothing"], least=0)
+    reasons = {node.op_type: reason for node, reason in placed.reasons.items()}
+    assert "has no key mask" in reasons["Attention"]
+    assert len(placed.parts) == PARTS["attention"]
+    assert wrong(bench, model) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "operands", "attributes", "seen"),
+    [
+        ("Slice", ([0], [1], [1]), {}, False),
+        ("Slice", ([0], [2**40], [1]), {}, False),
+        ("Slice", ([1], [2**40], [1]), {}, True),
+        ("Slice", ([-1], [2**40], [1]), {}, True),
+        ("Slice", ([0], [-1], [1]), {}, True),
+        ("Slice", ([-1], [2**40], [2]), {}, False),
+        ("Gather", (0,), {"axis": 1}, False),
+        ("Gather", (-1,), {"axis": 1}, True),
+        ("Gather", ([-1],), {"axis": 2}, False),
+        ("ArgMax", (), {"axis": 1}, True),
+        ("ArgMax", (), {"axis": 2}, False),
+        ("Transpose", (), {"perm": [0, 2, 1]}, False),
+    ],
+)
+def test_what_picks_tokens_by_their_count(
+    kind: str, operands: tuple[Any, ...], attributes: dict[str, Any], seen: bool
+) -> None:
+    bench = Bench("moves", max_tokens=LONGEST)
+    x = bench.input(np.int32, ["batch", "sequence", 4], -9, 9)
+    (y,) = bench.move(kind, [x, *(np.array(v, np.int64) for v in operands)], **attributes)
+    node = y.producer()
+    assert node is not None and (sees_padding(node) is not None) is seen
+
+
+@pytest.mark.parametrize(("perm", "seen"), [([0, 1, 2], False), ([0, 2, 1], True)])
+def test_what_combines_all_tokens(perm: list[int], seen: bool) -> None:
+    bench = Bench("softmax", max_tokens=LONGEST)
+    x = bench.input(np.int32, ["batch", "sequence", 4], -9, 9)
+    (turned,) = bench.move("Transpose", [x], perm=perm)
+    turned.shape = ir.Shape(["batch", "sequence", 4] if perm[1] == 1 else ["batch", 4, "sequence"])
+    (y,) = bench.op("Softmax", [turned, np.array(3), np.array(1)])
+    node = y.producer()
+    assert node is not None and (sees_padding(node) is not None) is seen
 
 
 def test_parts_are_convex_and_disjoint() -> None:
