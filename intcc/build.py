@@ -19,7 +19,7 @@ import onnx
 import onnx_ir as ir
 
 from intcc._version import __version__
-from intcc.errors import ModelError
+from intcc.errors import ModelError, SettingsError
 from intcc.progress import Progress
 from intcc.runtime.artifact import LAYOUT, MANIFEST, sha256_of
 from intcc.settings import Settings
@@ -39,6 +39,11 @@ Array = npt.NDArray[Any]
 RECORDED = 8
 #: The earliest time a zip entry can have; times never enter a file.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+#: Backends that take no language model, each with the reason.
+NO_LANGUAGE_MODELS = {
+    "qdq": "QDQ has no form for keys and values that are kept, each with a scale of its own",
+    "vela": "parts of an NPU keep no keys and values from call to call",
+}
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,7 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
         rope=settings.rope,
         allow_pickle=settings.allow_pickle,
     )
-    if "qdq" in settings.emit:
-        from intcc.backends.onnx.qdq import require_static
-
-        require_static(source.name, source.task)
+    _require_task(source.name, source.task, settings)
     for note in source.notes:
         progress.note(note)
     samples = load_samples(
@@ -106,6 +108,25 @@ def _require_tools(settings: Settings) -> None:
         from intcc.backends.npu.vela import find_vela
 
         find_vela()
+
+
+def _require_task(name: str, task: str, settings: Settings) -> None:
+    """Refuse what a language model has no form for, before calibration.
+
+    Raises:
+        SettingsError: a backend does not take it.
+    """
+    if task != "text-generation":
+        return
+    for backend in settings.emit:
+        reason, remedy = NO_LANGUAGE_MODELS.get(backend), "Use --emit onnx, c or tosa"
+        if backend == "qlinear" and settings.per_token(decoder=True):
+            reason = "QLinear operators have no scales per token"
+            remedy += ", or --activations static where layers end in 8 bits, as before a Relu"
+        if reason is not None:
+            raise SettingsError(
+                f"--emit {backend}", f"does not take the language model '{name}': {reason}", remedy
+            )
 
 
 def write_artifact(built: Built, folder: Path, settings: Settings, progress: Progress) -> None:
@@ -219,9 +240,7 @@ def _write_qlinear(
             f"Model '{built.source.name}'",
             "has no layer with 8-bit results and scales fixed at compile time, which is what "
             "QLinear operators are",
-            "Use --activations static"
-            if settings.activations == "dynamic"
-            else "Use --emit onnx; layers of language models all have 32-bit results",
+            "Use --activations static" if settings.activations == "dynamic" else "Use --emit onnx",
         )
     onnx.save(model, str(path))
     return qlinear_report(coverage, emit_strict(integer), model, feeds)
