@@ -18,7 +18,7 @@ import onnx
 import onnx_ir as ir
 
 from intcc._version import __version__
-from intcc.flavours import require_tools, write_flavours
+from intcc.flavours import require_task, require_tools, write_flavours
 from intcc.progress import Progress
 from intcc.runtime.artifact import LAYOUT, MANIFEST, sha256_of
 from intcc.settings import Settings
@@ -63,10 +63,7 @@ def build_graph(model: str | Path, settings: Settings, progress: Progress) -> Bu
         rope=settings.rope,
         allow_pickle=settings.allow_pickle,
     )
-    if "qdq" in settings.emit:
-        from intcc.backends.onnx.qdq import require_static
-
-        require_static(source.name, source.task)
+    require_task(source.name, source.task, settings)
     for note in source.notes:
         progress.note(note)
     samples = load_samples(

@@ -12,7 +12,13 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Dyadic", "floor_division_magic", "rounding_division_magic", "rsh"]
+__all__ = [
+    "Dyadic",
+    "floor_division_magic",
+    "rounding_division_magic",
+    "rsh",
+    "saturated_quotient_magic",
+]
 
 MAX_MUL_BITS = 31
 MIN_SHIFT, MAX_SHIFT = 2, 62
@@ -125,4 +131,45 @@ def rounding_division_magic(
             and all((k * divisor - 1 + offset) * mul + half < k << shift for k in not_earlier)
         ):
             return Dyadic(mul, shift)
+    return None
+
+
+def saturated_quotient_magic(
+    divisor: int, least: int, most: int, lo: int, hi: int, middle: int = 0
+) -> Dyadic | None:
+    """Return (mul, shift) by which a rescale is a saturated division.
+
+        clip(rsh((t - divisor // 2 - middle * divisor) * mul, shift) + middle, lo, hi)
+            == clip(t // divisor, lo, hi)    for least <= t <= most
+
+    A truncating division agrees where lo >= 0. Between the first and the last quotient that t has
+    `rounding_division_magic` proves it. At both ends the results are compared, as the last quotient
+    could come out as one more; where it does, one quotient more is proved on either side.
+
+    Args:
+        divisor: 1 <= divisor < 2**31.
+        least: smallest dividend.
+        most: largest dividend.
+        lo: least result.
+        hi: largest result.
+        middle: result around which products are small.
+
+    Returns:
+        None where no multiplier of 31 bits is exact.
+    """
+
+    def held(quotient: int) -> int:
+        return min(max(quotient, lo), hi)
+
+    offset = -(divisor // 2)
+    for more in (0, 1):
+        first, last = held(least // divisor - more), held(most // divisor + more)
+        factor = rounding_division_magic(
+            divisor, offset, first - middle, last - middle, saturated=True
+        )
+        if factor is not None and all(
+            held(factor.apply(t + offset - middle * divisor) + middle) == held(t // divisor)
+            for t in (least, most)
+        ):
+            return factor
     return None

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
-from intcc.errors import ModelError
+from intcc.errors import ModelError, SettingsError
 from intcc.progress import Progress
 from intcc.settings import Settings
 from intcc.specs import LOGITS
@@ -27,9 +27,14 @@ if TYPE_CHECKING:
     from intcc.backends.c.generator import Generation
     from intcc.build import Built
 
-__all__ = ["Written", "require_tools", "write_flavours"]
+__all__ = ["Written", "require_task", "require_tools", "write_flavours"]
 
 Feeds = Sequence[Mapping[str, npt.NDArray[Any]]]
+#: Backends that take no language model, each with the reason.
+NO_LANGUAGE_MODELS = {
+    "qdq": "QDQ has no form for keys and values that are kept, each with a scale of its own",
+    "vela": "parts of an NPU keep no keys and values from call to call",
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,25 @@ def require_tools(settings: Settings) -> None:
         from intcc.backends.npu.vela import find_vela
 
         find_vela()
+
+
+def require_task(name: str, task: str, settings: Settings) -> None:
+    """Refuse what a language model has no form for, before calibration.
+
+    Raises:
+        SettingsError: a backend does not take it.
+    """
+    if task != "text-generation":
+        return
+    for backend in settings.emit:
+        reason, remedy = NO_LANGUAGE_MODELS.get(backend), "Use --emit onnx, c or tosa"
+        if backend == "qlinear" and settings.per_token(decoder=True):
+            reason = "QLinear operators have no scales per token"
+            remedy += ", or --activations static where layers end in 8 bits, as before a Relu"
+        if reason is not None:
+            raise SettingsError(
+                f"--emit {backend}", f"does not take the language model '{name}': {reason}", remedy
+            )
 
 
 def write_flavours(
@@ -129,9 +153,7 @@ def _write_qlinear(built: Built, path: Path, settings: Settings, feeds: Feeds) -
             f"Model '{built.source.name}'",
             "has no layer with 8-bit results and scales fixed at compile time, which is what "
             "QLinear operators are",
-            "Use --activations static"
-            if settings.activations == "dynamic"
-            else "Use --emit onnx; layers of language models all have 32-bit results",
+            "Use --activations static" if settings.activations == "dynamic" else "Use --emit onnx",
         )
     onnx.save(model, str(path))
     return qlinear_report(coverage, emit_strict(integer), model, feeds)

@@ -165,16 +165,22 @@ class Settings:
             raise SettingsError("--offload", "changes the C only", "Add c to --emit")
         if self.float_io and "onnx" not in self.emit:
             raise SettingsError("--float-io", "changes model.onnx only", "Add onnx to --emit")
-        self._check_qdq()
-
-    def _check_qdq(self) -> None:
-        """Check what belongs to model.qdq.onnx."""
+        if self.accelerator != type(self).accelerator and "vela" not in self.emit:
+            raise SettingsError(
+                f"--accelerator {self.accelerator}",
+                "is for vela only",
+                "Add vela to --emit",
+            )
         if self.rescale == "pow2" and self.rounding == "half-even":
             raise SettingsError(
                 "--rescale pow2",
                 "has ties, which --rounding half-even has to do without",
                 "Leave one of them out",
             )
+        self._check_qdq()
+
+    def _check_qdq(self) -> None:
+        """Check what belongs to model.qdq.onnx."""
         if self.scales != "dyadic" and "qdq" not in self.emit:
             raise SettingsError(
                 f"--scales {self.scales}", "changes model.qdq.onnx only", "Add qdq to --emit"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.traces import remembered
+
 ROOT = Path(__file__).resolve().parent.parent
 #: Data and models for development, beside the repository or where INTCC_SHARED says.
 SHARED = Path(os.environ.get("INTCC_SHARED", ROOT.parent / "shared"))
@@ -26,14 +28,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def _no_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """With INTCC_NO_SKIP a skipped test is a failed one: nothing is left out in CI."""
-    report = yield
     if report.skipped and os.environ.get("INTCC_NO_SKIP") and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"skipped, and INTCC_NO_SKIP is set: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Look at single tests."""
+    report = yield
+    _no_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Look at files, which a missing module may skip as a whole."""
+    report = yield
+    _no_skip(report)
     return report
 
 
@@ -59,6 +74,23 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the user's cache out of the tests; compiled C is shared between tests of one worker."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trace equal models once, for all workers."""
+    if importlib.util.find_spec("torch") is None:
+        yield
+        return
+    from intcc.frontends import tracing, tracing_decoder
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "traces"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((tracing, "trace"), (tracing_decoder, "trace_decoder")):
+            patch.setattr(module, name, remembered(getattr(module, name), folder))
         yield
 
 

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intcc.dyadic import Dyadic, floor_division_magic, rounding_division_magic, rsh
+from intcc.dyadic import (
+    Dyadic,
+    floor_division_magic,
+    rounding_division_magic,
+    rsh,
+    saturated_quotient_magic,
+)
 
 
 @given(st.integers(-(2**62), 2**62), st.integers(1, 62))
@@ -76,3 +82,33 @@ def test_rounding_division_magic_is_exact(divisor: int, least: int, most: int) -
 def test_rounding_division_magic_may_not_exist() -> None:
     """Two billion quotients by 3 need more than 31 bits."""
     assert rounding_division_magic(3, -1, 0, 2**31) is None
+
+
+@given(st.floats(0, 30.9), st.integers(0, 260), st.integers(-3, 3), st.integers(0, 9), st.data())
+def test_saturated_quotients(
+    size: float, last: int, beside: int, lo: int, data: st.DataObject
+) -> None:
+    """Wherever a quotient begins or ends, and at the ends of the dividends above all."""
+    divisor, middle = int(2**size), data.draw(st.sampled_from([0, 128]))
+    most = max(min((last + 1) * divisor - 1 + beside, 2**31 - 1), 0)
+    least = data.draw(st.integers(-5, most))
+    factor = saturated_quotient_magic(divisor, least, most, lo, 255, middle)
+    if factor is None:
+        assert divisor % 2 == 0 or divisor > 2**20  # ties on both sides of zero, or 31 bits
+        return
+    edges = {k * divisor + j for k in range(last + 2) for j in (-1, 0)}
+    for t in {least, most} | {e for e in edges if least <= e <= most}:
+        found = factor.apply(t - divisor // 2 - middle * divisor) + middle
+        assert min(max(found, lo), 255) == min(max(t // divisor, lo), 255)
+
+
+@pytest.mark.parametrize(
+    ("divisor", "most"), [(50810751, 1981619288), (1066537076, 2133074151), (94768429, 2084905437)]
+)
+def test_the_last_quotient_of_large_divisors_is_not_one_more(divisor: int, most: int) -> None:
+    """The multiplier nearest to 1 / divisor passes the next quotient one dividend early."""
+    assert (most + 1) % divisor == 0
+    nearest = rounding_division_magic(divisor, -(divisor // 2), 0, most // divisor, saturated=True)
+    assert nearest is not None and nearest.apply(most - divisor // 2) == most // divisor + 1
+    factor = saturated_quotient_magic(divisor, 0, most, 0, 255)
+    assert factor is None or factor.apply(most - divisor // 2) == most // divisor

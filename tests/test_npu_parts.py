@@ -14,13 +14,14 @@ import onnx_ir as ir
 import pytest
 
 from intcc.backends.npu.emit import write_list
+from intcc.backends.npu.padding import sees_padding
 from intcc.backends.npu.part import Part, border, in_order
 from intcc.backends.npu.partition import Partition, partition
-from intcc.errors import DataError
+from intcc.errors import ArtifactError, DataError
 from intcc.macs import node_macs
 from intcc.ops.key_mask import MASKED
 from intcc.runtime.compiler import STRICT_FLAGS
-from intcc.runtime.npu import NpuModel
+from intcc.runtime.npu import NpuModel, read_parts
 from intcc.runtime.reference import evaluate
 from tests.c.bench import Bench
 from tests.c.encoder import LONGEST, WIDTH, encoder
@@ -88,6 +89,54 @@ def test_equal_bits_whatever_is_handed_over(case: str, pooled: bool, tmp_path: P
     placed, model = handed_over(bench, tmp_path, KEPT[case], least=0)
     assert len(placed.parts) == PARTS[case]
     assert wrong(bench, model) == []
+
+
+def test_attention_without_a_mask_is_the_processors(tmp_path: Path) -> None:
+    """Nothing would close the rows behind the last token."""
+    bench = encoder(pooled=False, masked=False)
+    placed, model = handed_over(bench, tmp_path, KEPT["nothing"], least=0)
+    reasons = {node.op_type: reason for node, reason in placed.reasons.items()}
+    assert "has no key mask" in reasons["Attention"]
+    assert len(placed.parts) == PARTS["attention"]
+    assert wrong(bench, model) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "operands", "attributes", "seen"),
+    [
+        ("Slice", ([0], [1], [1]), {}, False),
+        ("Slice", ([0], [2**40], [1]), {}, False),
+        ("Slice", ([1], [2**40], [1]), {}, True),
+        ("Slice", ([-1], [2**40], [1]), {}, True),
+        ("Slice", ([0], [-1], [1]), {}, True),
+        ("Slice", ([-1], [2**40], [2]), {}, False),
+        ("Gather", (0,), {"axis": 1}, False),
+        ("Gather", (-1,), {"axis": 1}, True),
+        ("Gather", ([-1],), {"axis": 2}, False),
+        ("ArgMax", (), {"axis": 1}, True),
+        ("ArgMax", (), {"axis": 2}, False),
+        ("Transpose", (), {"perm": [0, 2, 1]}, False),
+    ],
+)
+def test_what_picks_tokens_by_their_count(
+    kind: str, operands: tuple[Any, ...], attributes: dict[str, Any], seen: bool
+) -> None:
+    bench = Bench("moves", max_tokens=LONGEST)
+    x = bench.input(np.int32, ["batch", "sequence", 4], -9, 9)
+    (y,) = bench.move(kind, [x, *(np.array(v, np.int64) for v in operands)], **attributes)
+    node = y.producer()
+    assert node is not None and (sees_padding(node) is not None) is seen
+
+
+@pytest.mark.parametrize(("perm", "seen"), [([0, 1, 2], False), ([0, 2, 1], True)])
+def test_what_combines_all_tokens(perm: list[int], seen: bool) -> None:
+    bench = Bench("softmax", max_tokens=LONGEST)
+    x = bench.input(np.int32, ["batch", "sequence", 4], -9, 9)
+    (turned,) = bench.move("Transpose", [x], perm=perm)
+    turned.shape = ir.Shape(["batch", "sequence", 4] if perm[1] == 1 else ["batch", 4, "sequence"])
+    (y,) = bench.op("Softmax", [turned, np.array(3), np.array(1)])
+    node = y.producer()
+    assert node is not None and (sees_padding(node) is not None) is seen
 
 
 def test_parts_are_convex_and_disjoint() -> None:
@@ -164,6 +213,34 @@ def test_a_part_that_fails_ends_the_run(tmp_path: Path) -> None:
     model._simulate = lambda index, feeds: {}
     with pytest.raises(KeyError):
         model.run(feeds)
+
+
+def test_models_of_one_artifact_keep_their_own_npu(tmp_path: Path) -> None:
+    """They share a library: the second must not take the first one's place, nor die with it."""
+    bench = encoder()
+    _, first = handed_over(bench, tmp_path, KEPT["nothing"])
+    zeros = {
+        v.name: np.zeros([int(d) for d in v.shape], v.dtype)
+        for part in first.parts
+        for v in part.outputs
+    }
+    options: dict[str, Any] = {"flags": ("-O1",), "simulate": lambda index, feeds: zeros}
+    second = NpuModel(tmp_path, bench.manifest(), **options)
+    feeds = {**bench.feeds(5, "random"), "attention_mask": np.ones((1, 5), np.int64)}
+    expected, other = evaluate(bench.model, feeds), second.run(feeds)
+    assert any((other[name] != expected[name]).any() for name in expected)
+    del second
+    got = first.run(feeds)
+    assert all(np.array_equal(got[name], array) for name, array in expected.items())
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"parts": 3}', '{"parts": [{"tosa": "a"}]}', None])
+def test_a_damaged_list_of_parts_is_told(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "npu.json").write_text(text, encoding="utf-8")
+    message = r"List of parts 'npu\.json' is not there or damaged\. Compile with --emit vela\."
+    with pytest.raises(ArtifactError, match=message):
+        read_parts(tmp_path)
 
 
 def test_without_an_npu_the_status_tells_so(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from onnx import numpy_helper
 
 import intcc
-from intcc.backends.onnx.qdq import emit_qdq, require_static
+from intcc.backends.onnx.qdq import emit_qdq
 from intcc.backends.onnx.qdq_grid import DYADIC, POW2, Grid, significant
 from intcc.build import build_graph
 from intcc.errors import ArtifactError, SettingsError, UnsupportedOperatorError
@@ -231,9 +231,6 @@ def test_refusals(made: Path, tmp_path: Path) -> None:
         ArtifactError, match=r"has no model\.qdq\.onnx\. Compile with --emit .*,qdq"
     ):
         intcc.load(folder, "qdq")
-    with pytest.raises(SettingsError, match="is a language model, whose layers get theirs for"):
-        require_static("llama", "text-generation")
-    require_static("bert", "sentence-embedding")
 
 
 def test_a_layer_without_a_form_is_refused(encoder: tuple[Path, CompiledGraph]) -> None:

@@ -31,6 +31,10 @@ from intcc.settings import Settings
             {"rescale": "pow2", "rounding": "half-even"},
             "--rescale pow2 has ties, which --rounding half-even has to do without",
         ),
+        (
+            {"accelerator": "ethos-u55-64", "emit": "c,tosa"},
+            "--accelerator ethos-u55-64 is for vela only. Add vela to --emit.",
+        ),
         ({"context": 0}, "--context 0 is below 1"),
         ({"chunk": 0}, "--chunk 0 is below 1"),
         ({"max_length": 0}, "--max-length 0 is below 1"),

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import intcc
-from intcc.backends.tosa.emit import needed_operations, tosa_graph
+from intcc.backends.tosa.builder import Builder
+from intcc.backends.tosa.emit import tosa_graph
 from intcc.backends.tosa.extents import fixed_extents
+from intcc.backends.tosa.graph import Type
 from intcc.backends.tosa.ops import gates
 from intcc.backends.tosa.quotients import Quotients
 from intcc.backends.tosa.rules import RULES
@@ -46,6 +48,16 @@ def test_operator_without_a_form() -> None:
     b.output(*b.move("Slice", [x, i64([0]), i64([12]), i64([2]), i64([3])]))
     message = "Slice 'steps.Slice7' has no TOSA form: it has steps of 3. Leave it to the C"
     with pytest.raises(UnsupportedOperatorError, match=re.escape(message)):
+        graph_of(b)
+
+
+def test_indices_beyond_the_table() -> None:
+    """TOSA leaves undefined what GATHER reads there; negative ones count from the end in ONNX."""
+    b = Bench("indices")
+    b.case("a")
+    table, at = b.input(np.int32, [7, 3], -9, 9), b.input(np.int64, ["batch", S], -1, 6)
+    b.output(*b.move("Gather", [table, at], axis=0))
+    with pytest.raises(UnsupportedOperatorError, match=r"reads indices \[-1, 6\] of 7 elements"):
         graph_of(b)
 
 
@@ -99,31 +111,13 @@ def test_extents_of_a_decoder() -> None:
         fixed_extents(model)
 
 
-def test_operations_of_each_node() -> None:
+@pytest.mark.parametrize("lacking", [(), ("INTDIV", "REDUCE_MAX")])
+def test_what_is_lacking_is_expressed_by_others(lacking: tuple[str, ...]) -> None:
     model = encoder().model
-    needed = needed_operations(model, fixed_extents(model), evaluate_node)
-    assert list(needed) == list(model.graph)
-    kinds = {node.op_type: operations for node, operations in needed.items()}
-    assert kinds["Linear"] is not None and "CONV2D" in kinds["Linear"]
-    assert kinds["Embedding"] is not None and "GATHER" in kinds["Embedding"]
-    assert kinds["Attention"] is not None and "INTDIV" in kinds["Attention"]
-    assert kinds["Shape"] == frozenset()
-    lacking = ("INTDIV", "REDUCE_MAX")
-    for operations in needed_operations(
-        model, fixed_extents(model), evaluate_node, lacking
-    ).values():
-        assert operations is not None and not operations & set(lacking)
-
-
-def test_operations_beside_an_unsupported_node() -> None:
-    b = Bench("mixed")
-    b.case("a")
-    x = b.input(np.int32, ["batch", S, 12], -9, 9)
-    every = b.move("Slice", [x, i64([0]), i64([12]), i64([2]), i64([3])])
-    b.output(*b.op("Relu", every))
-    b.finish()
-    needed = needed_operations(b.model, {"batch": 1, S: 5}, evaluate_node)
-    assert list(needed.values()) == [None, frozenset({"MAXIMUM"})]
+    graph = tosa_graph(model, fixed_extents(model), evaluate_node, lacking)
+    kinds = {operation.kind for operation in graph.operations}
+    assert {"CONV2D", "GATHER", "MATMUL"} <= kinds
+    assert kinds & {"INTDIV", "REDUCE_MAX"} == {"INTDIV", "REDUCE_MAX"} - {*lacking}
 
 
 def test_types_are_integers() -> None:
@@ -148,6 +142,29 @@ def test_quotients_floor(lo: int, hi: int, reach: int) -> None:
             assert -(1 << (factor.shift - 1)) <= v < 1 << (factor.shift - 1)
             found = min(max(factor.apply(v) + how.middle, lo), hi)
             assert found == min(max(t // d, lo), hi)
+
+
+def test_offsets_stay_in_int32() -> None:
+    """The middle of one channel's quotients may be billions of another's dividends."""
+    divisors = np.array([169585, 23540331, 352920549, 55329012, 201982131])
+    reach = 1798867452
+    how = Quotients.of(Interval.of(-reach, reach), divisors, 21, 42)
+    assert not how.factors or min(how.offset) >= -(2**31)
+    with pytest.raises(AssertionError, match="a constant leaves int32"):
+        Builder().constant(np.array([2**31]), Type.INT32)
+
+
+@pytest.mark.parametrize(
+    ("divisor", "most"), [(50810751, 1981619288), (1066537076, 2133074151), (94768429, 2084905437)]
+)
+def test_the_last_quotient_of_large_divisors(divisor: int, most: int) -> None:
+    """A multiplier may pass the next quotient early, before anything saturates."""
+    assert (most + 1) % divisor == 0
+    how = Quotients.of(Interval.of(0, most), np.array([divisor]), 0, 255)
+    for factor in how.factors:
+        held = most if how.held is None else min(most, int(how.held[1][0]))
+        got = factor.apply(held + int(how.offset[0])) + how.middle
+        assert got == most // divisor
 
 
 def test_gates_stay_in_their_ranges() -> None:

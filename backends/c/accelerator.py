@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from intcc._version import __version__
-from intcc.backends.c.offload import PREFIX
+from intcc.backends.c.offload import PREFIX, window_fields
 from intcc.backends.c.program import Program
 from intcc.backends.c.render import render
 from intcc.ops.windows import Windows
@@ -33,30 +33,6 @@ _IMAGES = (
     ((9, 9, 6, 4, 2, 3), Windows((2, 3), (1, 2), (1, 2, 0, 1), (2, 2))),
     ((4, 4, 16, 33, 1, 0), Windows((1, 1), (1, 1), (0, 0, 0, 0), (1, 1))),
 )
-
-
-def _window(sizes: Iterable[int], windows: Windows) -> dict[str, int]:
-    """Return the fields of the interface's structure."""
-    height, width, channels, columns, group, zero = sizes
-    (kernel_height, kernel_width), (top, left) = windows.kernel, windows.pads[:2]
-    return {
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "high": windows.extent(0, height),
-        "wide": windows.extent(1, width),
-        "columns": columns,
-        "kernel_height": kernel_height,
-        "kernel_width": kernel_width,
-        "stride_height": windows.strides[0],
-        "stride_width": windows.strides[1],
-        "pad_top": top,
-        "pad_left": left,
-        "dilation_height": windows.dilations[0],
-        "dilation_width": windows.dilations[1],
-        "group": group,
-        "zero": zero,
-    }
 
 
 def _small(window: Mapping[str, int]) -> dict[str, int] | None:
@@ -81,7 +57,7 @@ def _small(window: Mapping[str, int]) -> dict[str, int] | None:
 def accelerator_files(program: Program) -> dict[str, str]:
     """Return the interface, its reference, weak definitions and the conformance test, by path."""
     shapes = dict.fromkeys(_SHAPES)
-    windows = [_window(sizes, window) for sizes, window in _IMAGES]
+    windows = [window_fields(sizes, window) for sizes, window in _IMAGES]
     for call in program.calls:
         if call.kernel.name.startswith(f"{PREFIX}matmul_u8s8"):
             inner, columns = (int(str(a)) for a in call.arguments[1:3])

@@ -32,9 +32,8 @@ def has_rows(value: ir.Value) -> bool:
     except UnsupportedOperatorError:
         return False
     moving = [d for d in dims if d != ONE]
-    return all(d.static for d in moving[1:]) and (not moving or moving[0] in (_ROWS,) or (
-        moving[0].static
-    ))  # fmt: skip
+    first = not moving or moving[0].static or moving[0] == _ROWS
+    return first and all(d.static for d in moving[1:])
 
 
 def _filled(b: Builder, view: View) -> View:

@@ -16,7 +16,7 @@ does, or the shifted bias leaves int32, the product stays with the processor, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,13 @@ from intcc.backends.c.builder import Builder
 from intcc.backends.c.kernels_dynamic import batch
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import Extent
-from intcc.dyadic import MAX_MUL_BITS, Dyadic
-from intcc.interval import UINT8, Interval
+from intcc.dyadic import saturated_quotient_magic
+from intcc.interval import INT32, UINT8, Interval
 from intcc.ops.dynamic_quantize import LARGEST_MANTISSA, ZERO
 from intcc.ops.linear import product_interval
 from intcc.ops.windows import Windows
 
-__all__ = ["OFFLOADED", "PREFIX", "offloaded", "rescale_of"]
+__all__ = ["OFFLOADED", "PREFIX", "offloaded", "rescale_of", "window_fields"]
 
 Array = npt.NDArray[Any]
 Rule = Callable[[Builder, ir.Node], None]
@@ -51,15 +51,10 @@ def _external(name: str) -> Kernel:
 def rescale_of(divisor: Array, bias: Array, acc: Interval) -> tuple[Array, Array, Array] | None:
     """Return (bias, mul, shift) with rsh((acc + bias) * mul, shift) for (acc + bias0) / divisor.
 
-    With c = (divisor - 1) / 2 the quotient is t / divisor to nearest for t = acc + bias0 - c, and
-    never closer to a tie than 1 / (2 divisor). So it is rsh(t * mul, shift) where
-
-        2 |t| |mul * divisor - 2**shift| < 2**shift
-
-    for every t that does not saturate, that is for |t| <= 256 divisor.
+    Both are equal when they are held in [0, 255]; see `intcc.dyadic.saturated_quotient_magic`.
 
     Args:
-        divisor: [N] or one, from 1 on; odd, or a power of two.
+        divisor: [N] or one, from 1 on.
         bias: [N] or one, of Linear or Conv.
         acc: of the sums, [N].
 
@@ -69,19 +64,14 @@ def rescale_of(divisor: Array, bias: Array, acc: Interval) -> tuple[Array, Array
     n = len(acc.lo)
     divisors, offsets = (np.broadcast_to(a.reshape(-1), (n,)) for a in (divisor, bias))
     shifted, mul, shift = np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.uint8)
-    for channel, d in enumerate(map(int, divisors)):
-        exact = d & (d - 1) == 0
-        # One has no half, but a shift has at least 2.
-        half = d // 2 if exact else (d - 1) // 2
-        scale = Dyadic.from_real(1 / d, MAX_MUL_BITS)
-        shifted[channel] = int(offsets[channel]) - half
-        ends = [int(e[channel]) + int(shifted[channel]) for e in (acc.lo, acc.hi)]
-        reach = min(max(map(abs, ends)), 256 * d)
-        error = abs(scale.mul * d - (1 << scale.shift))
-        fits = min(*ends, shifted[channel]) >= -(2**31) and max(*ends, shifted[channel]) < 2**31
-        if not fits or (d % 2 == 0 and not exact) or 2 * reach * error >= 1 << scale.shift:
+    for channel, (d, offset) in enumerate(zip(map(int, divisors), map(int, offsets), strict=True)):
+        least, most = (int(end[channel]) + offset for end in (acc.lo, acc.hi))
+        moved = offset - d // 2
+        ends = moved, least - d // 2, most - d // 2
+        factor = saturated_quotient_magic(d, least, most, 0, int(UINT8.max))
+        if factor is None or min(ends) < INT32.min or max(ends) > INT32.max:
             return None
-        mul[channel], shift[channel] = scale.mul, scale.shift
+        shifted[channel], mul[channel], shift[channel] = moved, factor.mul, factor.shift
     return shifted.astype(np.int32), mul, shift
 
 
@@ -179,6 +169,35 @@ def batch_matmul(b: Builder, node: ir.Node) -> None:
     b.call(_external("matmul_u8u8_s32"), arguments, [y], note=size.note, macs=size.macs)
 
 
+def window_fields(sizes: Iterable[int], windows: Windows) -> dict[str, int]:
+    """Return the fields of the interface's structure, in its order.
+
+    Args:
+        sizes: height, width, channels, columns, group and zero point.
+        windows: the kernel, and how it moves over the image.
+    """
+    height, width, channels, columns, group, zero = sizes
+    (kernel_height, kernel_width), (top, left) = windows.kernel, windows.pads[:2]
+    return {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "high": windows.extent(0, height),
+        "wide": windows.extent(1, width),
+        "columns": columns,
+        "kernel_height": kernel_height,
+        "kernel_width": kernel_width,
+        "stride_height": windows.strides[0],
+        "stride_width": windows.strides[1],
+        "pad_top": top,
+        "pad_left": left,
+        "dilation_height": windows.dilations[0],
+        "dilation_width": windows.dilations[1],
+        "group": group,
+        "zero": zero,
+    }
+
+
 def _window(b: Builder, node: ir.Node) -> tuple[dict[str, Any], str, View, Extent]:
     """Return the geometry of a convolution, its code, its weights and its products."""
     x, zero, weight = b.view(node.inputs[0]), b.scalar(node.inputs[1]), b.constant(node.inputs[2])
@@ -186,27 +205,9 @@ def _window(b: Builder, node: ir.Node) -> tuple[dict[str, Any], str, View, Exten
     windows = Windows.of(weight.shape[1:3], **attributes)
     group = node.attributes["group"].as_int()
     height, width, channels = (d.coefficient for d in x.dims[1:])
-    high, wide = windows.extent(0, height), windows.extent(1, width)
-    geometry = {
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "high": high,
-        "wide": wide,
-        "columns": len(weight),
-        "kernel_height": windows.kernel[0],
-        "kernel_width": windows.kernel[1],
-        "stride_height": windows.strides[0],
-        "stride_width": windows.strides[1],
-        "pad_top": windows.pads[0],
-        "pad_left": windows.pads[1],
-        "dilation_height": windows.dilations[0],
-        "dilation_width": windows.dilations[1],
-        "group": group,
-        "zero": zero,
-    }
+    geometry = window_fields((height, width, channels, len(weight), group, zero), windows)
     packed = b.flash_view(weight, str(node.inputs[2].name))  # type: ignore[union-attr]
-    macs = Extent(high * wide * int(weight.size))
+    macs = Extent(geometry["high"] * geometry["wide"] * int(weight.size))
     code = "{height}x{width}x{channels}_{columns}_k{kernel_height}x{kernel_width}".format(
         **geometry
     )

@@ -22,10 +22,10 @@ from intcc.backends.npu.accelerators import Accelerator
 from intcc.backends.npu.capability import part_graph, refusals
 from intcc.backends.npu.part import Part
 from intcc.backends.npu.partition import Partition, partition
-from intcc.backends.npu.vela import Estimate, compile_part, find_vela
+from intcc.backends.npu.vela import Estimate, compile_part
 from intcc.backends.tosa.emit import Evaluate
 from intcc.backends.tosa.serialize import serialize
-from intcc.errors import UnsupportedOperatorError
+from intcc.errors import RangeProofError, UnsupportedOperatorError
 from intcc.interval import Interval
 from intcc.macs import node_macs
 
@@ -33,6 +33,8 @@ __all__ = ["PARTS", "NpuReport", "emit_parts", "write_list"]
 
 #: The list of parts.
 PARTS = "npu.json"
+#: How nodes are refused that each alone has a TOSA form: by Vela, or by a range of them together.
+REFUSALS = (UnsupportedOperatorError, RangeProofError)
 
 
 @dataclass(frozen=True)
@@ -108,46 +110,39 @@ def emit_parts(
         evaluate: runs a node whose operands are all known.
 
     Raises:
-        UnsupportedOperatorError: the accelerator computes nothing of it, or it has a state.
+        UnsupportedOperatorError: the accelerator computes nothing of it.
         MissingToolError: Vela or the serializer is not there.
         ToolError: Vela fails.
     """
-    find_vela()
+    assert not any(is_cache(value) for value in model.graph.inputs)
     name = model.metadata_props.get("intcc.name", "model")
-    if any(is_cache(value) for value in model.graph.inputs):
-        raise UnsupportedOperatorError(
-            f"Model '{name}'", "keeps a state from call to call", "Parts of an NPU keep none"
-        )
     length = int(model.metadata_props.get("intcc.max_length", "0") or 0)
     extents = {"batch": 1, "sequence": length}
     refused = refusals(model, accelerator, ranges, extents, evaluate)
+    against = {node: refused(node) for node in model.graph}
     folder.mkdir(parents=True, exist_ok=True)
-    rejected: dict[ir.Node, str] = {}
+
+    def compiled(nodes: tuple[ir.Node, ...], file: Path) -> Estimate:
+        graph = part_graph(model, nodes, ranges, extents, evaluate, accelerator.without)
+        file.write_bytes(serialize(graph))
+        return compile_part(file, accelerator, file.with_suffix(".npz"))
+
     while True:
-        placed = partition(
-            model.graph,
-            lambda node: rejected.get(node) or refused(node),
-            lambda node: node_macs(node, length),
-        )
+        placed = partition(model.graph, against.__getitem__, lambda node: node_macs(node, length))
         if not placed.parts:
             reasons = Counter(placed.reasons.values()).most_common(1)
+            reason = reasons[0][0] if reasons else "it only moves data"
             raise UnsupportedOperatorError(
                 f"Model '{name}'",
-                f"has no part that {accelerator.name} computes ({reasons[0][0]})",
+                f"has no part that {accelerator.name} computes ({reason})",
                 "Compile without --emit vela",
             )
         estimates: list[Estimate] = []
         for part in placed.parts:
-
-            def compiled(nodes: tuple[ir.Node, ...], file: Path) -> Estimate:
-                graph = part_graph(model, nodes, ranges, extents, evaluate, accelerator.without)
-                file.write_bytes(serialize(graph))
-                return compile_part(file, accelerator, file.with_suffix(".npz"))
-
             try:
                 estimates.append(compiled(part.nodes, folder / f"part{part.index}.tosa"))
-            except UnsupportedOperatorError as error:
-                rejected.update(_culprits(part, compiled, folder, str(error)))
+            except REFUSALS as error:
+                against.update(_culprits(part, compiled, folder, str(error)))
         if len(estimates) == len(placed.parts):
             break
         for file in folder.glob("part*"):
@@ -167,7 +162,7 @@ def _culprits(
     for node in part.nodes:
         try:
             compiled((node,), folder / "part.tosa")
-        except UnsupportedOperatorError as error:
+        except REFUSALS as error:
             found[node] = str(error)
     return found or dict.fromkeys(part.nodes, whole)
 

@@ -1,6 +1,6 @@
 """Partition: which nodes of a graph an accelerator computes, in how many parts.
 
-    1. A node is the accelerator's where nothing speaks against it: see `capability`.
+    1. A node is the accelerator's where nothing speaks against it: see `capability`, `padding`.
     2. Nodes fall into levels: a level ends where a path leaves the accelerator. The connected nodes
        of a level are a part. So parts are convex, and as large as they can be.
     3. A value that crosses a border lies in the arena of the C with its tokens along the first
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from intcc.backends.c.npu_call import has_rows
+from intcc.backends.npu.padding import sees_padding
 from intcc.backends.npu.part import Part, border
 
 __all__ = ["Partition", "partition"]
@@ -63,6 +64,8 @@ def partition(
     reasons: dict[ir.Node, str] = {}
     for node in graph:
         reason = refused(node)
+        if reason is None:
+            reason = sees_padding(node)
         if reason is not None:
             reasons[node] = reason
     total = sum(map(macs, graph))

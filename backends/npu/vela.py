@@ -99,8 +99,8 @@ def find_vela() -> str:
     raise MissingToolError(
         f"Vela '{named}'" if named else "Vela, Arm's compiler for Ethos-U,",
         "was not found",
-        f"Install it in an environment of its own (pip install {PACKAGE}) and name its program "
-        f"in {VARIABLE}",
+        f"Install it (pip install 'intcc[npu]'), or name the program of another environment (pip "
+        f"install {PACKAGE}) in {VARIABLE}",
     )
 
 
@@ -122,7 +122,12 @@ def compile_part(tosa: Path, accelerator: Accelerator, made: Path) -> Estimate:
         source = Path(scratch) / tosa.name
         shutil.copyfile(tosa, source)
         command = [find_vela(), source.name, *_OPTIONS, "--accelerator-config", accelerator.name]
-        done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise ToolError(
+                f"Vela '{command[0]}'", f"cannot be run ({error.strerror})", "Install it anew"
+            ) from error
         folder = Path(scratch) / "made"
         stream = folder / f"{tosa.stem}_vela.npz"
         if done.returncode != 0 or not stream.exists():

@@ -25,28 +25,12 @@ from intcc.backends.onnx.qdq_attention import add_attention
 from intcc.backends.onnx.qdq_grid import DYADIC
 from intcc.backends.onnx.qdq_linear import add_linear, add_product
 from intcc.backends.onnx.qdq_values import Values
-from intcc.errors import SettingsError
 from intcc.sites import FLOAT_DOMAIN, constant
 
-__all__ = ["OPSET", "emit_qdq", "require_static"]
+__all__ = ["OPSET", "emit_qdq"]
 
 #: Not 21: onnxruntime 1.32 then mixes up the types of int8 pairs that it moves on x86.
 OPSET = 20
-
-
-def require_static(name: str, task: str) -> None:
-    """Refuse a language model, before any work.
-
-    Raises:
-        SettingsError: its layers get their scales per token, at run time.
-    """
-    if task == "text-generation":
-        raise SettingsError(
-            "--emit qdq",
-            f"needs scales that are known at compile time, and '{name}' is a language model, "
-            "whose layers get theirs for each token",
-            "Use --emit onnx or c for it",
-        )
 
 
 def emit_qdq(scaled: ir.Model, integer: ir.Model, scales: str = DYADIC) -> onnx.ModelProto:

@@ -24,10 +24,10 @@ __all__ = [
     "bit_length",
     "clip",
     "codes",
+    "each",
     "floor_divide",
     "narrow",
     "remainder",
-    "round_shift",
     "scaled",
 ]
 
@@ -47,9 +47,10 @@ def narrow(b: Builder, x: Tensor) -> Tensor:
     return b.rescale(x, Type.INT8, zero_out=ZERO)
 
 
-def round_shift(b: Builder, x: Tensor, amount: int) -> Tensor:
-    """rsh(x, amount), amount <= 31."""
-    return b.shift_right(x, amount, rounded=True)
+def each(values: Array) -> Array | int:
+    """Return one number where all are equal, else numbers per channel."""
+    flat = np.asarray(values, np.int64).reshape(-1)
+    return int(flat[0]) if (flat == flat[0]).all() else flat
 
 
 def remainder(b: Builder, x: Tensor, bits: int) -> tuple[Tensor, Tensor]:
@@ -81,14 +82,10 @@ def scaled(b: Builder, x: Tensor, factor: Array | int, shift: int, lo: int, hi: 
         return wide.shift_right(b, wide.add_constant(b, product, half), shift, lo, hi)
     least, most = (np.array([pair[i] for pair in ends], np.int64) for i in (0, 1))
     if (least > x.lo).any():
-        x = b.maximum(x, _one_or_each(least))
+        x = b.maximum(x, each(least))
     if (most < x.hi).any():
-        x = b.minimum(x, _one_or_each(most))
-    return clip(b, b.mul(x, _one_or_each(np.array(muls, np.int64)), shift), lo, hi)
-
-
-def _one_or_each(values: Array) -> Array | int:
-    return int(values[0]) if (values == values[0]).all() else values.astype(np.int32)
+        x = b.minimum(x, each(most))
+    return clip(b, b.mul(x, each(np.array(muls, np.int64)), shift), lo, hi)
 
 
 def _held(least: int, most: int, mul: int, shift: int, lo: int, hi: int) -> tuple[int, int]:

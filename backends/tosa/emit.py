@@ -14,31 +14,16 @@ from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.graph import Graph, Tensor, Type
 from intcc.backends.tosa.movement import MOVEMENT
 from intcc.backends.tosa.rules import RULES
-from intcc.backends.tosa.serialize import serialize
 from intcc.backends.tosa.site import Known, Site, materialize, stored, unsupported
-from intcc.errors import RangeProofError, SettingsError, UnsupportedOperatorError
+from intcc.errors import SettingsError
 from intcc.interval import Interval
 
-__all__ = ["emit_tosa", "needed_operations", "tosa_graph"]
+__all__ = ["tosa_graph"]
 
 Array = npt.NDArray[Any]
 DIALECT = "ai.intcc"
 #: Runs one node of the integer graph on known values.
 Evaluate = Callable[[ir.Node, list[Any]], tuple[Array, ...]]
-
-
-def emit_tosa(
-    model: ir.Model,
-    extents: Mapping[str, int],
-    evaluate: Evaluate,
-    lacking: Collection[str] = (),
-) -> bytes:
-    """Return the TOSA 1.0 flatbuffer of an integer graph; see `tosa_graph`.
-
-    Raises:
-        MissingToolError: the serializer is not installed.
-    """
-    return serialize(tosa_graph(model, extents, evaluate, lacking))
 
 
 def tosa_graph(
@@ -65,30 +50,6 @@ def tosa_graph(
     return _Emission(model, extents, evaluate, Builder(lacking)).run()
 
 
-def needed_operations(
-    model: ir.Model,
-    extents: Mapping[str, int],
-    evaluate: Evaluate,
-    lacking: Collection[str] = (),
-) -> dict[ir.Node, frozenset[str] | None]:
-    """Return the TOSA operations that each node becomes; None for a node without a TOSA form.
-
-    Nodes whose results are known at compile time become none. Arguments are those of `tosa_graph`.
-    """
-    emission = _Emission(model, extents, evaluate, Builder(lacking))
-    needed: dict[ir.Node, frozenset[str] | None] = {}
-    emission.begin()
-    for node in model.graph:
-        start = len(emission.b.graph.operations)
-        try:
-            emission.step(node)
-            needed[node] = frozenset(o.kind for o in emission.b.graph.operations[start:])
-        except (UnsupportedOperatorError, RangeProofError):
-            emission.stand_in(node)
-            needed[node] = None
-    return needed
-
-
 class _Emission:
     def __init__(
         self, model: ir.Model, extents: Mapping[str, int], evaluate: Evaluate, b: Builder
@@ -97,33 +58,17 @@ class _Emission:
         self.known: dict[ir.Value, Known] = {}
 
     def run(self) -> Graph:
-        self.begin()
-        for node in self.model.graph:
-            self.step(node)
-        for value in self.model.graph.outputs:
-            self._output(value)
-        return self.b.graph
-
-    def begin(self) -> None:
-        """Make inputs and constants known."""
         for value in self.model.graph.inputs:
             self.known[value] = self._input(value)
         for value in self.model.graph.initializers.values():
             assert value.const_value is not None
             self.known[value] = np.asarray(value.const_value.numpy())
-
-    def step(self, node: ir.Node) -> None:
-        """Make a node's results known."""
-        inputs = [None if v is None else self.known[v] for v in node.inputs]
-        for value, result in zip(node.outputs, self._node(node, inputs), strict=True):
-            self.known[value] = result
-
-    def stand_in(self, node: ir.Node) -> None:
-        """Make a node's results known as inputs; their extents are those of its reference."""
-        inputs = [_sample(v, self.known.get(v)) for v in node.inputs if v is not None]
-        for value, array in zip(node.outputs, self.evaluate(node, inputs), strict=True):
-            kind = stored(array.dtype)
-            self.known[value] = self.b.input(str(value.name), array.shape, kind, kind.limits)
+        for node in self.model.graph:
+            inputs = [None if v is None else self.known[v] for v in node.inputs]
+            self.known.update(zip(node.outputs, self._node(node, inputs), strict=True))
+        for value in self.model.graph.outputs:
+            self._output(value)
+        return self.b.graph
 
     def _input(self, value: ir.Value) -> Tensor:
         assert value.dtype is not None and value.shape is not None
@@ -150,7 +95,7 @@ class _Emission:
             raise SettingsError(
                 f"Input {value.name!r}",
                 f"has the dimension '{name}', which TOSA needs as a number",
-                f"Give it, as in --extents {name}=128",
+                "Export the model with no symbolic dimensions but the batch and the sequence",
             )
         return self.extents[name]
 
@@ -184,14 +129,6 @@ class _Emission:
 def _integer(node: ir.Node, name: str, default: int | None) -> int | None:
     found = node.attributes.get(name)
     return default if found is None else int(found.value)
-
-
-def _sample(value: ir.Value, known: Known | None) -> Array:
-    """Return some array of a value's extents and type."""
-    if known is not None and not isinstance(known, Tensor):
-        return known
-    assert known is not None and value.dtype is not None
-    return np.ones(known.shape, value.dtype.numpy())
 
 
 def _tighten(tensor: Tensor, proved: Interval) -> None:

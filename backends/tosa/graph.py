@@ -100,7 +100,3 @@ class Graph:
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
-
-    def kinds(self) -> frozenset[str]:
-        """Return the names of all operations that occur."""
-        return frozenset(operation.kind for operation in self.operations)

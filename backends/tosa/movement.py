@@ -105,6 +105,11 @@ def gather(site: Site) -> list[Tensor]:
         return [_taken(site, site.tensor(0), site.array(1), axis)]
     table, indices = site.tensor(0), site.tensor(1)
     axis %= table.rank
+    if indices.lo < 0 or indices.hi >= table.shape[axis]:
+        raise unsupported(
+            site.node,
+            f"reads indices [{indices.lo}, {indices.hi}] of {table.shape[axis]} elements",
+        )
     order = [axis, *(i for i in range(table.rank) if i != axis)]
     moved = b.transpose(table, order)
     rest = moved.shape[1:]

@@ -2,7 +2,7 @@
 
     y = clip(t // divisor, lo, hi) = clip(rsh((t + offset) * mul, shift) + middle, lo, hi)
 
-A truncating division agrees, as lo >= 0. See `intcc.dyadic.rounding_division_magic` for the proof
+A truncating division agrees, as lo >= 0. See `intcc.dyadic.saturated_quotient_magic` for the proof
 of each channel's multiplier.
 """
 
@@ -14,22 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from intcc.backends.tosa.arithmetic import ZERO, narrow
+from intcc.backends.tosa.arithmetic import ZERO, each, narrow
 from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.division import divide
 from intcc.backends.tosa.graph import Tensor, Type
-from intcc.dyadic import Dyadic, rounding_division_magic
+from intcc.dyadic import Dyadic, saturated_quotient_magic
 from intcc.interval import INT32, Interval
 
-__all__ = ["Quotients", "each"]
+__all__ = ["Quotients"]
 
 Array = npt.NDArray[Any]
-
-
-def each(values: Array) -> Array | int:
-    """Return one number where all are equal, else int32 numbers per channel."""
-    flat = np.asarray(values, np.int64).reshape(-1)
-    return int(flat[0]) if (flat == flat[0]).all() else flat.astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -71,15 +65,15 @@ class Quotients:
         ends = [[int(v) for v in np.broadcast_to(end, (size,))] for end in (t.lo, t.hi)]
         for middle in (0, (lo + hi + 1) // 2):
             found = [
-                _factor(d, least, most, lo, hi, middle)
+                saturated_quotient_magic(d, least, most, lo, hi, middle)
                 for d, least, most in zip(divisors, *ends, strict=True)
             ]
             factors = tuple(f for f in found if f is not None)
-            if len(factors) == size:
+            offset = np.array([-(d // 2) - middle * d for d in divisors], object)
+            if len(factors) == size and (offset >= INT32.min).all():
                 break
         else:
             factors, middle = (), 0
-        offset = np.array([-(d // 2) - middle * d for d in divisors], object)
         sums = [np.array(end, object) + offset for end in ends]
         reach = np.array([min(1 << (f.shift - 1), 2**31) for f in factors], object)
         every = np.array(divisors, np.int64)
@@ -118,9 +112,3 @@ def clip_codes(b: Builder, y: Tensor, lo: int, hi: int) -> Tensor:
     if y.lo >= lo + ZERO and y.hi <= hi + ZERO:
         return y
     return b.clamp(y, lo + ZERO, hi + ZERO)
-
-
-def _factor(divisor: int, least: int, most: int, lo: int, hi: int, middle: int) -> Dyadic | None:
-    first = min(max(least // divisor, lo), hi) - middle
-    last = min(max(most // divisor, lo), hi) - middle
-    return rounding_division_magic(divisor, -(divisor // 2), first, last, saturated=True)

@@ -20,7 +20,6 @@ _ATTRIBUTES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ADD": ("Add", ()),
     "ARGMAX": ("ArgMax", ("axis", "nan_mode")),
     "ARITHMETIC_RIGHT_SHIFT": ("ArithmeticRightShift", ("round",)),
-    "AVG_POOL2D": ("AvgPool2d", ("kernel", "stride", "pad", "acc_type")),
     "CAST": ("Cast", ()),
     "CLAMP": ("Clamp", ("min_val", "max_val", "nan_mode")),
     "CLZ": ("Clz", ()),

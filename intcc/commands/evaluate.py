@@ -29,7 +29,9 @@ def command(
     limit: Annotated[
         int | None, typer.Option(help="Use only the first pairs or documents.", min=1)
     ] = None,
-    backend: Annotated[str, typer.Option(help="onnx, qlinear, qdq, c or reference.")] = "onnx",
+    backend: Annotated[
+        str, typer.Option(help="onnx, qlinear, qdq, c, npu (simulated) or reference.")
+    ] = "onnx",
     model: Annotated[
         str | None, typer.Option(help="The float model; default: where it was compiled from.")
     ] = None,

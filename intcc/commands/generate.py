@@ -37,7 +37,7 @@ def command(
         float | None, typer.Option(help="Draw from the best tokens of this probability.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Start of the random numbers.")] = 0,
-    backend: Annotated[str, typer.Option(help="onnx, c or reference.")] = "onnx",
+    backend: Annotated[str, typer.Option(help="onnx, qlinear, c or reference.")] = "onnx",
     threads: ThreadsOption = 1,
     on: OnOption = None,
     quiet: QuietFlag = False,

@@ -25,7 +25,9 @@ def command(
     input_file: Annotated[
         Path | None, typer.Option("--input", help="Integer inputs by name, as .npz.")
     ] = None,
-    backend: Annotated[str, typer.Option(help="onnx, qlinear, qdq, c or reference.")] = "onnx",
+    backend: Annotated[
+        str, typer.Option(help="onnx, qlinear, qdq, c, npu (simulated) or reference.")
+    ] = "onnx",
     threads: ThreadsOption = 1,
     output: Annotated[
         Path | None, typer.Option("--output", help="Write the integer outputs to this .npz.")

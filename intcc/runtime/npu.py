@@ -31,7 +31,7 @@ Simulate = Callable[[int, Mapping[str, Array]], Mapping[str, Array]]
 _BRIDGE = """\
 #include <stdint.h>
 
-static int (*invoke)(uint32_t part, const void *const *in, void *const *out);
+static __thread int (*invoke)(uint32_t part, const void *const *in, void *const *out);
 
 void {name}_npu_bridge(int (*function)(uint32_t part, const void *const *in, void *const *out))
 {{
@@ -81,7 +81,7 @@ def read_parts(folder: Path) -> tuple[NpuPart, ...]:
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))["parts"]
         return tuple(NpuPart(folder, entry) for entry in listed)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
             f"List of parts '{path.name}'", "is not there or damaged", "Compile with --emit vela"
         ) from error
@@ -130,7 +130,7 @@ class NpuModel(NativeModel):
             bridge.write_text(_BRIDGE.format(name=name), encoding="utf-8")
             super().__init__(folder / "c", manifest, beside=[bridge], **options)
         self._hook = _HOOK(self._invoke)
-        self._library[f"{name}_npu_bridge"](self._hook)
+        self._bridge = self._library[f"{name}_npu_bridge"]
 
     def _invoke(self, part: int, given: Any, made: Any) -> int:
         """Compute one part; an exception must not pass through C."""
@@ -151,6 +151,8 @@ class NpuModel(NativeModel):
         Raises:
             DataError: the C refuses the inputs.
         """
+        # Models of one artifact share a library, and with it the thread's pointer.
+        self._bridge(self._hook)
         try:
             return super().run(feeds)
         except DataError:

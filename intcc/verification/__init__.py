@@ -16,7 +16,7 @@ from intcc.backends.c.target import load_target
 from intcc.backends.onnx.qdq_grid import DYADIC
 from intcc.backends.onnx.qlinear import cover
 from intcc.errors import IntccError, MissingToolError, SettingsError, ToolError
-from intcc.objects import is_program
+from intcc.objects import is_program, model_sources
 from intcc.passes.prove_ranges import prove_ranges
 from intcc.progress import Progress
 from intcc.report.qlinear import describe
@@ -92,8 +92,8 @@ class _Verification:
             self.check("QDQ near the integers", self.qdq_nearness)
         if "c" in self.emitted or "vela" in self.emitted:
             self.check("C sources free of float and heap", self.c_tokens)
-        if "c" in self.emitted:
             self.check("C compiles without float registers", self.c_registers)
+        if "c" in self.emitted:
             self.check("C self-test", self.c_selftest)
             self.machine_code()
         if "tosa" in self.emitted:
@@ -176,17 +176,14 @@ class _Verification:
             raise FailedError(text)
         return text
 
+    def _c_folders(self) -> list[Path]:
+        """Return where generated C lies: of the whole model, and around the parts of an NPU."""
+        found = [self.artifact.c_folder] if "c" in self.emitted else []
+        return [*found, self.artifact.npu_folder / "c"] if "vela" in self.emitted else found
+
     def c_tokens(self) -> str:
         """No float type or literal, no heap, no header but the three allowed ones."""
-        folders = [
-            folder
-            for backend, folder in (
-                ("c", self.artifact.c_folder),
-                ("vela", self.artifact.npu_folder / "c"),
-            )
-            if backend in self.emitted
-        ]
-        sources = [source for folder in folders for source in generated_sources(folder)]
+        sources = [source for folder in self._c_folders() for source in generated_sources(folder)]
         found = [
             line for path in sources for line in token_findings(path, program=is_program(path))
         ]
@@ -199,10 +196,10 @@ class _Verification:
 
         Sets of kernels are the model once more, with vectors.
         """
-        folder, name = self.artifact.c_folder, self.artifact.name
-        sets = {f"{name}_{s}.c" for s in kernel_sets(folder, name)}
-        sources = [p for p in generated_sources(folder) if p.suffix == ".c" and p.name not in sets]
-        sources = [p for p in sources if not is_program(p)]
+        name, sources = self.artifact.name, list[Path]()
+        for folder in self._c_folders():
+            sets = {f"{name}_{s}.c" for s in kernel_sets(folder, name)}
+            sources += [p for p in model_sources(folder) if p.name not in sets]
         try:
             failed = compile_without_float(sources, find_compiler())
         except ToolError as error:

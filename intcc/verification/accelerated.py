@@ -1,4 +1,4 @@
-"""Prove from the emitted C that no product that an accelerator computes leaves its type.
+"""Prove from the emitted C that no layer that an accelerator computes leaves its types.
 
 Weights and parameters are those that the compiler reads, in the order that intcc_accel.h
 specifies; inputs are any bytes.

@@ -30,8 +30,13 @@ def _norm(b: Bench, x: ir.Value) -> tuple[ir.Value, ir.Value]:
     return narrow, b.op("Affine", [y, i32(np.arange(WIDTH) % 3 + 1), i32([0])])[0]
 
 
-def encoder(*, pooled: bool = True) -> Bench:
-    """Return the encoder; its output is a sentence embedding, or all tokens."""
+def encoder(*, pooled: bool = True, masked: bool = True) -> Bench:
+    """Return the encoder; its output is a sentence embedding, or all tokens.
+
+    Args:
+        pooled: whether a mean over the tokens ends it.
+        masked: whether attention sees the mask; without, it sees all tokens.
+    """
     rng = np.random.default_rng(8)
     b = Bench("tiny", max_tokens=LONGEST)
     b.case("embeddings")
@@ -43,7 +48,7 @@ def encoder(*, pooled: bool = True) -> Bench:
     length = b.move("Shape", [ids], start=1, end=2)[0]
     rows = b.move("Slice", [positions, i64([0]), length, i64([1])])[0]
     narrow, stream = _norm(b, b.op("Add", [words, rows])[0])
-    addend = b.op("KeyMask", [mask])[0]
+    addend = b.op("KeyMask", [mask])[0] if masked else i32(np.zeros((1, 1, 1, 1)))
     constants = attention.parameters(1e-2, LONGEST, HEADS, WIDTH // HEADS, HEADS)
     step = np.linspace(0.03, 0.08, HIDDEN)
     knee = np.ceil(gelu.fit("none")[0] / step)

@@ -14,6 +14,7 @@ import pytest
 import intcc
 from intcc.backends.npu.vela import VARIABLE, find_vela
 from intcc.errors import MissingToolError
+from intcc.objects import model_sources
 from intcc.runtime.npu import on_reference_model, read_parts
 from tests.npu.test_tosa_models import cnn
 from tests.test_tiny import WORDS, perceptron
@@ -40,7 +41,7 @@ def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         folder / "out",
         calibration=folder / "inputs.npz",
         max_length=16,
-        emit="c,vela",
+        emit="c,vela" if request.param == "cnn" else "onnx,vela",
         accelerator="ethos-u55-64",
     )
     return folder / "out"
@@ -51,6 +52,9 @@ def test_verification_runs_the_parts(compiled: Path) -> None:
     assert report.ok, [c for c in report.checks if not c.ok]
     checks = {c.name: c.detail for c in report.checks}
     assert "0 of" in checks["C, NPU parts on the TOSA reference model"]
+    around = len(model_sources(compiled / "npu/c"))
+    count = around + (around - 1) * (compiled / "c").is_dir()
+    assert f"{count} files" in checks["C compiles without float registers"]
 
 
 def test_the_report_tells_the_placement(compiled: Path) -> None:
@@ -69,7 +73,7 @@ def test_a_wrong_part_is_found(compiled: Path) -> None:
     def wrong(part: int, feeds: Mapping[str, Array]) -> dict[str, Array]:
         return {k: v + np.ones_like(v) for k, v in simulate(part, feeds).items()}
 
-    whole = intcc.load(compiled, "c")
+    whole = intcc.load(compiled, "c" if (compiled / "c").is_dir() else "onnx")
     feeds = {
         s.name: np.ones([d if isinstance(d, int) else 1 for d in s.shape], s.dtype)
         for s in whole.artifact.inputs

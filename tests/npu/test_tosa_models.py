@@ -15,8 +15,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import intcc
-from intcc.backends.tosa.emit import emit_tosa
-from intcc.backends.tosa.serialize import element_types
+from intcc.backends.tosa.emit import tosa_graph
+from intcc.backends.tosa.serialize import element_types, serialize
 from intcc.runtime.reference import evaluate, evaluate_node
 from intcc.runtime.tosa import TosaModel
 from intcc.specs import PAST
@@ -46,7 +46,7 @@ def traced(name: str) -> ir.Model:
 )
 def test_traced_models(name: str, extents: dict[str, int], lacking: tuple[str, ...]) -> None:
     model, sizes = traced(name), {"batch": 1, **extents}
-    flatbuffer = emit_tosa(model, sizes, evaluate_node, lacking)
+    flatbuffer = serialize(tosa_graph(model, sizes, evaluate_node, lacking))
     runtime = TosaModel(flatbuffer, specs(model.graph.inputs), specs(model.graph.outputs))
     for seed in range(4):
         random, feeds = np.random.default_rng(seed), {}

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from intcc.backends.tosa.emit import emit_tosa
+from intcc.backends.tosa.emit import tosa_graph
+from intcc.backends.tosa.serialize import serialize
 from intcc.runtime.reference import evaluate, evaluate_node
 from intcc.runtime.tosa import TosaModel
 from intcc.specs import TensorSpec
@@ -44,7 +45,7 @@ def differences(
     found = []
     for tokens, past in lengths:
         extents = {"batch": 1, "sequence": tokens, "past": past, "total": tokens + past}
-        flatbuffer = emit_tosa(bench.model, extents, evaluate_node, tuple(lacking))
+        flatbuffer = serialize(tosa_graph(bench.model, extents, evaluate_node, tuple(lacking)))
         model = TosaModel(flatbuffer, specs(bench.graph.inputs), specs(bench.graph.outputs))
         for kind in kinds:
             feeds = bench.feeds(tokens, kind, past=past)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from intcc.backends.tosa.arithmetic import ZERO, clip
+from intcc.backends.tosa.arithmetic import ZERO, clip, each
 from intcc.backends.tosa.builder import Builder, Geometry
 from intcc.backends.tosa.graph import Tensor, Type
-from intcc.backends.tosa.quotients import Quotients, each
+from intcc.backends.tosa.quotients import Quotients
 from intcc.backends.tosa.site import Site
 from intcc.interval import Interval, Operand
 from intcc.ops.conv import accumulated

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from intcc.backends.tosa import wide
-from intcc.backends.tosa.arithmetic import clip, codes, scaled
+from intcc.backends.tosa.arithmetic import clip, codes, each, scaled
 from intcc.backends.tosa.graph import Tensor
-from intcc.backends.tosa.quotients import Quotients, each
+from intcc.backends.tosa.quotients import Quotients
 from intcc.backends.tosa.site import Site
 from intcc.interval import INT32, Interval
 from intcc.ops.key_mask import MASKED

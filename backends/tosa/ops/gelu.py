@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from intcc.backends.tosa.arithmetic import ZERO, codes, narrow
+from intcc.backends.tosa.arithmetic import ZERO, codes, each, narrow
 from intcc.backends.tosa.graph import Tensor
-from intcc.backends.tosa.quotients import Quotients, each
+from intcc.backends.tosa.quotients import Quotients
 from intcc.backends.tosa.site import Site
 from intcc.interval import Interval
 from intcc.ops import gelu as operator
