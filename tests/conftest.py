@@ -77,20 +77,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture
 def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Trace equal models once, for all workers."""
-    if importlib.util.find_spec("torch") is None:
-        yield
-        return
-    from intcc.frontends import tracing, tracing_decoder
+    """Trace equal models once, for all tests that use this and all workers."""
+    from intcc.frontends import tracing
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "traces"
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((tracing, "trace"), (tracing_decoder, "trace_decoder")):
-            patch.setattr(module, name, remembered(getattr(module, name), folder))
+        patch.setattr(tracing, "trace", remembered(tracing.trace, folder))
         yield
 
 

@@ -41,6 +41,7 @@ def difference(
     return float(gap.max())
 
 
+@pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize("name", FAMILIES)
 def test_canonical_graph_equals_torch(name: str, tmp_path: Path) -> None:
     model = save(name, tmp_path)
