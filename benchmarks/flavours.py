@@ -9,14 +9,13 @@ model's, of the sentences of STS-B dev at their own lengths.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import common
 import hosts
 import numpy as np
-from workers import Contender, Outcome, Worker, compete, ratio
+from workers import Contender, Outcome, ratio
 
 from intcc.report.metrics import cosine
 
@@ -64,35 +63,17 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, help="of STS-B dev, for the accuracy; default: all")
     options = parser.parse_args()
     setting = hosts.prepare(options.output, emit="onnx,qlinear")
-    source = hosts.sentences(setting, options.pairs)
-    embeddings: dict[str, Any] = {}
-
-    def keep(worker: Worker) -> None:
-        if worker.name not in embeddings:
-            embeddings[worker.name] = hosts.embed(worker, source)
-
+    sentences = hosts.Sentences(setting, options.pairs)
     competitions = [
-        (
-            length,
-            compete(
-                contenders(setting), options.rounds,
-                lambda worker, n=length: worker.call("time", length=n, runs=hosts.RUNS), last=keep,
-            ),
-        )
-        for length in options.lengths
-    ]  # fmt: skip
+        (n, hosts.race(contenders(setting), n, options.rounds, sentences.embed))
+        for n in options.lengths
+    ]
     table = common.markdown(
-        HEADER, [row for n, outcomes in competitions for row in rows(n, outcomes, embeddings)]
+        HEADER, [row for n, o in competitions for row in rows(n, o, sentences.embeddings)]
     )
-    print(table)
-    if options.write:
-        count = len(json.loads(source.read_text(encoding="utf-8")))
-        note = (
-            f"\n{common.circumstances()}; batch 1, one thread, {options.rounds} rounds of "
-            f"{hosts.RUNS} calls, cosine over {count} sentences of STS-B dev; "
-            "`python benchmarks/flavours.py`.\n"
-        )
-        common.replace_section(options.write, "flavours", table + note)
+    hosts.publish(
+        options, "flavours", table, sentences, "`python benchmarks/flavours.py`", "one thread, "
+    )
 
 
 if __name__ == "__main__":

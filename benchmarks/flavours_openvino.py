@@ -9,13 +9,12 @@ sentences of STS-B dev at their own lengths. NNCF is calibrated on the same sent
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import common
 import hosts
-from workers import Contender, Outcome, Worker, compete, ratio
+from workers import Contender, Outcome, compete, ratio
 
 from intcc.report.metrics import cosine
 from intcc.runtime.artifact import Artifact
@@ -82,39 +81,17 @@ def main() -> None:
     pow2 = hosts.prepare(
         options.output.with_name(f"{options.output.name}-pow2"), emit="qdq", scales="pow2"
     ).artifact
-    source = hosts.sentences(setting, options.pairs)
-    embeddings: dict[str, Any] = {}
-
-    def keep(worker: Worker) -> None:
-        if worker.name not in embeddings:
-            embeddings[worker.name] = hosts.embed(worker, source)
-
+    sentences = hosts.Sentences(setting, options.pairs)
     # Accuracy first: a graph that is compiled for all lengths can embed.
-    compete(contenders(setting, pow2, None), 0, lambda worker: None, last=keep)
+    compete(contenders(setting, pow2, None), 0, lambda worker: None, last=sentences.embed)
+    competitions = [
+        (n, hosts.race(contenders(setting, pow2, n), n, options.rounds)) for n in options.lengths
+    ]
     table = common.markdown(
-        HEADER,
-        [
-            row
-            for length in options.lengths
-            for row in rows(
-                length,
-                compete(
-                    contenders(setting, pow2, length), options.rounds,
-                    lambda worker, n=length: worker.call("time", length=n, runs=hosts.RUNS),
-                ),
-                embeddings,
-            )
-        ],
-    )  # fmt: skip
-    print(table)
-    if options.write:
-        count = len(json.loads(source.read_text(encoding="utf-8")))
-        note = (
-            f"\n{common.circumstances()}; batch 1, one thread, {options.rounds} rounds of "
-            f"{hosts.RUNS} calls, cosine over {count} sentences of STS-B dev; "
-            "`python benchmarks/flavours_openvino.py` after `make bench-peers`.\n"
-        )
-        common.replace_section(options.write, "flavours-openvino", table + note)
+        HEADER, [row for n, o in competitions for row in rows(n, o, sentences.embeddings)]
+    )
+    command = "`python benchmarks/flavours_openvino.py` after `make bench-peers`"
+    hosts.publish(options, "flavours-openvino", table, sentences, command, "one thread, ")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,19 +125,56 @@ def rows(
     return made
 
 
-def sentences(setting: Setting, pairs: int | None) -> Path:
-    """Write the token ids of the sentences of STS-B dev that accuracy is measured on."""
-    read = read_sts(common.SHARED / "data" / "stsb-dev.csv", pairs)
-    texts = sorted({text for pair in read for text in pair[:2]})
-    return token_ids(tokenize(setting.artifact, texts), setting.folder / "sentences.json")
+class Sentences:
+    """Sentences of STS-B dev that accuracy is measured on, and what engines make of them.
+
+    Attributes:
+        embeddings: by the engine's name.
+    """
+
+    def __init__(self, setting: Setting, pairs: int | None) -> None:
+        """Write the token ids of the first pairs, None: of all."""
+        read = read_sts(common.SHARED / "data" / "stsb-dev.csv", pairs)
+        texts = sorted({text for pair in read for text in pair[:2]})
+        self.count = len(texts)
+        self.source = token_ids(
+            tokenize(setting.artifact, texts), setting.folder / "sentences.json"
+        )
+        self.embeddings: dict[str, Any] = {}
+
+    def embed(self, worker: Worker) -> None:
+        """Let an engine embed them, once."""
+        if worker.name in self.embeddings:
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            made = Path(scratch) / "made.npy"
+            worker.call("embed", source=str(self.source), output=str(made))
+            self.embeddings[worker.name] = np.load(made).astype(np.float64)
 
 
-def embed(worker: Worker, source: Path) -> Any:
-    """Return an engine's embeddings of a file of token ids."""
-    with tempfile.TemporaryDirectory() as scratch:
-        made = Path(scratch) / "made.npy"
-        worker.call("embed", source=str(source), output=str(made))
-        return np.load(made).astype(np.float64)
+def race(
+    taking_part: Sequence[Contender],
+    length: int,
+    rounds: int,
+    last: Callable[[Worker], None] = lambda worker: None,
+) -> list[Outcome]:
+    """Time rows of one length, engine after engine; a round has the seconds of RUNS rows."""
+    return compete(
+        taking_part, rounds, lambda worker: worker.call("time", length=length, runs=RUNS), last=last
+    )
+
+
+def publish(
+    options: Namespace, section: str, table: str, sentences: Sentences, command: str, how: str = ""
+) -> None:
+    """Print a table; with --write also put it into a document, with how it was made."""
+    print(table)
+    if options.write:
+        note = (
+            f"\n{common.circumstances()}; batch 1, {how}{options.rounds} rounds of {RUNS} calls, "
+            f"cosine over {sentences.count} sentences of STS-B dev; {command}.\n"
+        )
+        common.replace_section(options.write, section, table + note)
 
 
 def token_ids(samples: Sequence[dict[str, Any]], path: Path) -> Path:
@@ -154,30 +192,20 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=200, help="of STS-B dev, for the accuracy")
     options = parser.parse_args()
     setting = prepare(options.output)
-    source = sentences(setting, options.pairs)
-    embeddings: dict[str, Any] = {}
-
-    def keep(worker: Worker) -> None:
-        if worker.name not in embeddings:
-            embeddings[worker.name] = embed(worker, source)
-
-    competitions: list[tuple[int, int, list[Outcome]]] = []
-    for threads in options.threads:
-        for length in sorted(options.lengths):  # dynamic lengths first: they can embed
-            competitions.append((
-                length, threads,
-                compete(
-                    contenders(setting, length, threads), options.rounds,
-                    lambda worker, n=length: worker.call("time", length=n, runs=RUNS), last=keep,
-                ),
-            ))  # fmt: skip
-    exact = embeddings.get(FLOAT)
+    sentences = Sentences(setting, options.pairs)
+    order = {
+        (length, threads): race(
+            contenders(setting, length, threads), length, options.rounds, sentences.embed
+        )
+        for threads in options.threads
+        for length in sorted(options.lengths)  # dynamic lengths first: they can embed
+    }
+    exact = sentences.embeddings.get(FLOAT)
     accuracy = {
         name: float(cosine(made, exact).mean())
-        for name, made in embeddings.items()
+        for name, made in sentences.embeddings.items()
         if exact is not None
     }
-    order = {(n, t): o for n, t, o in competitions}
     table = common.markdown(
         HEADER,
         [
@@ -187,14 +215,7 @@ def main() -> None:
             for row in rows(length, threads, order[length, threads], accuracy)
         ],
     )
-    print(table)
-    if options.write:
-        count = len(json.loads(source.read_text(encoding="utf-8")))
-        note = (
-            f"\n{common.circumstances()}; batch 1, {options.rounds} rounds of {RUNS} calls, "
-            f"cosine over {count} sentences of STS-B dev; `make bench-peers`.\n"
-        )
-        common.replace_section(options.write, "hosts", table + note)
+    publish(options, "hosts", table, sentences, "`make bench-peers`")
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ model's, of the sentences of STS-B dev at their own lengths.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import common
 import hosts
 import kernel_sets
-from workers import Contender, Outcome, Worker, compete, ratio
+from workers import Contender, Outcome, ratio
 
 from intcc.report.metrics import cosine
 
@@ -74,35 +73,17 @@ def main() -> None:
     options = parser.parse_args()
     folders = {form: options.output.with_name(f"{options.output.name}-{form}") for form in FORMS}
     settings = {form: hosts.prepare(folders[form], rescale=form) for form in FORMS}
-    source = hosts.sentences(settings["dyadic"], options.pairs)
-    embeddings: dict[str, Any] = {}
-
-    def keep(worker: Worker) -> None:
-        if worker.name not in embeddings:
-            embeddings[worker.name] = hosts.embed(worker, source)
-
+    sentences = hosts.Sentences(settings["dyadic"], options.pairs)
+    engines = contenders(settings, options.targets)
     competitions = [
-        (
-            length,
-            compete(
-                contenders(settings, options.targets), options.rounds,
-                lambda worker, n=length: worker.call("time", length=n, runs=hosts.RUNS), last=keep,
-            ),
-        )
-        for length in options.lengths
-    ]  # fmt: skip
+        (n, hosts.race(engines, n, options.rounds, sentences.embed)) for n in options.lengths
+    ]
     table = common.markdown(
-        HEADER, [row for n, outcomes in competitions for row in rows(n, outcomes, embeddings)]
+        HEADER, [row for n, o in competitions for row in rows(n, o, sentences.embeddings)]
     )
-    print(table)
-    if options.write:
-        count = len(json.loads(source.read_text(encoding="utf-8")))
-        note = (
-            f"\n{common.circumstances()}; batch 1, one thread, {options.rounds} rounds of "
-            f"{hosts.RUNS} calls, cosine over {count} sentences of STS-B dev; "
-            "`python benchmarks/rescale.py`.\n"
-        )
-        common.replace_section(options.write, "rescale", table + note)
+    hosts.publish(
+        options, "rescale", table, sentences, "`python benchmarks/rescale.py`", "one thread, "
+    )
 
 
 if __name__ == "__main__":

@@ -113,13 +113,11 @@ def write_tokenizer(folder: Path) -> int:
     return len(vocabulary)
 
 
-@pytest.fixture(scope="session")
-def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a sentence-transformers folder: a random BERT of hidden size 60 with 3 heads."""
+def write_bert(folder: Path) -> None:
+    """Write a random BERT of hidden size 60 with 3 heads, and a tokenizer for it."""
     import torch
     from transformers import BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
     folder.mkdir()
     size = write_tokenizer(folder)
     torch.manual_seed(7)
@@ -132,6 +130,13 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=24,
     )
     BertModel(config).eval().save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a sentence-transformers folder of a random BERT."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
+    write_bert(folder)
     kinds = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Norm", "Normalize"))
     modules = [
         {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}

@@ -41,11 +41,27 @@ from intcc.ops.linear import product_interval, ties_unsettled
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.windows import Windows
 
-__all__ = ["LIFT", "LIFTED_ZERO", "OPERATOR", "accumulate", "accumulated", "weight_sums"]
+__all__ = ["OPERATOR", "Accumulate", "accumulate", "accumulated", "weight_sums"]
 
 #: Signed weights become unsigned ones, and the number that then means zero.
-LIFT = onnx.numpy_helper.from_array(np.array(128, np.int32))
-LIFTED_ZERO = onnx.numpy_helper.from_array(np.array(128, np.uint8))
+_LIFT = onnx.numpy_helper.from_array(np.array(128, np.int32))
+_LIFTED_ZERO = onnx.numpy_helper.from_array(np.array(128, np.uint8))
+
+
+@script(DOMAIN, default_opset=op)
+def Accumulate(
+    x: UINT8, zero: UINT8, weight: INT8,
+    strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int], group: int,
+) -> INT32:  # fmt: skip
+    """acc, the exact sums of windows."""
+    lifted = op.Add(op.Cast(weight, to=6), op.Constant(value=_LIFT))
+    filters = op.Transpose(op.Cast(lifted, to=2), perm=[0, 3, 1, 2])
+    image = op.Transpose(x, perm=[0, 3, 1, 2])
+    acc = op.ConvInteger(
+        image, filters, zero, op.Constant(value=_LIFTED_ZERO),
+        strides=strides, pads=pads, dilations=dilations, group=group,
+    )  # fmt: skip
+    return op.Transpose(acc, perm=[0, 2, 3, 1])
 
 
 @script(DOMAIN, default_opset=op)
@@ -54,14 +70,8 @@ def Conv(
     strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int], group: int,
 ) -> UINT8:  # fmt: skip
     """Unsigned 8-bit convolution with per-channel rescale."""
-    lifted = op.Add(op.Cast(weight, to=6), op.Constant(value=LIFT))
-    filters = op.Transpose(op.Cast(lifted, to=2), perm=[0, 3, 1, 2])
-    image = op.Transpose(x, perm=[0, 3, 1, 2])
-    acc = op.ConvInteger(
-        image, filters, zero, op.Constant(value=LIFTED_ZERO),
-        strides=strides, pads=pads, dilations=dilations, group=group,
-    )  # fmt: skip
-    quotient = op.Div(op.Add(op.Transpose(acc, perm=[0, 2, 3, 1]), bias), divisor)
+    acc = Accumulate(x, zero, weight, strides=strides, pads=pads, dilations=dilations, group=group)
+    quotient = op.Div(op.Add(acc, bias), divisor)
     return op.Cast(op.Clip(quotient, lo, hi), to=2)
 
 
@@ -177,4 +187,4 @@ vectors = (
     ),
 )
 
-OPERATOR = Operator(Conv, reference, bounds, vectors)
+OPERATOR = Operator(Conv, reference, bounds, vectors, nested=(Accumulate,))

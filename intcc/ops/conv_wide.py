@@ -25,7 +25,7 @@ from onnxscript import opset20 as op
 
 from intcc.interval import INT32 as I32
 from intcc.interval import Interval, Operand, require_fits
-from intcc.ops.conv import LIFT, LIFTED_ZERO, accumulate, accumulated, weight_sums
+from intcc.ops.conv import Accumulate, accumulate, accumulated, weight_sums
 from intcc.ops.operator import DOMAIN, Array, Operator, Vector, as_array
 from intcc.ops.windows import Windows
 
@@ -38,14 +38,8 @@ def ConvWide(
     strides: Sequence[int], pads: Sequence[int], dilations: Sequence[int], group: int,
 ) -> INT32:  # fmt: skip
     """Unsigned 8-bit convolution with int32 result."""
-    lifted = op.Add(op.Cast(weight, to=6), op.Constant(value=LIFT))
-    filters = op.Transpose(op.Cast(lifted, to=2), perm=[0, 3, 1, 2])
-    image = op.Transpose(x, perm=[0, 3, 1, 2])
-    acc = op.ConvInteger(
-        image, filters, zero, op.Constant(value=LIFTED_ZERO),
-        strides=strides, pads=pads, dilations=dilations, group=group,
-    )  # fmt: skip
-    return op.Add(op.Mul(op.Transpose(acc, perm=[0, 2, 3, 1]), mul), bias)
+    acc = Accumulate(x, zero, weight, strides=strides, pads=pads, dilations=dilations, group=group)
+    return op.Add(op.Mul(acc, mul), bias)
 
 
 def reference(
@@ -90,4 +84,4 @@ vectors = (
     ),
 )
 
-OPERATOR = Operator(ConvWide, reference, bounds, vectors)
+OPERATOR = Operator(ConvWide, reference, bounds, vectors, nested=(Accumulate,))

@@ -29,7 +29,7 @@ class Text:
     """A text in C: its state, as bytes, and the functions."""
 
     def __init__(self, library: ctypes.CDLL, size: int, fill: int = 0xA5) -> None:
-        self.library = library
+        self.code = library
         raw = np.full(size + 64, fill, np.uint8)
         self.state = raw[-raw.ctypes.data % 64 :][:size]
         self.logits = np.full(VOCABULARY, 7, np.int32)
@@ -39,13 +39,11 @@ class Text:
         ids = np.asarray(tokens, np.int32)
         wanted = _at(self.logits) if logits else None
         return int(
-            self.library.decoder_prefill(
-                _at(self.state), _at(ids), ctypes.c_size_t(len(ids)), wanted
-            )
+            self.code.decoder_prefill(_at(self.state), _at(ids), ctypes.c_size_t(len(ids)), wanted)
         )
 
     def step(self, token: int) -> int:
-        return int(self.library.decoder_step(_at(self.state), token, _at(self.logits)))
+        return int(self.code.decoder_step(_at(self.state), token, _at(self.logits)))
 
     @property
     def position(self) -> int:
@@ -211,7 +209,7 @@ def test_example_continues_ids(bench: Bench, folder: Path, tmp_path: Path) -> No
 
     session, tokens = Text(load(folder), state_bytes(folder)), [4, 5, 6]
     assert session.prefill(tokens) == OK
-    while len(tokens) < CONTEXT and not session.library.decoder_ends(int(session.logits.argmax())):
+    while len(tokens) < CONTEXT and not session.code.decoder_ends(int(session.logits.argmax())):
         tokens.append(int(session.logits.argmax()))
         session.step(tokens[-1])
     assert run("--selftest").stdout == "selftest: passed\n"

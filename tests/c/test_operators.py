@@ -52,7 +52,7 @@ def test_no_undefined_behaviour(bench: Bench, folder: Path) -> None:
     assert differences(bench, bench.native(folder, UNDEFINED)) == []
 
 
-@pytest.mark.parametrize("tokens", [1, 41])
+@pytest.mark.parametrize("tokens", [1, 17, 41])
 def test_no_access_out_of_bounds(bench: Bench, folder: Path, tmp_path: Path, tokens: int) -> None:
     feeds = bench.feeds(tokens, "random")
     expected = evaluate(bench.model, feeds)

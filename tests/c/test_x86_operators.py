@@ -59,11 +59,9 @@ def flags_of(target: str) -> tuple[str, ...]:
     return flags
 
 
-_WAYS = [("gcc", None), *(("gcc", target) for target in LEVELS), ("clang-19", TARGET)]
-EVERY = pytest.mark.parametrize(("compiler", "target"), _WAYS)
-#: AVX-VNNI differs in products alone, which test_x86_sets has at many widths.
-OPERATORS = pytest.mark.parametrize(
-    ("compiler", "target"), [way for way in _WAYS if way[1] != "x86-64-avxvnni"]
+EVERY = pytest.mark.parametrize(
+    ("compiler", "target"),
+    [("gcc", None), *(("gcc", target) for target in LEVELS), ("clang-19", TARGET)],
 )
 
 
@@ -88,7 +86,7 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, Path]:
     return bench, path
 
 
-@OPERATORS
+@EVERY
 def test_operators(operators: tuple[Bench, Path], compiler: str, target: str | None) -> None:
     bench, folder = operators
     flags = (*build_flags(compiler, target), "-Wsign-conversion")

@@ -11,31 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
-from transformers import BertConfig, BertModel
-
 import intcc
 from examples.tiny_llama.task import answer, prompts
-from tests.conftest import ROOT, WORDS, write_tokenizer
+from tests.conftest import ROOT, WORDS, write_bert
 
 __all__ = ["main"]
-
-
-def bert(folder: Path) -> Path:
-    """Write a random BERT of hidden size 60 with 3 heads."""
-    folder.mkdir()
-    size = write_tokenizer(folder)
-    torch.manual_seed(7)
-    config = BertConfig(
-        vocab_size=size,
-        hidden_size=60,
-        num_hidden_layers=2,
-        num_attention_heads=3,
-        intermediate_size=100,
-        max_position_embeddings=24,
-    )
-    BertModel(config).eval().save_pretrained(folder)
-    return folder
 
 
 def main(target: Path) -> None:
@@ -47,8 +27,9 @@ def main(target: Path) -> None:
             "tiny_bert": [" ".join(WORDS[i : i + 7]) for i in range(12)],
             "tiny_llama": [prompt + answer(prompt) for prompt in prompts()[::3600]],
         }
+        write_bert(work / "bert")
         sources = {
-            "tiny_bert": bert(work / "bert"),
+            "tiny_bert": work / "bert",
             "tiny_llama": ROOT / "examples/tiny_llama/model",
         }
         for name, source in sources.items():

@@ -11,6 +11,7 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto
 
+from intcc.backends.onnx.clean import initializer
 from intcc.backends.onnx.qlinear import emit
 from intcc.backends.onnx.strict import emit as emit_strict
 from intcc.report.qlinear import describe
@@ -19,18 +20,6 @@ from tests.ops.test_conv import GEOMETRIES, attributes, case
 
 Array = npt.NDArray[Any]
 RANDOM = np.random.default_rng(11)
-
-
-def constant(graph: ir.Graph, name: str, array: Array) -> ir.Value:
-    tensor = ir.tensor(array, name=name)
-    value = ir.Value(
-        name=name,
-        shape=ir.Shape(array.shape),
-        type=ir.TensorType(tensor.dtype),
-        const_value=tensor,
-    )
-    graph.register_initializer(value)
-    return value
 
 
 def linear(
@@ -58,7 +47,7 @@ def linear(
         "lo": np.array(limits[0], np.int32),
         "hi": np.array(limits[1], np.int32),
     }
-    inputs = [x, *(constant(graph, name, array) for name, array in arrays.items())]
+    inputs = [x, *(initializer(graph, name, array) for name, array in arrays.items())]
     graph.append(ir.Node("ai.intcc", "Linear", inputs, outputs=[y], name="layer"))
     return ir.Model(graph, ir_version=10)
 
@@ -82,7 +71,7 @@ def convolution(geometry: tuple[Any, ...], most: int) -> tuple[ir.Model, Array]:
         type=ir.TensorType(ir.DataType.UINT8),
     )
     graph = ir.Graph([image], [y], nodes=[], opset_imports={"": 20, "ai.intcc": 1}, name="g")
-    inputs = [image, *(constant(graph, f"c{i}", np.asarray(a)) for i, a in enumerate(arrays))]
+    inputs = [image, *(initializer(graph, f"c{i}", np.asarray(a)) for i, a in enumerate(arrays))]
     graph.append(ir.node("Conv", inputs, options, domain="ai.intcc", outputs=[y], name="layer"))
     return ir.Model(graph, ir_version=10), x
 

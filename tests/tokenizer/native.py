@@ -35,11 +35,11 @@ class NativeTokenizer:
         header, runtime, tables = self.report.files
         self.findings = [line for file in self.report.files for line in token_findings(file)]
         flags = ("-O1",)
-        self.library = shared_library([runtime, tables], [header], find_compiler(), flags)
-        self.encode_c = getattr(self.library, f"{name}_encode")
-        self.start_c = getattr(self.library, f"{name}_decode_start")
-        self.decode_c = getattr(self.library, f"{name}_decode")
-        self.end_c = getattr(self.library, f"{name}_decode_end")
+        self.code = shared_library([runtime, tables], [header], find_compiler(), flags)
+        self.encode_c = getattr(self.code, f"{name}_encode")
+        self.start_c = getattr(self.code, f"{name}_decode_start")
+        self.decode_c = getattr(self.code, f"{name}_decode")
+        self.end_c = getattr(self.code, f"{name}_decode_end")
         self.scratch: Any = None
 
     def scratch_bytes(self, size: int) -> int:

@@ -93,8 +93,8 @@ def _scores(site: Site) -> _Rows:
     return _Rows(x, e, None if seen.all() else seen.astype(np.int64))
 
 
-def _halves(b: Builder, y: Tensor, right: Tensor, reach: Interval) -> Tensor:
-    """Return y @ right for y of at most 15 bits: 128 high + low."""
+def _products(b: Builder, y: Tensor, right: Tensor) -> list[Tensor]:
+    """Return high @ right and low @ right, y = 128 high + low, batch and heads in one axis."""
     batch, heads, rows, inner = y.shape
     flat = b.reshape(y, (batch * heads, rows, inner))
     other = b.reshape(right, (batch * heads, *right.shape[2:]))
@@ -102,6 +102,13 @@ def _halves(b: Builder, y: Tensor, right: Tensor, reach: Interval) -> Tensor:
     for part in remainder(b, flat, 7):
         bound = part.interval.scalar() * right.interval.scalar() * inner
         parts.append(b.matmul(b.cast(part, Type.INT8), other, 0, 0, bound))
+    return parts
+
+
+def _halves(b: Builder, y: Tensor, right: Tensor, reach: Interval) -> Tensor:
+    """Return y @ right for y of at most 15 bits: 128 high + low."""
+    batch, heads, rows, inner = y.shape
+    parts = _products(b, y, right)
     whole = reach * right.interval.scalar() * inner
     high = b.shift_left(parts[0], 7, Interval.symmetric(_INT32))
     joined = b.add(high, parts[1], whole)
@@ -172,14 +179,8 @@ def _context(site: Site, z: Tensor) -> Tensor:
 def _halves_wide(b: Builder, w: Tensor, values: Tensor) -> Wide:
     """Return w @ values for w of 14 bits, in limbs where the number of keys asks for them."""
     reach = w.interval.scalar() * values.interval.scalar() * values.shape[2]
-    batch, heads, rows, inner = w.shape
-    flat = b.reshape(w, (batch * heads, rows, inner))
-    other = b.reshape(values, (batch * heads, *values.shape[2:]))
-    parts = []
-    for part in remainder(b, flat, 7):
-        bound = part.interval.scalar() * values.interval.scalar() * inner
-        y = b.matmul(b.cast(part, Type.INT8), other, 0, 0, bound)
-        parts.append(b.reshape(y, (batch, heads, rows, values.shape[3])))
+    shape = (*w.shape[:3], values.shape[3])
+    parts = [b.reshape(part, shape) for part in _products(b, w, values)]
     high = wide.multiply(b, wide.split(b, parts[0]), wide.constant(np.array(128)))
     joined = wide.combine(b, high, wide.split(b, parts[1]), negative=False)
     return wide.normalize(b, joined.limbs, reach)
