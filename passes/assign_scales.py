@@ -27,6 +27,7 @@ from intcc.ops import gelu
 from intcc.passes.calibrate import Statistics
 from intcc.passes.equivalences import smooth
 from intcc.passes.float_session import float_session
+from intcc.passes.lowering.divisors import SMALLEST_DIVISOR
 from intcc.qparams import QParams, Role
 from intcc.sites import (
     MOVEMENT,
@@ -47,8 +48,9 @@ Float = npt.NDArray[np.float64]
 HEADROOM = 1.1
 #: What dividing channels at run time must save of the squared error to be worth an operator.
 RUN_TIME_GAIN = 0.5
-#: Fewest steps of a layer's sums in a step of its bytes.
-SMALLEST_DIVISOR = 16
+#: Fewest steps of a layer's sums in a step of its bytes: one to spare, as its step moves a little
+#: between here and the choice of the divisor.
+LEAST_RATIO = SMALLEST_DIVISOR + 1
 
 
 class _Assigner:
@@ -198,7 +200,7 @@ class _Assigner:
         if read is None:
             return form
         step = np.abs(site.weight * site.spread(read.scale)).max(0) * (2 / 127)
-        least = SMALLEST_DIVISOR * step
+        least = LEAST_RATIO * step
         if (form.scale >= least).all():
             return form
         return QParams(np.maximum(form.scale, least), form.zero, form.lo, form.hi)

@@ -19,9 +19,11 @@ import numpy.typing as npt
 
 from intcc.requantization import LARGEST_DIVISOR
 
-__all__ = ["Divisors", "odd_divisor"]
+__all__ = ["SMALLEST_DIVISOR", "Divisors", "odd_divisor"]
 
 Ints = npt.NDArray[np.int64]
+#: A smaller divisor would let the odd-integer rule bend the step by more than 1/15.
+SMALLEST_DIVISOR = 15
 
 
 def odd_divisor(ratio: npt.NDArray[np.float64]) -> Ints:

@@ -23,6 +23,7 @@ from intcc.ops import linear_dynamic
 from intcc.ops.linear import pair_reach
 from intcc.ops.operator import Attribute
 from intcc.passes.lowering.context import Lowering, Producer
+from intcc.passes.lowering.divisors import SMALLEST_DIVISOR
 from intcc.passes.quantize_weights import (
     Metric,
     best_of,
@@ -37,8 +38,6 @@ from intcc.sites import LinearSite
 __all__ = ["LinearProducer", "lower_matmul"]
 
 Float = npt.NDArray[np.float64]
-#: A smaller divisor would let the odd-integer rule bend the step by more than 1/15.
-SMALLEST_DIVISOR = 15
 
 
 class LinearProducer(Producer):
