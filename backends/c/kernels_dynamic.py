@@ -84,6 +84,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "rows": height,
             "tile": matmul.tile,
             "tile_kernel": tile.kernel.name,
+            "whole": tile.whole,
             "lift": lift,
             "sums": sums,
             "mul": mul,
