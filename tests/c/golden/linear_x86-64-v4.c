@@ -483,6 +483,13 @@ static inline void vector_ask(const int8_t *from)
     _mm_prefetch((const char *)from, _MM_HINT_T1);
 }
 
+/* The same for what lies some thousand bytes further on in a panel. Vectors of half a line take so
+   many instructions a line that too few misses would be under way. */
+static inline void vector_ask_far(const int8_t *from)
+{
+    _mm_prefetch((const char *)((uintptr_t)from + 8192), _MM_HINT_T1);
+}
+
 /* In each byte, one of the four digits of two bits there. */
 static inline vector vector_digit(const void *from, int digit)
 {
@@ -569,6 +576,10 @@ static void dot1x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1, w2, w3, w4, w5, w6, w7;
 
         for (; u != end; u += 4, b += step) {
+            vector_ask_far(b);
+            vector_ask_far(b + 64);
+            vector_ask_far(b + 128);
+            vector_ask_far(b + 192);
             w0 = vector_load(b);
             w1 = vector_load(b + 4 * VECTOR);
             w2 = vector_load(b + 8 * VECTOR);
@@ -641,6 +652,7 @@ static void dot1x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
+            vector_ask_far(b);
             w0 = vector_load(b);
             w1 = vector_load(b + 4 * VECTOR);
             v = vector_quad(u);
@@ -772,6 +784,7 @@ static void dot2x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
+            vector_ask_far(b);
             w0 = vector_load(b);
             w1 = vector_load(b + 4 * VECTOR);
             v = vector_quad(u);
@@ -933,6 +946,7 @@ static void dot3x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
+            vector_ask_far(b);
             w0 = vector_load(b);
             w1 = vector_load(b + 4 * VECTOR);
             v = vector_quad(u);
@@ -1124,6 +1138,7 @@ static void dot4x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
+            vector_ask_far(b);
             w0 = vector_load(b);
             w1 = vector_load(b + 4 * VECTOR);
             v = vector_quad(u);
@@ -1345,6 +1360,7 @@ static void dot5x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
+            vector_ask_far(b);
             w0 = vector_load(b);
             w1 = vector_load(b + 4 * VECTOR);
             v = vector_quad(u);
@@ -1596,6 +1612,7 @@ static void dot6x64_xr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 4, b += step) {
+            vector_ask_far(b);
             w0 = vector_load(b);
             w1 = vector_load(b + 4 * VECTOR);
             v = vector_quad(u);

@@ -515,6 +515,13 @@ static inline void vector_ask(const int8_t *from)
     _mm_prefetch((const char *)from, _MM_HINT_T1);
 }
 
+/* The same for what lies some thousand bytes further on in a panel. Vectors of half a line take so
+   many instructions a line that too few misses would be under way. */
+static inline void vector_ask_far(const int8_t *from)
+{
+    _mm_prefetch((const char *)((uintptr_t)from + 8192), _MM_HINT_T1);
+}
+
 /* In each byte, one of the four digits of two bits there. */
 static inline vector vector_digit(const void *from, int digit)
 {
@@ -669,6 +676,10 @@ static void dot1x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1, w2, w3, w4, w5, w6, w7;
 
         for (; u != end; u += 16, b += step) {
+            vector_ask_far(b);
+            vector_ask_far(b + 64);
+            vector_ask_far(b + 128);
+            vector_ask_far(b + 192);
             w0 = vector_digit(b, 0);
             w1 = vector_digit(b + 4 * VECTOR, 0);
             w2 = vector_digit(b + 8 * VECTOR, 0);
@@ -873,6 +884,7 @@ static void dot1x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 16, b += step) {
+            vector_ask_far(b);
             w0 = vector_digit(b, 0);
             w1 = vector_digit(b + 4 * VECTOR, 0);
             v = vector_quad(u);
@@ -1176,6 +1188,7 @@ static void dot2x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 16, b += step) {
+            vector_ask_far(b);
             w0 = vector_digit(b, 0);
             w1 = vector_digit(b + 4 * VECTOR, 0);
             v = vector_quad(u);
@@ -1570,6 +1583,7 @@ static void dot3x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 16, b += step) {
+            vector_ask_far(b);
             w0 = vector_digit(b, 0);
             w1 = vector_digit(b + 4 * VECTOR, 0);
             v = vector_quad(u);
@@ -2055,6 +2069,7 @@ static void dot4x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 16, b += step) {
+            vector_ask_far(b);
             w0 = vector_digit(b, 0);
             w1 = vector_digit(b + 4 * VECTOR, 0);
             v = vector_quad(u);
@@ -2631,6 +2646,7 @@ static void dot5x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 16, b += step) {
+            vector_ask_far(b);
             w0 = vector_digit(b, 0);
             w1 = vector_digit(b + 4 * VECTOR, 0);
             v = vector_quad(u);
@@ -3298,6 +3314,7 @@ static void dot6x64_zr(size_t width, size_t k, const uint8_t *x, const int8_t *w
         vector v, w0, w1;
 
         for (; u != end; u += 16, b += step) {
+            vector_ask_far(b);
             w0 = vector_digit(b, 0);
             w1 = vector_digit(b + 4 * VECTOR, 0);
             v = vector_quad(u);
