@@ -17,11 +17,11 @@ from tests.npu.random_cases import (
     movement,
     rows,
 )
-from tests.npu.random_cases.draw import Draw
+from tests.npu.random_cases.draw import Cases, Draw
 
 __all__ = ["RANDOM_CASES", "RandomCase", "random_case"]
 
-_BUILDERS: dict[str, dict[str, Callable[[Bench, Draw], None]]] = {
+_BUILDERS: Mapping[str, Cases] = {
     "ai.intcc": {
         **attention.CASES,
         **caches.CASES,

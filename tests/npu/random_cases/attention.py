@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from intcc.ops import attention
 from intcc.ops.key_mask import MASKED
 from intcc.ops.phases import phase_table
 from tests.c.bench import Bench
-from tests.npu.random_cases.draw import LONGEST, Draw, codes, wide
+from tests.npu.random_cases.draw import LONGEST, Cases, Draw, codes, wide
 from tests.ops.harness import i32, i64
 
 __all__ = ["CASES"]
@@ -78,7 +77,7 @@ def _rotary(b: Bench, d: Draw) -> None:
     b.output(*b.op("Rotary", [x, *pair]))
 
 
-CASES: dict[str, Callable[[Bench, Draw], None]] = {
+CASES: Cases = {
     "Attention": _attention,
     "BatchMatMul": _batch_matmul,
     "Rotary": _rotary,

@@ -12,7 +12,7 @@ from intcc.ops.rows import LARGEST_INPUT
 from tests.c import cases_cache
 from tests.c.bench import Bench
 from tests.c.cases_cache import Ranges
-from tests.npu.random_cases.draw import Draw
+from tests.npu.random_cases.draw import Cases, Draw
 from tests.ops.harness import i64
 
 __all__ = ["CASES"]
@@ -78,7 +78,7 @@ def _capped(d: Draw, *shape: int) -> Any:
     return cached_attention_capped.parameters(2.0**-12, 2.0**-12, scale, softcap, *shape)
 
 
-CASES: dict[str, Callable[[Bench, Draw], None]] = {
+CASES: Cases = {
     "CacheKeys": _append,
     "CacheValues": _append,
     "CachedAttention": _over_caches("CachedAttention", _plain, 0),

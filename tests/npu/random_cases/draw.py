@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from intcc.interval import Interval
 from tests.c.bench import Bench
 from tests.ops.harness import Array, i32, i64
 
-__all__ = ["LONGEST", "Draw", "Shape", "codes", "quotient", "wide"]
+__all__ = ["LONGEST", "Cases", "Draw", "Shape", "codes", "quotient", "wide"]
 
 #: Most tokens of a call, and of all earlier ones; seldom more than _USUAL.
 LONGEST, _USUAL = 300, 40
@@ -98,6 +98,10 @@ class Draw:
         limit = limit.min() if size == 1 else limit
         found = self.numbers(-limit, limit, size)
         return np.where((found == 0) & (self.rng.random(size) < 0.8), np.minimum(limit, 1), found)
+
+
+#: What adds the graph of a case to a bench, by the type of its operator.
+Cases = Mapping[str, Callable[[Bench, Draw], None]]
 
 
 def room(*terms: Interval) -> tuple[Array, Array]:

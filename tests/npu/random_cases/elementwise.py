@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from intcc.interval import Interval
 from tests.c.bench import Bench
-from tests.npu.random_cases.draw import Draw, quotient, wide
+from tests.npu.random_cases.draw import Cases, Draw, quotient, wide
 from tests.ops.harness import Array, i32, i64
 
 __all__ = ["CASES"]
@@ -118,7 +117,7 @@ def _key_mask(b: Bench, d: Draw) -> None:
     b.output(*b.op("KeyMask", [b.input(np.int64, ["batch", "sequence"], lo, hi)]))
 
 
-CASES: dict[str, Callable[[Bench, Draw], None]] = {
+CASES: Cases = {
     "Add": _add,
     "Affine": _affine,
     "Clip": _clip,

@@ -9,7 +9,7 @@ import numpy as np
 from intcc.ops import gelu, gelu_wide
 from tests.c.bench import Bench
 from tests.c.cases import gelu_constants
-from tests.npu.random_cases.draw import Draw, codes, wide
+from tests.npu.random_cases.draw import Cases, Draw, codes, wide
 from tests.ops.harness import Array, i32
 
 __all__ = ["CASES"]
@@ -62,7 +62,7 @@ def _gelu_wide(b: Bench, d: Draw) -> None:
     b.output(*b.op("GeluWide", [x, mul, shift, *polynomial]))
 
 
-CASES: dict[str, Callable[[Bench, Draw], None]] = {
+CASES: Cases = {
     "Gelu": _gelu,
     "GeluWide": _gelu_wide,
     "Sigmoid": _gate("Sigmoid"),

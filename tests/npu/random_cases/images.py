@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from intcc.errors import RangeProofError
@@ -11,7 +10,7 @@ from intcc.ops.conv import accumulated, weight_sums
 from intcc.ops.windows import Windows
 from tests.c.bench import Bench
 from tests.c.cases_conv import image_and_weight
-from tests.npu.random_cases.draw import Draw, codes, quotient
+from tests.npu.random_cases.draw import Cases, Draw, codes, quotient
 from tests.ops.harness import Array, i32
 
 __all__ = ["CASES"]
@@ -87,7 +86,7 @@ def _max_pool(b: Bench, d: Draw) -> None:
     b.output(*b.op("MaxPool", [x], **attributes))
 
 
-CASES: dict[str, Callable[[Bench, Draw], None]] = {
+CASES: Cases = {
     "Conv": _conv,
     "ConvWide": _conv_wide,
     "MaxPool": _max_pool,

@@ -15,7 +15,7 @@ from intcc.ops.linear_dynamic import LARGEST_EXPONENT, LARGEST_PRODUCT
 from intcc.ops.rows import LARGEST_INPUT
 from tests.c.bench import Bench
 from tests.c.cases import weight
-from tests.npu.random_cases.draw import Draw, codes, quotient, wide
+from tests.npu.random_cases.draw import Cases, Draw, codes, quotient, wide
 from tests.ops.harness import Array, i32, i64
 
 __all__ = ["CASES"]
@@ -92,7 +92,7 @@ def _embedding(b: Bench, d: Draw) -> None:
     b.output(*b.op("Embedding", [ids, table, i32(mul)]))
 
 
-CASES: dict[str, Callable[[Bench, Draw], None]] = {
+CASES: Cases = {
     "Embedding": _embedding,
     "Linear": _linear,
     "LinearDynamic": _linear_dynamic("LinearDynamic"),

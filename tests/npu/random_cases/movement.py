@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import onnx_ir as ir
 
 from intcc.backends.tosa.emit import MOST_DIMENSIONS
 from tests.c.bench import Bench
-from tests.npu.random_cases.draw import Draw, Shape, wide
+from tests.npu.random_cases.draw import Cases, Draw, Shape, wide
 from tests.ops.harness import i32, i64
 
 __all__ = ["CASES"]
@@ -186,7 +185,7 @@ def _unsqueeze(b: Bench, d: Draw) -> None:
     _moved(b, d, "Unsqueeze", [_input(b, d, shape), i64(at)])
 
 
-CASES: dict[str, Callable[[Bench, Draw], None]] = {
+CASES: Cases = {
     "Add": _add,
     "ArgMax": _argmax,
     "Cast": _cast,

@@ -9,7 +9,7 @@ import numpy as np
 
 from intcc.ops import l2_normalize, layer_norm, rms_norm, rows
 from tests.c.bench import Bench
-from tests.npu.random_cases.draw import Draw, wide
+from tests.npu.random_cases.draw import Cases, Draw, wide
 
 __all__ = ["CASES"]
 
@@ -41,7 +41,7 @@ def _mean_pool(b: Bench, d: Draw) -> None:
     b.output(*b.op("MeanPool", [x, b.input(np.int64, ["batch", "sequence"], lo, hi)]))
 
 
-CASES: dict[str, Callable[[Bench, Draw], None]] = {
+CASES: Cases = {
     "DynamicQuantize": _dynamic_quantize,
     "L2Normalize": _l2_normalize,
     "LayerNorm": _norm("LayerNorm", layer_norm, 2**29 - 2**15),
