@@ -82,6 +82,15 @@ def test_too_many_dimensions() -> None:
         graph_of(b)
 
 
+def test_one_number_without_dimensions() -> None:
+    b = Bench("one")
+    b.case("a")
+    one = b.move("Gather", [b.input(np.int32, [5], -9, 9), i64(4)], axis=0)
+    b.output(*b.op("Clip", [*one, i32(-3), i32(20)]))
+    (result,) = graph_of(b).outputs
+    assert (result.shape, result.lo, result.hi) == ((), -3, 9)
+
+
 def test_open_extent() -> None:
     b = Bench("open")
     b.case("a")

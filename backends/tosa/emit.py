@@ -140,6 +140,6 @@ def _tighten(tensor: Tensor, proved: Interval) -> None:
     """Narrow a result's range, as its rule knows it, by its operator's proof."""
     known = tensor.interval
     sizes = {bound.shape for bound in (known.lo, proved.lo)}
-    if not sizes <= {(), (tensor.shape[-1],)}:
+    if not sizes <= {(), tensor.shape[-1:]}:
         known, proved = known.scalar(), proved.scalar()
     tensor.interval = Interval(np.maximum(known.lo, proved.lo), np.minimum(known.hi, proved.hi))
