@@ -15,6 +15,7 @@ from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.emit import tosa_graph
 from intcc.backends.tosa.extents import fixed_extents
 from intcc.backends.tosa.graph import Type
+from intcc.backends.tosa.movement import MOVEMENT
 from intcc.backends.tosa.ops import gates
 from intcc.backends.tosa.quotients import Quotients
 from intcc.backends.tosa.rules import RULES
@@ -26,6 +27,7 @@ from intcc.runtime.reference import evaluate_node
 from tests.c.bench import Bench
 from tests.c.cases_cache import decoder
 from tests.c.encoder import LONGEST, encoder
+from tests.npu.random_cases import RANDOM_CASES, random_case
 from tests.ops.harness import i32, i64
 from tests.test_tiny import perceptron
 
@@ -39,6 +41,15 @@ def graph_of(b: Bench, **extents: int) -> Any:
 
 def test_every_operator_has_a_rule() -> None:
     assert set(RULES) == set(OPERATORS)
+
+
+def test_every_rule_has_a_random_case() -> None:
+    """Each around its own operator; `tests/npu` runs them on the reference model."""
+    rules = {("ai.intcc", kind) for kind in RULES} | {("", kind) for kind in MOVEMENT}
+    assert set(RANDOM_CASES) == rules
+    for domain, kind in RANDOM_CASES:
+        graph = random_case(domain, kind, 0).bench.graph
+        assert (domain, kind) in {(n.domain, n.op_type) for n in graph}
 
 
 def test_operator_without_a_form() -> None:
@@ -59,6 +70,25 @@ def test_indices_beyond_the_table() -> None:
     b.output(*b.move("Gather", [table, at], axis=0))
     with pytest.raises(UnsupportedOperatorError, match=r"reads indices \[-1, 6\] of 7 elements"):
         graph_of(b)
+
+
+def test_too_many_dimensions() -> None:
+    b = Bench("deep")
+    b.case("patches")
+    x = b.input(np.int32, ["batch", 64], -9, 9)
+    b.output(*b.move("Reshape", [x, i64([0, 2, 2, 2, 2, 2, 2])]))
+    message = "Reshape 'patches.Reshape4' has no TOSA form: it has 7 dimensions, and TOSA 6. Leave"
+    with pytest.raises(UnsupportedOperatorError, match=re.escape(message)):
+        graph_of(b)
+
+
+def test_one_number_without_dimensions() -> None:
+    b = Bench("one")
+    b.case("a")
+    one = b.move("Gather", [b.input(np.int32, [5], -9, 9), i64(4)], axis=0)
+    b.output(*b.op("Clip", [*one, i32(-3), i32(20)]))
+    (result,) = graph_of(b).outputs
+    assert (result.shape, result.lo, result.hi) == ((), -3, 9)
 
 
 def test_open_extent() -> None:
@@ -142,6 +172,24 @@ def test_quotients_floor(lo: int, hi: int, reach: int) -> None:
             assert -(1 << (factor.shift - 1)) <= v < 1 << (factor.shift - 1)
             found = min(max(factor.apply(v) + how.middle, lo), hi)
             assert found == min(max(t // d, lo), hi)
+
+
+@pytest.mark.parametrize("value", [2056510509, -2056510509])
+def test_quotients_of_a_range_beyond_the_bounds(value: int) -> None:
+    """What every number is held at may lie outside of the range itself."""
+    divisors = np.array([1, 45440])
+    how = Quotients.of(Interval.of(value, value), divisors, 65, 230)
+    assert how.held is not None
+    for d, factor, low, high in zip(divisors.tolist(), how.factors, *how.held, strict=True):
+        v = min(max(value, int(low)), int(high)) - d // 2 - how.middle * d
+        assert min(max(factor.apply(v) + how.middle, 65), 230) == min(max(value // d, 65), 230)
+
+
+def test_a_bias_that_has_no_place_for_the_offset() -> None:
+    how = Quotients.of(Interval.of(5000 - 2**31, 6000 - 2**31), np.array([8001]), 0, 255)
+    assert how.moved(np.array([-(2**31)])) is None
+    moved = how.moved(np.array([4000 - 2**31]))
+    assert moved is not None and moved.tolist() == [-(2**31)]
 
 
 def test_offsets_stay_in_int32() -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "each",
     "floor_divide",
     "narrow",
+    "not_zero",
     "remainder",
     "scaled",
 ]
@@ -64,6 +65,12 @@ def remainder(b: Builder, x: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 def bit_length(b: Builder, x: Tensor) -> Tensor:
     """Bit length of x >= 0."""
     return b.sub(32, b.clz(x))
+
+
+def not_zero(b: Builder, x: Tensor) -> Tensor:
+    """1 where x is not 0, else 0."""
+    sign = clip(b, x, -1, 1)
+    return b.mul(sign, sign) if sign.lo < 0 else sign
 
 
 def scaled(b: Builder, x: Tensor, factor: Array | int, shift: int, lo: int, hi: int) -> Tensor:

@@ -47,7 +47,7 @@ class Builder(ValueBuilder):
 
     def _operands(self, *operands: Operand) -> tuple[list[Tensor], tuple[int, ...]]:
         """Return operands as tensors of one rank, and the extents of the result."""
-        rank = max(1, *(o.rank if isinstance(o, Tensor) else np.ndim(o) for o in operands))
+        rank = max(o.rank if isinstance(o, Tensor) else np.ndim(o) for o in operands)
         ready = []
         for operand in operands:
             if isinstance(operand, Tensor):
@@ -63,7 +63,7 @@ class Builder(ValueBuilder):
         """Return ranges that can be combined: per channel where the channels match."""
 
         def of(t: Tensor) -> Interval:
-            if t.data is not None and t.data.size == t.shape[-1] > 1:
+            if t.data is not None and 1 < t.data.size == t.shape[-1]:
                 flat = t.data.reshape(-1)
                 return Interval.of(flat, flat)
             return t.interval

@@ -18,10 +18,12 @@ from intcc.backends.tosa.site import Known, Site, materialize, stored, unsupport
 from intcc.errors import SettingsError
 from intcc.interval import Interval
 
-__all__ = ["tosa_graph"]
+__all__ = ["MOST_DIMENSIONS", "tosa_graph"]
 
 Array = npt.NDArray[Any]
 DIALECT = "ai.intcc"
+#: Most dimensions of a tensor in TOSA's level 8K.
+MOST_DIMENSIONS = 6
 #: Runs one node of the integer graph on known values.
 Evaluate = Callable[[ir.Node, list[Any]], tuple[Array, ...]]
 
@@ -120,6 +122,9 @@ class _Emission:
             raise unsupported(node, "is not among the operators that TOSA expresses")
         site = Site(self.b, node, inputs)
         made = list(rule(site))
+        deepest = max(v.rank for v in (*inputs, *made) if isinstance(v, Tensor))
+        if deepest > MOST_DIMENSIONS:
+            raise unsupported(node, f"has {deepest} dimensions, and TOSA {MOST_DIMENSIONS}")
         if node.domain == DIALECT:
             for value, tensor, interval in zip(node.outputs, made, site.proved, strict=True):
                 _tighten(tensor, interval + ZERO if value.dtype == ir.DataType.UINT8 else interval)
@@ -135,6 +140,6 @@ def _tighten(tensor: Tensor, proved: Interval) -> None:
     """Narrow a result's range, as its rule knows it, by its operator's proof."""
     known = tensor.interval
     sizes = {bound.shape for bound in (known.lo, proved.lo)}
-    if not sizes <= {(), (tensor.shape[-1],)}:
+    if not sizes <= {(), tensor.shape[-1:]}:
         known, proved = known.scalar(), proved.scalar()
     tensor.interval = Interval(np.maximum(known.lo, proved.lo), np.minimum(known.hi, proved.hi))

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from intcc.backends.tosa.arithmetic import codes
+from intcc.backends.tosa.arithmetic import codes, remainder
+from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.graph import Tensor, Type
 from intcc.backends.tosa.site import Site, unsupported
+from intcc.interval import Interval
 
 __all__ = ["MOVEMENT"]
 
@@ -165,7 +167,7 @@ def _position(x: Tensor, site: Site, axis: int) -> Tensor:
     b = site.b
     if x.type is Type.INT8:
         return b.argmax(x, axis)
-    missing = b.minimum(b.sub(b.maximum_along(x, axis), x), 1)
+    missing = b.minimum(_behind(b, b.maximum_along(x, axis), x), 1)
     shape = [1] * x.rank
     shape[axis] = x.shape[axis]
     # Descending weights where the maximum stands, 0 elsewhere: the largest is the first.
@@ -174,6 +176,15 @@ def _position(x: Tensor, site: Site, axis: int) -> Tensor:
     best = b.maximum_along(here, axis)
     found = b.sub(x.shape[axis], best)
     return b.reshape(found, (*x.shape[:axis], *x.shape[axis + 1 :]))
+
+
+def _behind(b: Builder, top: Tensor, x: Tensor) -> Tensor:
+    """Return a number above 0 where x < top, 0 where x == top; the difference may pass int32."""
+    if x.hi - x.lo < 2**31:
+        return b.sub(top, x, Interval.of(0, x.hi - x.lo))
+    (high, low), (upper, lower) = (remainder(b, t, 16) for t in (top, x))
+    apart = b.sub(high, upper, Interval.of(0, 2**16 - 1))
+    return b.add(apart, b.abs(b.sub(low, lower)))
 
 
 def add(site: Site) -> list[Tensor]:

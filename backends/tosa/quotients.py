@@ -39,7 +39,7 @@ class Quotients:
         lo: least quotient.
         hi: largest quotient.
         held: bounds of t per channel beyond which quotients saturate; None where t may stay as it
-            is, and the offset may be added before by whoever makes t.
+            is.
     """
 
     divisors: Array
@@ -63,10 +63,14 @@ class Quotients:
         size = max(t.lo.size, np.size(divisor))
         divisors = [int(d) for d in np.broadcast_to(np.reshape(divisor, -1), (size,))]
         ends = [[int(v) for v in np.broadcast_to(end, (size,))] for end in (t.lo, t.hi)]
+        top = int(INT32.max)
+        low, high = ([min(d * q, top) for d in divisors] for q in (lo, hi))
+        # Held or not: a range on one side of the bounds is held at a number outside of it.
+        least, most = list(map(min, ends[0], high)), list(map(max, ends[1], low))
         for middle in (0, (lo + hi + 1) // 2):
             found = [
-                saturated_quotient_magic(d, least, most, lo, hi, middle)
-                for d, least, most in zip(divisors, *ends, strict=True)
+                saturated_quotient_magic(d, first, last, lo, hi, middle)
+                for d, first, last in zip(divisors, least, most, strict=True)
             ]
             factors = tuple(f for f in found if f is not None)
             offset = np.array([-(d // 2) - middle * d for d in divisors], object)
@@ -79,9 +83,15 @@ class Quotients:
         every = np.array(divisors, np.int64)
         if factors and (sums[0] >= -reach).all() and (sums[1] < reach).all():
             return cls(every, offset, factors, middle, lo, hi, None)
-        top = int(INT32.max)
-        held = [np.array([min(d * q, top) for d in divisors], np.int64) for q in (lo, hi)]
-        return cls(every, offset, factors, middle, lo, hi, (held[0], held[1]))
+        held = np.array(low, np.int64), np.array(high, np.int64)
+        return cls(every, offset, factors, middle, lo, hi, held)
+
+    def moved(self, bias: Array) -> Array | None:
+        """Return the bias of t that takes the offset in; None where the two cannot be one."""
+        total = bias + self.offset
+        if self.held is not None or not Interval.of(total.min(), total.max()).fits(INT32):
+            return None
+        return np.asarray(total, np.int64)
 
     def divide(self, b: Builder, t: Tensor) -> Tensor:
         """Return the codes of the quotients of t."""
@@ -96,7 +106,7 @@ class Quotients:
         return self.finish(b, b.add(t, each(self.offset.astype(np.int64))))
 
     def finish(self, b: Builder, v: Tensor) -> Tensor:
-        """Return the codes for t that has its offset."""
+        """Return the codes for t whose bias was moved."""
         mul, shift = (
             each(np.array([getattr(f, n) for f in self.factors])) for n in ("mul", "shift")
         )

@@ -29,6 +29,7 @@ __all__ = [
     "normalize",
     "shift_right",
     "split",
+    "tensors",
 ]
 
 Array = npt.NDArray[Any]
@@ -120,11 +121,18 @@ def _known(b: Builder, limb: Limb, interval: Interval) -> Limb:
 def _sum(b: Builder, x: Limb, y: Limb) -> Limb:
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
         return np.asarray(np.asarray(x, np.int64) + y)
-    if isinstance(x, int) and x == 0:
+    if _adds_nothing(x, y):
         return y
-    if isinstance(y, int) and y == 0:
+    if _adds_nothing(y, x):
         return x
     return b.add(x, y)
+
+
+def _adds_nothing(x: Limb, y: Limb) -> bool:
+    """Tell whether x is zero, and none of its extents makes y larger."""
+    if isinstance(x, Tensor) or not isinstance(y, Tensor):
+        return False
+    return not np.any(x) and np.size(x) in {1, *y.shape[-1:]}
 
 
 def multiply(b: Builder, x: Wide, y: Wide, bound: Interval | None = None) -> Wide:
@@ -134,6 +142,9 @@ def multiply(b: Builder, x: Wide, y: Wide, bound: Interval | None = None) -> Wid
         for j, q in enumerate(y.limbs):
             if not _is_zero(p) and not _is_zero(q):
                 columns[i + j] = _sum(b, columns[i + j], _times(b, p, q))
+    if not any(isinstance(column, Tensor) for column in columns):
+        # A computed value times zero: its extents are those of both.
+        columns[0] = _times(b, _any_limb(x), _any_limb(y))
     return normalize(b, columns, x.interval * y.interval if bound is None else bound)
 
 
@@ -190,7 +201,7 @@ def shift_right(b: Builder, x: Wide, bits: int, lo: int, hi: int) -> Tensor:
     skip, rest = divmod(bits, BITS)
     if skip >= len(x.limbs):  # only the sign is left
         skip, rest = len(x.limbs) - 1, min(31, bits - BITS * (len(x.limbs) - 1))
-    *lower, top = (_computed(b, x, limb) for limb in x.limbs[skip:])
+    *lower, top = tensors(b, x, skip)
     if not lower:
         return clip(b, b.shift_right(top, rest, rounded=False), lo, hi)
     whole, below = top, BITS * len(lower) - rest
@@ -207,12 +218,19 @@ def shift_right(b: Builder, x: Wide, bits: int, lo: int, hi: int) -> Tensor:
     return clip(b, whole, lo, hi)
 
 
-def _computed(b: Builder, x: Wide, limb: Limb) -> Tensor:
-    """Return a limb as a tensor of the value's extents."""
-    if isinstance(limb, Tensor):
-        return limb
-    any_limb = next(found for found in x.limbs if isinstance(found, Tensor))
-    return b.add(b.mul(any_limb, 0), limb)
+def tensors(b: Builder, x: Wide, first: int = 0) -> list[Tensor]:
+    """Return the limbs of a computed value from the first on, none known at compile time."""
+    some = _any_limb(x)
+    assert isinstance(some, Tensor)
+    return [
+        limb if isinstance(limb, Tensor) else b.add(b.mul(some, 0), limb)
+        for limb in x.limbs[first:]
+    ]
+
+
+def _any_limb(x: Wide) -> Limb:
+    """Return a limb, a computed one if there is one."""
+    return next((limb for limb in x.limbs if isinstance(limb, Tensor)), x.limbs[0])
 
 
 def _joined(b: Builder, high: Tensor, low: Tensor, step: int, lo: int, hi: int) -> Tensor:

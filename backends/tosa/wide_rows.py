@@ -12,16 +12,9 @@ from intcc.interval import Interval
 __all__ = ["is_negative", "length", "maximum", "power", "scaled_down", "sum_along"]
 
 
-def tensors(x: Wide) -> list[Tensor]:
-    """Return the limbs, none of which is known at compile time."""
-    found = [limb for limb in x.limbs if isinstance(limb, Tensor)]
-    assert len(found) == len(x.limbs)
-    return found
-
-
 def maximum(b: Builder, x: Wide) -> Wide:
     """Largest element along the last axis: limb by limb, among those still equal to it."""
-    *lower, top = tensors(x)
+    *lower, top = wide.tensors(b, x)
     best = [b.maximum_along(top, -1)]
     behind: Tensor | None = None
     limb = top
@@ -38,7 +31,7 @@ def maximum(b: Builder, x: Wide) -> Wide:
 def length(b: Builder, x: Wide) -> Tensor:
     """Bit length of x >= 0."""
     found: Tensor | None = None
-    for index, limb in enumerate(tensors(x)):
+    for index, limb in enumerate(wide.tensors(b, x)):
         bits = bit_length(b, limb)
         if found is None:
             found = bits
@@ -68,20 +61,20 @@ def scaled_down(b: Builder, x: Wide, bits: int) -> Wide:
     if rest:
         x = wide.multiply(b, x, Wide((1 << (BITS - rest),), Interval.of(*(2 * [1 << BITS - rest]))))
         skip += 1
-    kept = x.limbs[skip:]
+    kept = tuple(wide.tensors(b, x, skip))
     low, high = (int(end) >> BITS * skip for end in (x.interval.min, x.interval.max))
     if kept:
         return Wide(kept, Interval.of(low, high))
-    sign = b.shift_right(tensors(x)[-1], 31, rounded=False)
+    sign = b.shift_right(wide.tensors(b, x, -1)[0], 31, rounded=False)
     return Wide((sign,), Interval.of(low, high))
 
 
 def sum_along(b: Builder, x: Tensor) -> Wide:
     """Sum of non-negative numbers along the last axis."""
-    limbs = [b.reduce_sum(limb, -1) for limb in tensors(wide.split(b, x))]
+    limbs = [b.reduce_sum(limb, -1) for limb in wide.tensors(b, wide.split(b, x))]
     return wide.normalize(b, limbs, x.interval.scalar() * x.shape[-1])
 
 
 def is_negative(b: Builder, x: Wide) -> Tensor:
     """-1 where x < 0, else 0."""
-    return b.shift_right(tensors(x)[-1], 31, rounded=False)
+    return b.shift_right(wide.tensors(b, x, -1)[0], 31, rounded=False)

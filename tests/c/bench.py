@@ -127,9 +127,14 @@ class Bench:
             value.type = ir.TensorType(ir.DataType.from_numpy(a.dtype))
         return self.model
 
-    def feeds(self, n: int, kind: str, seed: int = 0, *, past: int = 0) -> dict[str, Array]:
-        """Return inputs: "low" and "high" ends, their "mix", "small" numbers, or "random" ones."""
-        symbols = {"batch": 1, "past": past}
+    def feeds(
+        self, n: int, kind: str, seed: int = 0, *, past: int = 0, batch: int = 1
+    ) -> dict[str, Array]:
+        """Return inputs: "low" and "high" ends, their "mix", "small" numbers, or "random" ones.
+
+        "sizes" are random with rows of all magnitudes.
+        """
+        symbols = {"batch": batch, "past": past}
         rng = np.random.default_rng([n, seed])
         made = {}
         for value in self.graph.inputs:
@@ -172,7 +177,12 @@ def _numbers(rng: np.random.Generator, shape: list[int], lo: int, hi: int, kind:
     if kind == "small":
         middle = (lo + hi) // 2
         return rng.integers(max(lo, middle - 3), min(hi, middle + 3) + 1, shape)
-    return rng.integers(lo, hi, shape, endpoint=True)
+    numbers = rng.integers(lo, hi, shape, endpoint=True)
+    if kind == "sizes":
+        rows = [*shape[:-1], 1] if shape else []
+        shorter = rng.uniform(0, np.log2(2.0 + max(-lo, hi)), rows)
+        return np.asarray(np.clip((numbers * np.exp2(-shorter)).astype(np.int64), lo, hi))
+    return numbers
 
 
 def _spec(value: ir.Value) -> dict[str, Any]:

@@ -30,6 +30,17 @@ def weight(rng: np.random.Generator, k: int, n: int, limit: int = 64) -> Array:
     return rng.integers(-limit, limit, (k, n), endpoint=True).astype(np.int8)
 
 
+def gelu_constants(step: Array, variant: str, *, twice: bool = True) -> list[Array]:
+    """Return the constants of Gelu for inputs of these steps, up to gelu.HIGHEST.
+
+    Results have twice the resolution where they fit, if `twice`.
+    """
+    knee = np.rint(gelu.fit(variant)[0] / step)
+    factor = 1 + twice * (2 * (gelu.HIGHEST - knee) + gelu.output_zero(step / 2) <= 255)
+    lift, divisor = gelu.parameters(step, factor, variant)
+    return [i32(v) for v in (knee, lift, divisor, factor, gelu.output_zero(step / factor))]
+
+
 def linear(b: Bench) -> None:
     rng = np.random.default_rng(1)
     shapes = [(1, 1), (3, 5), (4, 4), (31, 33), (60, 100), (64, 32), (96, 65)]
@@ -64,16 +75,12 @@ def linear_gelu(b: Bench) -> None:
     for name, step in (("one", np.array([0.04])), ("each", np.linspace(0.02543, 0.2, 37))):
         b.case(f"linear_gelu_{name}")
         x = b.input(np.uint8, ["batch", S, 24], 0, 255)
-        knee = np.rint(gelu.fit("none")[0] / step)
-        factor = 1 + (2 * (gelu.HIGHEST - knee) + gelu.output_zero(step / 2) <= 255)
-        zero = gelu.output_zero(step / factor)
         divisor = 2 * rng.integers(20, 90, 37) + 1
         h = b.op(
             "Linear",
             [x, weight(rng, 24, 37), i32(128 * divisor), i32(divisor), i32(0), i32(gelu.HIGHEST)],
         )
-        constants = [knee, *gelu.parameters(step, factor, "none"), factor, zero]
-        b.output(*b.op("Gelu", [h[0], *map(i32, constants)]))
+        b.output(*b.op("Gelu", [h[0], *gelu_constants(step, "none")]))
 
 
 def linear_wide(b: Bench) -> None:
@@ -271,11 +278,7 @@ def gelu_alone(b: Bench) -> None:
     for name, step in (("one", np.array([0.05])), ("each", np.linspace(0.02543, 0.3, 50))):
         b.case(f"gelu_{name}")
         x = b.input(np.uint8, ["batch", S, 50], 0, gelu.HIGHEST)
-        knee = np.rint(gelu.fit("tanh")[0] / step)
-        factor = 1 + (2 * (gelu.HIGHEST - knee) + gelu.output_zero(step / 2) <= 255)
-        zero = gelu.output_zero(step / factor)
-        constants = [knee, *gelu.parameters(step, factor, "tanh"), factor, zero]
-        b.output(*b.op("Gelu", [x, *map(i32, constants)]))
+        b.output(*b.op("Gelu", [x, *gelu_constants(step, "tanh")]))
 
 
 def attend(b: Bench) -> None:

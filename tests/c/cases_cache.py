@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from intcc.ops.phases import PHASE, UNITY, Phases
 from tests.c.bench import Bench, Dims
 from tests.ops.harness import Array, i32, i64
 
-__all__ = ["CACHE_CASES", "cache_bench", "decoder"]
+__all__ = ["CACHE_CASES", "FORMS", "Ranges", "cache_bench", "cached", "decoder", "over_caches"]
 
 S = "sequence"
 #: Query heads, key heads, width of keys, width of values, window.
@@ -25,6 +26,25 @@ FORMS = (
     (3, 1, 64, 64, 9),
 )
 
+
+@dataclass(frozen=True)
+class Ranges:
+    """What inputs lie in.
+
+    Attributes:
+        query: largest magnitude of queries.
+        new: largest magnitude of new keys and values.
+        mantissa: of earlier rows.
+        exponent: of earlier rows.
+    """
+
+    query: int = 2**24
+    new: int = 2**24
+    mantissa: tuple[int, int] = (1, 2**15)
+    exponent: tuple[int, int] = (0, 15)
+
+
+USUAL = Ranges()
 _PARTS = [(s, w) for s in ("key", "value") for w in ("", "_mantissa", "_exponent")]
 
 
@@ -35,6 +55,7 @@ def cached(
     dim: int,
     value_dim: int,
     rows_of: tuple[ir.Value, ir.Value] | None = None,
+    ranges: Ranges = USUAL,
 ) -> list[ir.Value]:
     """Append keys and values, inputs by default, to a layer's caches; return all six caches."""
     rows: Dims = ["batch", kv_heads, 1, "past"]
@@ -45,11 +66,11 @@ def cached(
     made = []
     for (stem, kind, width, codes), given in zip(kinds, rows_of or (None, None), strict=True):
         shape: Dims = ["batch", S, kv_heads, width]
-        x = given or b.input(np.int32, shape, -(2**24), 2**24)
+        x = given or b.input(np.int32, shape, -ranges.new, ranges.new)
         past = [
             b.input(np.int8, codes, -127, 127, f"past_{stem}.{index}"),
-            b.input(np.int32, rows, 1, 2**15, f"past_{stem}_mantissa.{index}"),
-            b.input(np.int32, rows, 0, 15, f"past_{stem}_exponent.{index}"),
+            b.input(np.int32, rows, *ranges.mantissa, f"past_{stem}_mantissa.{index}"),
+            b.input(np.int32, rows, *ranges.exponent, f"past_{stem}_exponent.{index}"),
         ]
         made += b.op(kind, [*b.op("DynamicQuantize", [x], outputs=3), *past], outputs=3)
     for value, (stem, what) in zip(made, _PARTS, strict=True):
@@ -58,19 +79,22 @@ def cached(
     return made
 
 
-def _attention(b: Bench, kind: str, forms: Any, parameters: Callable[..., Any]) -> None:
+def over_caches(
+    b: Bench, kind: str, forms: Any, parameters: Callable[..., Any], ranges: Ranges = USUAL
+) -> None:
+    """Add attention for each form, with the constants that `parameters` makes of it."""
     start = sum(str(v.name).startswith("past_key.") for v in b.graph.inputs)
     for index, (heads, kv_heads, dim, value_dim, window) in enumerate(forms, start):
         b.case(f"{kind.lower()}_{index}")
-        q = b.input(np.int32, ["batch", S, heads, dim], -(2**24), 2**24)
-        caches = cached(b, index, kv_heads, dim, value_dim)
+        q = b.input(np.int32, ["batch", S, heads, dim], -ranges.query, ranges.query)
+        caches = cached(b, index, kv_heads, dim, value_dim, ranges=ranges)
         shape = (heads, kv_heads, dim, value_dim, window)
         b.output(*b.op(kind, [q, *caches, *parameters(*shape)]))
 
 
 def plain(b: Bench) -> None:
     for scale, forms in ((2.0**-20, FORMS), (2.0**-2, FORMS[2:4])):
-        _attention(
+        over_caches(
             b,
             "CachedAttention",
             forms,
@@ -80,7 +104,7 @@ def plain(b: Bench) -> None:
 
 def capped(b: Bench) -> None:
     for scale, softcap in ((2.0**-18, 30.0), (2.0**-2, 50.0)):
-        _attention(
+        over_caches(
             b,
             "CachedAttentionCapped",
             FORMS[2:4],

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
 from tests.c.bench import Bench
 
@@ -34,11 +35,12 @@ _DEPTHWISE: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-def _operands(
-    b: Bench, rng: np.random.Generator, windows: tuple[Any, ...]
+def image_and_weight(
+    b: Bench, rng: np.random.Generator, windows: tuple[Any, ...], image: ir.Value | None = None
 ) -> tuple[list[Any], dict[str, Any]]:
+    """Return an image, an input by default, its zero and weights, and attributes of the windows."""
     (height, width, channels), (filters, *kernel), strides, pads, dilations, group = windows
-    x = b.input(np.uint8, ["batch", height, width, channels], 0, 255)
+    x = image or b.input(np.uint8, ["batch", height, width, channels], 0, 255)
     weight = rng.integers(-127, 128, (filters, *kernel, channels // group)).astype(np.int8)
     zero = np.asarray(rng.integers(0, 256), np.uint8)
     attributes: dict[str, Any] = {
@@ -55,7 +57,7 @@ def _narrow(stem: str, table: Mapping[str, tuple[Any, ...]], seed: int) -> Calla
         rng = np.random.default_rng(seed)
         for name, windows in table.items():
             b.case(f"{stem}_{name}")
-            operands, attributes = _operands(b, rng, windows)
+            operands, attributes = image_and_weight(b, rng, windows)
             n = windows[1][0]
             divisor = 2 * rng.integers(1, 300, n) + 1
             bias = rng.integers(-(2**17), 2**17, n)
@@ -70,7 +72,7 @@ def _wide(stem: str, table: Mapping[str, tuple[Any, ...]], seed: int) -> Callabl
         rng = np.random.default_rng(seed)
         for name, windows in table.items():
             b.case(f"{stem}_{name}")
-            operands, attributes = _operands(b, rng, windows)
+            operands, attributes = image_and_weight(b, rng, windows)
             n = windows[1][0]
             mul, bias = rng.integers(1, 300, n), rng.integers(-(2**20), 2**20, n)
             numbers = [np.asarray(v, np.int32) for v in (mul, bias)]

@@ -95,6 +95,19 @@ def test_limbs(bits: int, lo: int, hi: int) -> None:
     assert computed(rule, x, y) == [min(max(v, lo), hi) for v in expected]
 
 
+@pytest.mark.parametrize("bits", [0, 14, 60])
+def test_limbs_times_zero(bits: int) -> None:
+    """A product that is known has the extents of what was computed."""
+    x = numbers(-(2**31), INT32, 1)
+
+    def rule(b: Builder, p: Tensor) -> Tensor:
+        product = wide.multiply(b, wide.split(b, p), wide.constant(np.array(0)))
+        scaled = wide_rows.scaled_down(b, wide.add_constant(b, product, 5 << 60), bits)
+        return b.add(wide_rows.length(b, product), wide.shift_right(b, scaled, 60 - bits, -9, 9))
+
+    assert computed(rule, x) == [5] * len(x)
+
+
 def test_difference_and_scaling_of_limbs() -> None:
     x, y = numbers(-(2**31), INT32, 3), numbers(-(2**20), 2**20, 4)[: len(EDGES) + 42]
     x = x[: len(y)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.backends.tosa.emit import tosa_graph
@@ -14,6 +16,8 @@ from intcc.runtime.reference import evaluate, evaluate_node
 from intcc.runtime.tosa import TosaModel
 from intcc.specs import TensorSpec
 from tests.c.bench import Bench
+
+__all__ = ["LENGTHS", "Result", "bench_of", "differences", "results", "specs"]
 
 #: Tokens of this call, and of earlier ones.
 LENGTHS = ((1, 2), (5, 6), (17, 3))
@@ -28,11 +32,45 @@ class ProvenBench(Bench):
         return super().op(kind, inputs, **more)
 
 
-def bench_of(build: Callable[[Bench], None]) -> Bench:
-    bench = ProvenBench("bench")
+def bench_of(build: Callable[[Bench], None], kind: type[Bench] = ProvenBench) -> Bench:
+    bench = kind("bench")
     build(bench)
     bench.finish()
     return bench
+
+
+@dataclass(frozen=True)
+class Result:
+    """One output of one run: what the reference says, and what TOSA computes."""
+
+    label: str
+    expected: npt.NDArray[Any]
+    got: npt.NDArray[Any]
+
+    def difference(self) -> str:
+        """Return where the two differ, empty if nowhere."""
+        if self.expected.shape != self.got.shape:
+            return f"{self.label} {self.got.shape}, not {self.expected.shape}"
+        if (self.expected == self.got).all():
+            return ""
+        at = tuple(int(i) for i in np.argwhere(self.expected != self.got)[0])
+        return f"{self.label}{at} is {self.got[at]}, not {self.expected[at]}"
+
+
+def results(
+    bench: Bench, tokens: int, past: int, batch: int, kinds: Iterable[str], lacking: Iterable[str]
+) -> Iterator[Result]:
+    """Run a bench at fixed extents on inputs of each kind."""
+    extents = {"batch": batch, "sequence": tokens, "past": past, "total": tokens + past}
+    flatbuffer = serialize(tosa_graph(bench.model, extents, evaluate_node, tuple(lacking)))
+    model = TosaModel(flatbuffer, specs(bench.graph.inputs), specs(bench.graph.outputs))
+    for kind in kinds:
+        feeds = bench.feeds(tokens, kind, past=past, batch=batch)
+        with np.errstate(over="ignore"):
+            expected = evaluate(bench.model, feeds)
+        got = model.run(feeds)
+        for name, array in expected.items():
+            yield Result(f"{tokens} {kind}: {name}", array, got[name])
 
 
 def differences(
@@ -42,24 +80,18 @@ def differences(
     lacking: Iterable[str] = (),
 ) -> list[str]:
     """Return where TOSA differs from the reference, empty if nowhere."""
-    found = []
-    for tokens, past in lengths:
-        extents = {"batch": 1, "sequence": tokens, "past": past, "total": tokens + past}
-        flatbuffer = serialize(tosa_graph(bench.model, extents, evaluate_node, tuple(lacking)))
-        model = TosaModel(flatbuffer, specs(bench.graph.inputs), specs(bench.graph.outputs))
-        for kind in kinds:
-            feeds = bench.feeds(tokens, kind, past=past)
-            with np.errstate(over="ignore"):
-                expected = evaluate(bench.model, feeds)
-            got = model.run(feeds)
-            for name, array in expected.items():
-                if array.shape != got[name].shape:
-                    found.append(f"{tokens} {kind}: {name} {got[name].shape}, not {array.shape}")
-                elif (array != got[name]).any():
-                    at = tuple(int(i) for i in np.argwhere(array != got[name])[0])
-                    found.append(f"{tokens} {kind}: {name}{at} is {got[name][at]}, not {array[at]}")
-    return found
+    found = [
+        result.difference()
+        for tokens, past in lengths
+        for result in results(bench, tokens, past, 1, kinds, lacking)
+    ]
+    return [difference for difference in found if difference]
 
 
-def specs(values: Any) -> list[TensorSpec]:
-    return [TensorSpec(str(v.name), v.dtype.numpy().name, ()) for v in values]
+def specs(values: Iterable[ir.Value]) -> list[TensorSpec]:
+    made = []
+    for value in values:
+        assert value.shape is not None and value.dtype is not None
+        shape = tuple(d if isinstance(d, int) else str(d) for d in value.shape)
+        made.append(TensorSpec(str(value.name), value.dtype.numpy().name, shape))
+    return made

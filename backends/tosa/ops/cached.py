@@ -120,7 +120,7 @@ def _distances(b: Builder, rows: _Rows, shift: int) -> Tensor:
     x = rows.x
     if rows.seen is not None:
         # Out of sight all limbs are 0 but the last one, which is lower than that of any other.
-        *lower, top = wide_rows.tensors(x)
+        *lower, top = wide.tensors(b, x)
         limbs = [b.mul(limb, rows.seen) for limb in lower]
         low = -(1 << max(12, (top.magnitude + 1).bit_length()) + 8)
         last = b.add(b.mul(top, rows.seen), (1 - rows.seen) * low)

@@ -95,11 +95,11 @@ def conv(site: Site) -> list[Tensor]:
     bias, divisor = (_each(site.array(i), count) for i in (3, 4))
     total = _range(site, "Conv") + Interval.of(bias, bias)
     how = Quotients.of(total, divisor, site.number(5), site.number(6))
-    if how.held is not None:
+    moved = how.moved(bias)
+    if moved is None:
         return [how.divide(site.b, _convolved(site, bias, total))]
-    offset = how.offset.astype(np.int64)
-    moved = total + Interval.of(offset, offset)
-    return [how.finish(site.b, _convolved(site, bias + offset, moved))]
+    offset = Interval(how.offset, how.offset)
+    return [how.finish(site.b, _convolved(site, moved, total + offset))]
 
 
 def conv_wide(site: Site) -> list[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from intcc.backends.tosa import wide
-from intcc.backends.tosa.arithmetic import clip, codes, each, scaled
+from intcc.backends.tosa.arithmetic import clip, codes, each, not_zero, scaled
 from intcc.backends.tosa.graph import Tensor
 from intcc.backends.tosa.quotients import Quotients
 from intcc.backends.tosa.site import Site
@@ -70,9 +70,7 @@ def relu(site: Site) -> list[Tensor]:
 def key_mask(site: Site) -> list[Tensor]:
     """0 where the mask is not 0, else MASKED."""
     b, mask = site.b, site.tensor(0)
-    kept = clip(b, mask, -1, 1)
-    kept = b.mul(kept, kept) if kept.lo < 0 else kept
-    addend = b.sub(b.mul(kept, -MASKED), -MASKED)
+    addend = b.sub(b.mul(not_zero(b, mask), -MASKED), -MASKED)
     batch, length = mask.shape
     return [b.reshape(addend, (batch, 1, 1, length))]
 

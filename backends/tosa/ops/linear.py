@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.backends.tosa import wide
-from intcc.backends.tosa.arithmetic import ZERO, clip, each
+from intcc.backends.tosa.arithmetic import ZERO, each
 from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.graph import Tensor, Type
 from intcc.backends.tosa.quotients import Quotients
@@ -42,9 +42,10 @@ def linear(site: Site) -> list[Tensor]:
     bias, divisor = (site.array(i).astype(np.int64).reshape(-1) for i in (2, 3))
     product = product_interval(x.interval.scalar() - ZERO, weight)
     how = Quotients.of(product + Interval.of(bias, bias), divisor, site.number(4), site.number(5))
-    if how.held is not None:
+    moved = how.moved(bias)
+    if moved is None:
         return [how.divide(b, dense(b, x, weight, bias, ZERO))]
-    return [how.finish(b, dense(b, x, weight, bias + how.offset.astype(np.int64), ZERO))]
+    return [how.finish(b, dense(b, x, weight, moved, ZERO))]
 
 
 def linear_wide(site: Site) -> list[Tensor]:
@@ -68,11 +69,10 @@ def linear_dynamic(site: Site) -> list[Tensor]:
     scale = b.shift_left(m, k, Interval.of(0, min(m.hi << k.hi, 2**30)))
     by_row = wide.multiply(b, wide.split(b, acc), wide.split(b, scale))
     product = wide.multiply(b, by_row, wide.constant(mul))
-    lifted = wide.add_constant(b, product, 1 << (shift - 1))
-    # Beyond these bounds the sum with any bias saturates.
-    least, most = -WIDE - int(bias.max()), WIDE - int(bias.min())
-    whole = wide.shift_right(b, lifted, shift, least, most)
-    return [clip(b, b.add(whole, each(bias)), -WIDE, WIDE)]
+    # A bias may take back what passes int32, so it is added before the shift.
+    added = wide.constant((bias.astype(object) << shift) + (1 << (shift - 1)))
+    total = wide.combine(b, product, added, negative=False)
+    return [wide.shift_right(b, total, shift, -WIDE, WIDE)]
 
 
 RULES = {

@@ -11,7 +11,14 @@ from collections.abc import Callable
 import numpy as np
 
 from intcc.backends.tosa import wide
-from intcc.backends.tosa.arithmetic import bit_length, clip, floor_divide, narrow, remainder
+from intcc.backends.tosa.arithmetic import (
+    bit_length,
+    clip,
+    floor_divide,
+    narrow,
+    not_zero,
+    remainder,
+)
 from intcc.backends.tosa.builder import Builder
 from intcc.backends.tosa.division import divide
 from intcc.backends.tosa.graph import Tensor
@@ -141,7 +148,7 @@ def mean_pool(site: Site) -> list[Tensor]:
     """Rounded mean over the tokens whose mask is not zero."""
     b, x, mask = site.b, site.tensor(0), site.tensor(1)
     batch, length, width = x.shape
-    keep = b.minimum(b.abs(mask), 1)
+    keep = not_zero(b, mask)
     count = b.maximum(b.reduce_sum(keep, 1), 1)
     kept = b.reshape(keep, (batch, length, 1))
     parts = remainder(b, x, 16) if length * x.magnitude >= 2**29 else (None, x)
