@@ -14,7 +14,6 @@ import onnx_ir as ir
 from intcc.backends.c.builder import Builder, Vector, unsupported
 from intcc.backends.c.divide import division
 from intcc.backends.c.kernels_linear import quotient
-from intcc.backends.c.matmul import VECTOR
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
 
@@ -204,11 +203,9 @@ def product(b: Builder, node: ir.Node) -> None:
     """Emit y = clip(rsh(first * second, shift), lo, hi); one may repeat along an axis."""
     x, other, y = b.view(node.inputs[0]), b.view(node.inputs[1]), b.result(node.outputs[0])
     limits: list[Argument] = [b.scalar(v) for v in node.inputs[2:5]]
-    needs = (VECTOR,) if b.target.kernels.get("ops/product", "").endswith("_x86") else ()
     if x == other:
         more = {"operand": "", "factor": "a", "meaning": "the same"}
-        head: list[Argument] = [Extent(1), y.extent]
-        pointwise(b, "product", "product_square", x, y, head, limits, more, needs=needs)
+        pointwise(b, "product", "product_square", x, y, [Extent(1), y.extent], limits, more)
         return
     if x.extent != y.extent:
         x, other = other, x
@@ -224,9 +221,9 @@ def product(b: Builder, node: ir.Node) -> None:
         "factor": f"b[{index}]",
         "meaning": f"b[{index}]",
     }
-    head = [y.extent // columns, columns]
+    head: list[Argument] = [y.extent // columns, columns]
     swap = other if other.extent == x.extent else None
-    pointwise(b, "product", how, x, y, head, [other, *limits], more, swap=swap, needs=needs)
+    pointwise(b, "product", how, x, y, head, [other, *limits], more, swap=swap)
 
 
 def _significant(dims: tuple[Extent, ...]) -> tuple[Extent, ...]:
