@@ -97,6 +97,16 @@ def test_what_is_quantized(layered: Built) -> None:
                        "output_dtype" for n in proto.graph.node)  # fmt: skip
 
 
+def test_operators_are_those_that_qnn_quantizes(model: tuple[Path, Built]) -> None:
+    """What onnxruntime's QNN provider has units of, and what makes a mask or shapes."""
+    made = emitted(model[1], ALL, DYADIC)
+    integers = {"Shape", "Cast", "QuantizeLinear", "DequantizeLinear"}
+    units = set("Gather Reshape Flatten Transpose Unsqueeze Squeeze Slice Concat Add Sub Mul Div "
+                "Softmax Gelu Clip ReduceSum LpNormalization LayerNormalization MatMul Gemm "
+                "Relu".split())  # fmt: skip
+    assert {n.op_type for n in made.graph.node} <= integers | units
+
+
 def test_padding_changes_nothing(layered: Built) -> None:
     """The score of a hidden key saturates far enough below all others."""
     ours = session(emitted(layered, ALL, DYADIC), "disable")
@@ -134,16 +144,22 @@ def test_findings(
     assert any(message in line for line in found), found
 
 
-def _bypass(made: onnx.ModelProto, kind: str) -> onnx.NodeProto:
+def _pair_behind(made: onnx.ModelProto, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """Return the two nodes that follow on a node."""
+    readers = {name: n for n in made.graph.node for name in n.input}
+    first: onnx.NodeProto = readers[node.output[0]]
+    return [first, readers[first.output[0]]]
+
+
+def _bypass(made: onnx.ModelProto, kind: str) -> None:
     """Let what reads the pair behind the first node of a kind read its result itself."""
     node = next(n for n in made.graph.node if n.op_type == kind)
-    first = next(n for n in made.graph.node if n.input and n.input[0] == node.output[0])
-    second = next(n for n in made.graph.node if n.input and n.input[0] == first.output[0])
+    first, second = _pair_behind(made, node)
+    assert (first.op_type, second.op_type) == ("QuantizeLinear", "DequantizeLinear")
     for reader in made.graph.node:
         for index, name in enumerate(reader.input):
             if name == second.output[0]:
                 reader.input[index] = node.output[0]
-    return node
 
 
 def test_a_value_without_a_pair_is_found(layered: Built) -> None:
