@@ -75,16 +75,17 @@ def add_mean(values: Values, node: ir.Node) -> None:
     OpenVINO 2026.4 computes a reduction wrongly where a quantization is fused to it.
     """
     out, name, x = values.out, str(node.outputs[0].name), values.value(node.inputs[0])
-    mask, axis = constant(node.inputs[1]), out.const(np.array([1], np.int64), "pixel_axis")
+    mask, along = constant(node.inputs[1]), np.array([1], np.int64)
     if mask is not None and all_ones(node.inputs[1]):
         row = out.real(np.full((1, mask.size), 1 / mask.size), f"{name}.row")
         rows = out.node("MatMul", [row, x], f"{name}.rows")
-        values.names[name] = out.node("Squeeze", [rows, axis], name)
+        values.names[name] = out.node("Squeeze", [rows, out.const(along, "pixel_axis")], name)
         return
+    axis, most = out.const(along, "token_axis"), values.positions
     present = values.real_mask(values.value(node.inputs[1]))
     row = out.node("Unsqueeze", [present, axis], f"{name}.row")
     total = out.node("Squeeze", [out.node("MatMul", [row, x], f"{name}.rows"), axis], f"{name}.sum")
     number = out.node("ReduceSum", [present, axis], f"{name}.number", keepdims=1)
-    count = out.node("Clip", [out.bound(number, values.positions), out.real(1.0, "one")],
-                     f"{name}.count")  # fmt: skip
-    values.names[name] = out.node("Div", [total, out.bound(count, values.positions)], name)
+    limits = [out.bound(number, most), out.real(1.0, "one")]  # a text of padding alone has none
+    count = out.bound(out.node("Clip", limits, f"{name}.count"), most)
+    values.names[name] = out.node("Div", [total, count], name)
