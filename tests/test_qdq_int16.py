@@ -14,12 +14,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import intcc
+from intcc.backends.onnx.qdq import emit_qdq
 from intcc.backends.onnx.qdq_grid import ALL, DYADIC, POW2, WIDE, Grid
 from intcc.backends.onnx.qdq_int16 import pair_everything
 from intcc.build import Built
 from intcc.errors import SettingsError
 from intcc.flavours import qdq_model
-from intcc.qparams import QParams
+from intcc.qparams import QParams, Role
 from intcc.reach import reach_of
 from intcc.report.metrics import cosine
 from intcc.report.qdq import qdq_report
@@ -78,6 +79,21 @@ def test_convolutions(int16: str, scales: str, tmp_path: Path) -> None:
     given = {"pixel_values": images(5, 20)}
     a, b = (s.run(None, given)[0] for s in (session(onnx.load(path)), session(made)))
     assert cosine(a, b).mean() > CLOSE
+
+
+def test_inputs_keep_the_range_of_their_form(tmp_path: Path) -> None:
+    """Images that are dark in calibration do not limit others."""
+    _, built = convnet(tmp_path)
+    graph = built.graph
+
+    def dark(model: ir.Model) -> dict[str, float]:
+        return {**reach_of(model, built.samples, 0), "pixel_values": 1e-3}
+
+    made = emit_qdq(graph.scaled, graph.integer, DYADIC, ALL, dark)
+    scale = next(t for t in made.graph.initializer if t.name == "pixel_values.wide.scale")
+    form = graph.scaled.graph.inputs[0].meta["forms"][Role.LINEAR]
+    reach = float(np.abs(form.real_bounds()).max())
+    assert 1 <= float(numpy_helper.to_array(scale)) * 32767 / reach <= 2
 
 
 def test_what_is_quantized(layered: Built) -> None:

@@ -98,7 +98,7 @@ class _Pairs:
     def input(self, value: onnx.ValueInfoProto) -> None:
         """Pair an input of the model."""
         if self._real(value.name):
-            self._pair(value.name, value.name, self._seen_grid(value.name))
+            self._pair(value.name, value.name, self._own_grid(value.name))
 
     def node(self, node: onnx.NodeProto) -> None:
         """Append a node that reads pairs, and pairs of its results."""
@@ -139,12 +139,12 @@ class _Pairs:
     def _real(self, name: str) -> bool:
         return self.types.get(name) == TensorProto.FLOAT
 
-    def _own_grid(self, name: str, kind: str) -> Grid:
+    def _own_grid(self, name: str, kind: str = "") -> Grid:
+        """Return the grid of what an operator of a kind, or no operator, makes."""
         if name in self.exact:  # 0 and 1 are numbers of the grid
             return Grid.reaching(self.exact[name], POW2)
-        return _UNIT_GRID if kind in _UNIT else self._seen_grid(name)
-
-    def _seen_grid(self, name: str) -> Grid:
+        if kind in _UNIT:
+            return _UNIT_GRID
         scored = any(r.op_type == "Softmax" for r in self.readers[name])
         reach = MARGIN * self.seen[name] + (_SOFTMAX_DEPTH if scored else 0)
         return Grid.reaching(reach, self.scales)

@@ -11,6 +11,7 @@ Softmax's rows sum to one, so attention hands the factor and offset of its resul
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 from onnx import TensorProto
 
@@ -78,6 +79,10 @@ class Values:
         self.sites: dict[str, LinearSite] = linear_sites(graph)
         self.positions = float(integer.metadata_props["intcc.max_positions"])
         self.names = {str(v.name): self.out.fresh(str(v.name)) for v in graph.inputs}
+        for value in graph.inputs:  # whose range is declared, or else what calibration made of it
+            form = value.meta.get("forms", {}).get(Role.LINEAR)
+            if form is not None:
+                self.out.bound(str(value.name), float(np.abs(form.real_bounds()).max()))
         self._demands = demands(graph)
         self._layers = _layers(integer)
         self._grids: dict[tuple[str, Role], Grid] = {}
