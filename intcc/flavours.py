@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from intcc.backends.c.generator import Generation
     from intcc.build import Built
 
-__all__ = ["Written", "require_task", "require_tools", "write_flavours"]
+__all__ = ["Written", "qdq_model", "require_task", "require_tools", "write_flavours"]
 
 Feeds = Sequence[Mapping[str, npt.NDArray[Any]]]
 #: Backends that take no language model, each with the reason.
@@ -161,12 +161,25 @@ def _write_qlinear(built: Built, path: Path, settings: Settings, feeds: Feeds) -
 
 def _write_qdq(built: Built, path: Path, settings: Settings) -> dict[str, Any]:
     """Write the QDQ model; return its section of the report."""
-    from intcc.backends.onnx.qdq import emit_qdq
     from intcc.report.qdq import qdq_report
 
-    model = emit_qdq(built.graph.scaled, built.graph.integer, settings.scales)
+    model = qdq_model(built, settings)
     onnx.save(model, str(path))
     return qdq_report(model)
+
+
+def qdq_model(built: Built, settings: Settings) -> onnx.ModelProto:
+    """Return the QDQ model; ranges of int16 are those of the samples of the calibration."""
+    from intcc.backends.onnx.qdq import emit_qdq
+    from intcc.reach import reach_of
+
+    return emit_qdq(
+        built.graph.scaled,
+        built.graph.integer,
+        settings.scales,
+        settings.int16,
+        lambda model: reach_of(model, built.samples, built.source.max_length),
+    )
 
 
 def _write_c(built: Built, folder: Path, settings: Settings) -> CReport:

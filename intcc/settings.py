@@ -27,6 +27,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "ternary": ("auto", "int8", "2bit", "trits"),
     "weights": ("auto", "c", "section"),
     "scales": ("dyadic", "pow2"),
+    "int16": ("none", "wide", "all"),
     "rescale": ("dyadic", "pow2"),
     "offload": ("matmul", "conv"),
     "accelerator": ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256",
@@ -75,6 +76,8 @@ class Settings:
             dyadic multiplier in C ("dyadic"), or by powers of two, to which the steps of the
             weights adapt ("pow2").
         scales: scales of model.qdq.onnx: "dyadic", or powers of two with zero points of 0, "pow2".
+        int16: values of model.qdq.onnx that are int16: none, those that the integer model keeps in
+            more than 8 bits, float32 otherwise ("wide"), or the inputs of products too ("all").
         float_io: add a float dequantize to the very end of model.onnx.
         budget: limits on the result.
         force: replace an existing artifact.
@@ -107,6 +110,7 @@ class Settings:
     rope: str = "exact"
     rescale: str = "dyadic"
     scales: str = "dyadic"
+    int16: str = "none"
     float_io: bool = False
     budget: Budget = field(default_factory=Budget)
     force: bool = False
@@ -181,10 +185,12 @@ class Settings:
 
     def _check_qdq(self) -> None:
         """Check what belongs to model.qdq.onnx."""
-        if self.scales != "dyadic" and "qdq" not in self.emit:
-            raise SettingsError(
-                f"--scales {self.scales}", "changes model.qdq.onnx only", "Add qdq to --emit"
-            )
+        for name in ("scales", "int16"):
+            value = getattr(self, name)
+            if value != getattr(type(self), name) and "qdq" not in self.emit:
+                raise SettingsError(
+                    f"--{name} {value}", "changes model.qdq.onnx only", "Add qdq to --emit"
+                )
         if "qdq" in self.emit and self.activations == "dynamic":
             raise SettingsError(
                 "--emit qdq",

@@ -20,7 +20,7 @@ RANKS = (
     ("passes", "backends", "frontends", "runtime"),
     ("generation", "host", "layers", "roofline", "toolchain"),
     ("emulation", "objects"),
-    ("float_step", "measurement", "model", "perplexity"),
+    ("float_step", "measurement", "model", "perplexity", "reach"),
     ("pipeline",),
     ("report",),
     ("flavours",),

@@ -13,43 +13,28 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
-import onnxruntime
 import pytest
 from onnx import numpy_helper
 
 import intcc
 from intcc.backends.onnx.qdq import emit_qdq
 from intcc.backends.onnx.qdq_grid import DYADIC, POW2, Grid, significant
-from intcc.build import build_graph
 from intcc.errors import ArtifactError, SettingsError, UnsupportedOperatorError
 from intcc.pipeline import CompiledGraph
-from intcc.progress import Progress
 from intcc.qparams import QParams
 from intcc.report.metrics import cosine
 from intcc.runtime.artifact import MANIFEST
 from intcc.runtime.qdq import QdqModel
 from intcc.settings import Settings
 from intcc.verification.qdq import scale_findings, weight_findings
-from tests.frontends import families
-from tests.onnx_convnet import images, write_convnet
-from tests.onnx_encoder import LENGTH, feeds, write_encoder
+from tests.onnx_convnet import images
+from tests.onnx_encoder import LENGTH, feeds
+from tests.qdq_models import CLOSE, change, family, session
+from tests.qdq_models import convnet as convnet_model
+from tests.qdq_models import encoder as encoder_model
 
 Array = npt.NDArray[Any]
-#: As for the integer models of tests/test_families.py: random weights are the hard case.
-CLOSE = 0.99
 SCALES = (DYADIC, POW2)
-
-
-def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def graph_of(path: Path, **settings: Any) -> CompiledGraph:
-    return build_graph(path, Settings.of(calibration_samples=12, **settings), Progress()).graph
 
 
 @pytest.fixture(scope="module", params=["layer", "rms"])
@@ -57,11 +42,8 @@ def encoder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, CompiledGraph]]:
     """Yield an encoder of odd extents, and what it compiles to."""
-    folder = tmp_path_factory.mktemp("qdq")
-    path = write_encoder(folder / "m.onnx", 45, 5, 77, norm=request.param)
-    samples = [feeds(i, 1, 5 + i % (LENGTH - 5))["input_ids"] for i in range(12)]
-    np.savez(folder / "ids.npz", input_ids=np.concatenate([np.resize(s, (1, 9)) for s in samples]))
-    yield path, graph_of(path, max_length=LENGTH, calibration=folder / "ids.npz")
+    path, built = encoder_model(tmp_path_factory.mktemp("qdq"), request.param)
+    yield path, built.graph
 
 
 @pytest.mark.parametrize("scales", SCALES)
@@ -111,15 +93,6 @@ def test_what_is_quantized(encoder: tuple[Path, CompiledGraph]) -> None:
     assert {o.domain for o in model.opset_import} == {""}
 
 
-def change(model: onnx.ModelProto, ending: str, work: Any) -> onnx.ModelProto:
-    """Return a copy whose first initializer of a name that ends so is changed."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    tensor = next(t for t in copy.graph.initializer if t.name.endswith(ending))
-    tensor.CopyFrom(numpy_helper.from_array(work(numpy_helper.to_array(tensor)), tensor.name))
-    return copy
-
-
 @pytest.mark.parametrize(
     ("scales", "ending", "work", "message"),
     [
@@ -145,28 +118,16 @@ def test_findings(
 @pytest.mark.parametrize("name", ["mpnet", "vit"])
 def test_families(name: str, tmp_path: Path) -> None:
     """A position bias on the scores; pixels with a mean per channel, and norms before products."""
-    torch_model = families.save(name, tmp_path / "model")
-    graph = graph_of(tmp_path / "model", max_length=None if name == "vit" else 21)
-    integers = families.feeds(name, 7, 13, "token_type_ids" in [s.name for s in graph.inputs])
-    real = dict(integers)
-    if name == "vit":
-        scale = graph.inputs[0].scale
-        assert scale is not None
-        shape = integers["pixel_values"].shape
-        integers = {"pixel_values": np.random.default_rng(3).integers(0, 256, shape, np.uint8)}
-        real = {"pixel_values": scale.dequantize(integers["pixel_values"]).astype(np.float32)}
-    exact = families.reference(torch_model, real)
-    shown = np.ones(exact.shape[:2], bool)
-    if name != "vit":
-        shown = integers["attention_mask"].astype(bool)
+    case = family(name, tmp_path / "model")
+    graph = case.built.graph
     spec = graph.outputs[0]
     assert spec.scale is not None
     for scales in SCALES:
         path = tmp_path / f"{scales}.onnx"
         onnx.save(emit_qdq(graph.scaled, graph.integer, scales), path)
         model = QdqModel(path, graph.inputs, graph.outputs)
-        ours = spec.scale.dequantize(model.run(integers)[spec.name])
-        assert cosine(ours[shown], exact[shown]).mean() > CLOSE
+        ours = spec.scale.dequantize(model.run(case.integers)[spec.name])
+        assert cosine(ours[case.shown], case.exact[case.shown]).mean() > CLOSE
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +143,10 @@ def test_artifact(made: Path) -> None:
     artifact = intcc.load(made, "qdq").artifact
     assert artifact.settings["scales"] == POW2
     report = artifact.report()
-    assert report["qdq"] == {"scales": POW2, "quantized_values": 12, "quantized_weights": 12}
+    assert report["qdq"] == {
+        "scales": POW2, "int16": "none", "quantized_values": 12, "int16_values": 0,
+        "quantized_weights": 12,
+    }  # fmt: skip
     assert report["operators"]["qdq"]["QuantizeLinear"] == 12
     verified = intcc.verify(made, inputs=2, reference=2)
     assert verified.ok, [c for c in verified.checks if not c.ok]
@@ -247,7 +211,7 @@ def test_a_layer_without_a_form_is_refused(encoder: tuple[Path, CompiledGraph]) 
 def test_grids() -> None:
     query = Grid.of(QParams.of([0.5, 1.0], 64, 1, 127), DYADIC)
     # All of int8, where the integer model keeps a bit back: steps of 63/127 of the form's.
-    assert (query.scale, query.zero, query.dtype) == (0.5, 0, np.int8)
+    assert (query.scale, query.zero, query.dtype.name) == (0.5, 0, "int8")
     np.testing.assert_allclose(query.factor * [0.5, 1.0] * 63 / 127, 0.5)
     pixels = Grid.of(QParams.of([0.01, 0.02], [100.5, 3.25]), DYADIC)
     x = np.array([0.3, -0.05])
@@ -271,10 +235,8 @@ def test_products_of_scales_are_exact_in_float32() -> None:
 
 @pytest.fixture(scope="module")
 def convnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompiledGraph]:
-    folder = tmp_path_factory.mktemp("convnet")
-    path = write_convnet(folder / "m.onnx")
-    np.savez(folder / "images.npz", pixel_values=images(1, 12))
-    return path, graph_of(path, calibration=folder / "images.npz")
+    path, built = convnet_model(tmp_path_factory.mktemp("convnet"))
+    return path, built.graph
 
 
 @pytest.mark.parametrize("scales", SCALES)

@@ -2,17 +2,19 @@
 
     before   the SCALED float graph, and the INTEGER graph that was made of it
     after    the float graph in standard operators, with pairs of Q and DQ where the integer model
-             has products of 8 bits
+             has products of 8 bits, and of int16 elsewhere where that is asked for
 
 Quantized are the inputs of linear layers and convolutions, their weights (per output channel) and
 biases, and the queries and keys of attention. What lies between stays float32: norms, GELU,
-softmax and its product with the values, residual sums.
+softmax and its product with the values, residual sums; or has int16 (`qdq_int16`).
 
 Exactness  weights are the integers of the integer model (dyadic) or rounded anew (pow2); float
            operators stand where that has polynomials: results agree by cosine, not by bits.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
@@ -22,29 +24,48 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from intcc.backends.onnx.clean import constants_to_initializers, remove_unused
 from intcc.backends.onnx.qdq_attention import add_attention
-from intcc.backends.onnx.qdq_grid import DYADIC
+from intcc.backends.onnx.qdq_grid import DYADIC, NONE
+from intcc.backends.onnx.qdq_int16 import pair_everything
 from intcc.backends.onnx.qdq_linear import add_linear, add_product
+from intcc.backends.onnx.qdq_reductions import add_mean, add_norm, add_unit, all_ones
 from intcc.backends.onnx.qdq_values import Values
 from intcc.sites import FLOAT_DOMAIN, constant
 
-__all__ = ["OPSET", "emit_qdq"]
+__all__ = ["emit_qdq", "opset_of"]
 
-#: Not 21: onnxruntime 1.32 then mixes up the types of int8 pairs that it moves on x86.
-OPSET = 20
+Measure = Callable[[ir.Model], Mapping[str, float]]
 
 
-def emit_qdq(scaled: ir.Model, integer: ir.Model, scales: str = DYADIC) -> onnx.ModelProto:
+def opset_of(int16: str) -> int:
+    """Return the version of the standard operators; int16 pairs are of 21."""
+    return 20 if int16 == NONE else 21
+
+
+def _nothing(model: ir.Model) -> Mapping[str, float]:
+    """Return no magnitudes: nothing asks for them."""
+    return {}
+
+
+def emit_qdq(
+    scaled: ir.Model,
+    integer: ir.Model,
+    scales: str = DYADIC,
+    int16: str = NONE,
+    measure: Measure = _nothing,
+) -> onnx.ModelProto:
     """Return the QDQ model.
 
     Args:
         scaled: canonical float graph of an encoder, with forms.
         integer: what it was lowered to, with static scales.
         scales: "dyadic" or "pow2", see `qdq_grid`.
+        int16: "none", "wide" or "all": what has pairs of int16.
+        measure: tells the largest magnitudes of the real values of a model, its inputs too.
 
     Raises:
         UnsupportedOperatorError: a layer of the integer model has no QDQ form.
     """
-    values = Values(scaled.graph, integer, scales)
+    values = Values(scaled.graph, integer, scales, int16)
     tables = _tables(integer)
     biases = {site.bias_node for site in values.sites.values()}
     outputs = {site.node: site.output for site in values.sites.values()}
@@ -59,14 +80,16 @@ def emit_qdq(scaled: ir.Model, integer: ir.Model, scales: str = DYADIC) -> onnx.
         elif node.op_type == "Attention":
             add_attention(values, node)
         elif node.op_type in ("LayerNormalization", "RMSNormalization"):
-            _add_norm(values, node)
-        elif node.op_type == "MeanPool" and _all_ones(node.inputs[1]):
-            _add_mean(values, node)
-        elif name in tables:
+            add_norm(values, node)
+        elif node.op_type == "MeanPool" and (values.paired or all_ones(node.inputs[1])):
+            add_mean(values, node)
+        elif node.op_type == "L2Normalize" and values.paired:
+            add_unit(values, node)
+        elif name in tables and not values.paired:
             _add_embedding(values, node, tables[name])
         else:
             _copy(values, node)
-    return _finish(scaled, values)
+    return _finish(scaled, values, measure)
 
 
 def _tables(integer: ir.Model) -> dict[str, ir.Node]:
@@ -86,48 +109,6 @@ def _add_embedding(values: Values, node: ir.Node, made: ir.Node) -> None:
     values.names[name] = out.node("Mul", [codes, step], name)
 
 
-def _all_ones(mask: ir.Value | None) -> bool:
-    array = constant(mask)
-    return array is not None and bool((array == 1).all())
-
-
-def _add_mean(values: Values, node: ir.Node) -> None:
-    """Append the mean over all pixels [B, P, C], as a product with a row of 1 / P.
-
-    OpenVINO 2026.4 computes a reduction wrongly where a quantization is fused to it.
-    """
-    name, x, mask = str(node.outputs[0].name), node.inputs[0], constant(node.inputs[1])
-    assert mask is not None
-    row = values.out.real(np.full((1, mask.size), 1 / mask.size), f"{name}.row")
-    rows = values.out.node("MatMul", [row, values.value(x)], f"{name}.rows")
-    axis = values.out.const(np.array([1], np.int64), "pixel_axis")
-    values.names[name] = values.out.node("Squeeze", [rows, axis], name)
-
-
-def _add_norm(values: Values, node: ir.Node) -> None:
-    """Append a norm over the last axis; RMSNormalization, which opset 20 lacks, in its parts."""
-    out, x, name = values.out, values.value(node.inputs[0]), str(node.outputs[0].name)
-    gain = np.asarray(constant(node.inputs[1]), np.float64)
-    bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
-    target = values.fold(node.outputs[0])
-    gain = gain * target.factor
-    shift = target.offset + (0 if bias is None else bias * target.factor)
-    epsilon = node.attributes.get_float("epsilon", 1e-5)
-    if node.op_type == "LayerNormalization":
-        inputs = [x, out.real(gain, f"{name}.gain")]
-        if shift.any():
-            shift = np.broadcast_to(shift, gain.shape)
-            inputs.append(out.real(shift, f"{name}.shift"))
-        values.names[name] = out.node(node.op_type, inputs, name, axis=-1, epsilon=epsilon)
-        return
-    last = out.const(np.array([-1], np.int64), "last_axis")
-    square = out.node("Mul", [x, x], f"{name}.square")
-    mean = out.node("ReduceMean", [square, last], f"{name}.mean", keepdims=1)
-    safe = out.node("Add", [mean, out.real(epsilon, f"{name}.epsilon")], f"{name}.safe")
-    unit = out.node("Div", [x, out.node("Sqrt", [safe], f"{name}.root")], f"{name}.unit")
-    values.names[name] = out.affine(unit, gain, np.asarray(shift), name)
-
-
 def _copy(values: Values, node: ir.Node) -> None:
     """Append a float node as it is."""
     made = ir.to_proto(node)
@@ -139,15 +120,15 @@ def _copy(values: Values, node: ir.Node) -> None:
     values.out.nodes.append(made)
 
 
-def _finish(scaled: ir.Model, values: Values) -> onnx.ModelProto:
+def _finish(scaled: ir.Model, values: Values, measure: Measure) -> onnx.ModelProto:
     """Return the model, without functions and without what no output needs."""
-    graph = scaled.graph
+    graph, opset = scaled.graph, opset_of(values.int16)
     for value in graph.outputs:
         assert values.names[str(value.name)] == value.name
     functions = [ir.to_proto(f) for f in scaled.functions.values()]
     for function in functions:
-        for opset in function.opset_import:
-            opset.version = OPSET if opset.domain == "" else opset.version
+        for imported in function.opset_import:
+            imported.version = opset if imported.domain == "" else imported.version
     proto = helper.make_model(
         helper.make_graph(
             values.out.nodes, graph.name or "qdq",
@@ -155,14 +136,24 @@ def _finish(scaled: ir.Model, values: Values) -> onnx.ModelProto:
             list(values.out.initializers.values()),
         ),
         functions=functions,
-        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(FLOAT_DOMAIN, 1)],
+        opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(FLOAT_DOMAIN, 1)],
         ir_version=10,
         producer_name="intcc",
     )  # fmt: skip
-    flat = ir.from_proto(inliner.inline_local_functions(proto))
-    constants_to_initializers(flat.graph)
-    remove_unused(flat.graph)
-    ShapeInferencePass()(flat)
+    flat = _cleaned(inliner.inline_local_functions(proto))
     flat.opset_imports.pop(FLOAT_DOMAIN, None)
+    if values.paired:
+        typed = ir.to_proto(flat)
+        flat = _cleaned(pair_everything(typed, measure(flat), values.out.reach, values.scales))
     flat.metadata_props["intcc.scales"] = values.scales
+    flat.metadata_props["intcc.int16"] = values.int16
     return ir.to_proto(flat)
+
+
+def _cleaned(proto: onnx.ModelProto) -> ir.Model:
+    """Return a flat model with the types of its values."""
+    model = ir.from_proto(proto)
+    constants_to_initializers(model.graph)
+    remove_unused(model.graph)
+    ShapeInferencePass()(model)
+    return model

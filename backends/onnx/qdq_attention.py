@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx_ir as ir
-from onnx import TensorProto
 
 from intcc.backends.onnx.qdq_values import Values
 from intcc.qparams import Role
@@ -67,9 +66,10 @@ def _addends(values: Values, node: ir.Node) -> Iterator[str]:
         mask = values.names[properties["intcc.key_mask"]]
         made = f"{mask}.addend"
         if made not in values.names:
-            real = out.node("Cast", [mask], f"{mask}.real", to=TensorProto.FLOAT)
-            absent = out.node("Sub", [out.real(1.0, "one"), real], f"{mask}.absent")
+            real = values.real_mask(mask)
+            absent = out.bound(out.node("Sub", [out.real(1.0, "one"), real], f"{mask}.absent"), 1.0)
             low = out.node("Mul", [absent, out.real(_HIDDEN, "hidden")], f"{mask}.low")
+            out.bound(low, -_HIDDEN)
             axes = out.const(np.array([1, 2], np.int64), "score_axes")
             values.names[made] = out.node("Unsqueeze", [low, axes], made)
         yield values.names[made]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,20 +18,39 @@ Array = npt.NDArray[Any]
 
 
 class Builder:
-    """Collects nodes and initializers under names that are used once."""
+    """Collects nodes and initializers under names that are used once.
 
-    def __init__(self) -> None:
-        """Start empty."""
+    Attributes:
+        nodes: in order.
+        initializers: by name.
+        reach: largest magnitudes by name, of values of which the graph itself tells.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        """Start empty.
+
+        Args:
+            taken: names that are in use already.
+        """
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self._shared: dict[tuple[str, tuple[int, ...], bytes], str] = {}
-        self._count: dict[str, int] = {}
+        self._count: dict[str, int] = dict.fromkeys(taken, 1)
+        self.reach: dict[str, float] = {}
 
     def fresh(self, stem: str) -> str:
         """Return a name not used before."""
-        count = self._count.get(stem, 0)
-        self._count[stem] = count + 1
-        return stem if count == 0 else f"{stem}.{count}"
+        name, count = stem, self._count.get(stem, 0)
+        while name in self._count:
+            name, count = f"{stem}.{count}", count + 1
+        self._count[stem] = max(count, 1)
+        self._count.setdefault(name, 1)
+        return name
+
+    def bound(self, name: str, reach: float) -> str:
+        """Note the largest magnitude of a value, and return its name."""
+        self.reach[name] = reach
+        return name
 
     def const(self, array: Any, stem: str, *, share: bool = True) -> str:
         """Return the name of an initializer; equal ones are shared, where they may be."""
@@ -69,14 +89,27 @@ class Builder:
             self.const(zero, f"{stem}.zero", share=False),
         ]
 
-    def pair(self, x: str, grid: Grid, stem: str) -> str:
-        """Append QuantizeLinear and DequantizeLinear of one scale."""
+    def pair(self, x: str, grid: Grid, stem: str, result: str | None = None) -> str:
+        """Append QuantizeLinear and DequantizeLinear of one scale.
+
+        Args:
+            x: what is quantized.
+            grid: how.
+            stem: of the names that are made.
+            result: name of the result; None: one is made.
+        """
         parameters = self._parameters(grid.scale, np.asarray(grid.zero, grid.dtype), stem)
         stored = self.node("QuantizeLinear", [x, *parameters], f"{stem}.quantized")
-        return self.node("DequantizeLinear", [stored, *parameters], f"{stem}.dequantized")
+        result = result or self.fresh(f"{stem}.dequantized")
+        inputs = [stored, *parameters]
+        self.nodes.append(
+            helper.make_node("DequantizeLinear", inputs, [result], f"DequantizeLinear_{result}")
+        )
+        return result
 
-    def stored(self, array: Array, scale: Array, stem: str, axis: int) -> str:
+    def stored(self, array: Array, scale: Any, stem: str, axis: int | None = None) -> str:
         """Append the DequantizeLinear of a constant: scales along an axis, zero points of 0."""
         zero = np.zeros(np.shape(scale), array.dtype)
         inputs = [self.const(array, stem), *self._parameters(scale, zero, stem)]
-        return self.node("DequantizeLinear", inputs, f"{stem}.real", axis=axis)
+        along = {} if axis is None else {"axis": axis}
+        return self.node("DequantizeLinear", inputs, f"{stem}.real", **along)

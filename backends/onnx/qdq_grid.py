@@ -9,12 +9,14 @@ itself is free: it is a power of two wherever a factor can take up the rest.
 
 dyadic   zero points as the integer model has them; scales of at most SIGNIFICANT bits
 pow2     int8, zero point 0, powers of two; a range to one side of 0 is moved to its middle
+
+In int16 the zero point is 0 and nothing is moved: there are bits enough for a side without use.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,15 +24,27 @@ import numpy.typing as npt
 
 from intcc.qparams import QParams
 
-__all__ = ["DYADIC", "POW2", "SIGNIFICANT", "Grid", "power_of_two", "significant"]
+__all__ = [
+    "ALL", "DYADIC", "NONE", "POW2", "SIGNIFICANT", "WEIGHT_BITS", "WIDE", "Grid", "power_of_two",
+    "significant",
+]  # fmt: skip
 
 Float = npt.NDArray[np.float64]
+_Type = np.dtype[Any]
+_INT8: _Type = np.dtype(np.int8)
+_UINT8: _Type = np.dtype(np.uint8)
+_INT16: _Type = np.dtype(np.int16)
 
 #: Names of the two kinds of scales, as `--scales` has them.
 DYADIC, POW2 = "dyadic", "pow2"
+#: What has int16 pairs, as `--int16` has it: nothing, what the integer model keeps in more than 8
+#: bits, or that and the inputs of products.
+NONE, WIDE, ALL = "none", "wide", "all"
 #: Bits of an activation's scale, so that its product with a weight's scale, of WEIGHT_BITS,
 #: fills no more than the 24 bits of a float32.
 SIGNIFICANT, WEIGHT_BITS = 8, 16
+#: Largest stored number of int16; the smallest is its negative, but where a value saturates.
+_LARGEST = 2**15 - 1
 #: A range whose middle lies farther from 0 than this part of its width is moved (pow2).
 _LOPSIDED = 0.25
 
@@ -53,16 +67,16 @@ class Grid:
     Attributes:
         scale: of the tensor.
         zero: stored number that means 0.
-        signed: int8, else uint8.
+        dtype: of the stored numbers: int8, uint8 or int16.
         factor: per channel, shape () or (channels,).
         offset: per channel, in units of u; shape () or (channels,).
     """
 
     scale: float
     zero: int
-    signed: bool
-    factor: Float
-    offset: Float
+    dtype: _Type
+    factor: Float = field(default_factory=lambda: np.ones(()))
+    offset: Float = field(default_factory=lambda: np.zeros(()))
 
     @classmethod
     def of(cls, form: QParams, scales: str, *, movable: bool = True) -> Grid:
@@ -78,30 +92,46 @@ class Grid:
     @classmethod
     def direct(cls) -> Grid:
         """Return the grid that changes nothing before it rounds."""
-        return cls(1.0, 0, True, np.ones(()), np.zeros(()))
+        return cls(1.0, 0, _INT8)
+
+    @classmethod
+    def reaching(cls, reach: float, scales: str) -> Grid:
+        """Return the int16 grid of the finest scale that holds [-reach, reach].
+
+        Args:
+            reach: largest magnitude.
+            scales: "dyadic" or "pow2".
+        """
+        mantissa, exponent = math.frexp(max(reach / _LARGEST, 2.0**-60))
+        bits = 1 if scales == POW2 else SIGNIFICANT
+        step = math.ldexp(math.ceil(math.ldexp(mantissa, bits)), exponent - bits)
+        return cls(step, 0, _INT16)
+
+    def widened(self) -> Grid:
+        """Return the int16 grid that holds what this one of 8 bits does, 256 or 128 times as fine.
+
+        -128 * 256 and 255 * 128 are int16, wherever 0 was: nothing has to be moved.
+        """
+        scale = self.scale / (256 if self.dtype == _INT8 else 128)
+        return Grid(scale, 0, _INT16, self.factor)
 
     @property
     def divisor(self) -> Float:
         """Real size of one unit of u per channel: x = (u - offset) * divisor."""
         return np.asarray(1 / self.factor)
 
-    @property
-    def dtype(self) -> type[np.int8] | type[np.uint8]:
-        """Type of the stored numbers."""
-        return np.int8 if self.signed else np.uint8
 
-
-def _scaled(step: Float, zero: int, signed: bool, offset: Any) -> Grid:
+def _scaled(step: Float, zero: int, dtype: _Type, offset: Any) -> Grid:
     """Bring steps per channel to one scale.
 
     Args:
         step: real size of a stored number per channel.
         zero: of the tensor.
-        signed: int8, else uint8.
+        dtype: int8 or uint8.
         offset: in steps, per channel.
     """
     scale = power_of_two(float(step.max()))
-    return Grid(scale, zero, signed, scale / step, np.asarray(offset * scale, np.float64))
+    return Grid(scale, zero, dtype, scale / step, np.asarray(offset * scale, np.float64))
 
 
 def _dyadic(form: QParams) -> Grid:
@@ -109,16 +139,16 @@ def _dyadic(form: QParams) -> Grid:
     if symmetric:
         # All of int8, also where the integer model keeps a bit back for the kernels of x86.
         step = form.scale * (form.hi - form.zero) / 127
-        zero, signed, offset = 0, True, np.zeros(())
+        zero, dtype, offset = 0, _INT8, np.zeros(())
     else:
-        step, signed, offset = form.scale, False, np.zeros(())
+        step, dtype, offset = form.scale, _UINT8, np.zeros(())
         zero = int(form.zero.max())
         if (form.zero != np.rint(form.zero)).any():
             zero, offset = 0, form.zero  # pixels: a mean per channel
     if step.size == 1 and not offset.any():
         scale = float(significant(step, SIGNIFICANT).reshape(()))
-        return Grid(scale, zero, signed, np.ones(()), offset)
-    return _scaled(step, zero, signed, offset)
+        return Grid(scale, zero, dtype, offset=offset)
+    return _scaled(step, zero, dtype, offset)
 
 
 def _pow2(form: QParams, *, movable: bool) -> Grid:
@@ -127,4 +157,4 @@ def _pow2(form: QParams, *, movable: bool) -> Grid:
     if not movable or (np.abs(middle) <= _LOPSIDED * (high - low)).all():
         middle = np.zeros(())
     step = np.maximum(high - middle, middle - low) / 127
-    return _scaled(np.asarray(step), 0, True, -middle / step)
+    return _scaled(np.asarray(step), 0, _INT8, -middle / step)

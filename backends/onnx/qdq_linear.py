@@ -84,20 +84,40 @@ def add_linear(values: Values, output: ir.Value) -> None:
     x, grid = values.quantized(site.x, Role.LINEAR), values.grid(site.x, Role.LINEAR)
     target = values.fold(output)
     layer = _rounded(site, node, form)
+    offset = layer.bias * target.factor + target.offset
+    least = np.abs(offset) / (grid.scale * _LARGEST_BIAS / 2)  # steps with which it is an int32
     if values.scales == POW2:
-        q, scale = _round_pow2(site.weight * site.spread(grid.divisor) * target.factor)
+        q, scale = _round_pow2(site.weight * site.spread(grid.divisor) * target.factor, least)
     else:
-        q = layer.q
-        scale = significant(_weight_scale(site, layer, form, grid) * target.factor, WEIGHT_BITS)
+        exact = _weight_scale(site, layer, form, grid) * target.factor
+        scale = significant(np.maximum(exact, least), WEIGHT_BITS)
+        q = np.where(least > exact, np.rint(layer.q * (exact / scale)), layer.q).astype(np.int8)
     product = grid.scale * scale
-    shift = (site.spread(grid.offset) * q.astype(np.float64)).sum(0) * scale
-    real = layer.bias * target.factor + target.offset - shift
+    real = offset - (site.spread(grid.offset) * q.astype(np.float64)).sum(0) * scale
     bias = np.clip(np.rint(real / product), -_LARGEST_BIAS, _LARGEST_BIAS).astype(np.int32)
     if isinstance(site, ConvSite):
         values.names[stem] = _convolution(values, site, x, (q, scale), (bias, product))
         return
-    made = out.node("MatMul", [x, out.stored(q, scale, f"{stem}.weight", 1)], f"{stem}.product")
+    weight = out.stored(q, scale, f"{stem}.weight", 1)
+    if values.paired:
+        offsets = out.stored(bias, product, f"{stem}.bias", 0)
+        values.names[stem] = _gemm(values, site, x, weight, offsets)
+        return
+    made = out.node("MatMul", [x, weight], f"{stem}.product")
     values.names[stem] = out.node("Add", [made, out.stored(bias, product, f"{stem}.bias", 0)], stem)
+
+
+def _gemm(values: Values, site: LinearSite, x: str, weight: str, bias: str) -> str:
+    """Append a Gemm: a product and its bias are one operator then, but rows lie in a matrix."""
+    out, stem = values.out, str(site.output.name)
+    assert site.x.shape is not None
+    if len(site.x.shape) == 2:
+        return out.node("Gemm", [x, weight, bias], stem)
+    rows, outer = values.matrix(x, len(site.x.shape))
+    made = out.node("Gemm", [rows, weight, bias], f"{stem}.matrix")
+    width = out.const(np.array([len(site.bias)], np.int64), "width")
+    shape = out.node("Concat", [outer, width], f"{stem}.shape", axis=0)
+    return out.node("Reshape", [made, shape], stem)
 
 
 def _convolution(
@@ -133,9 +153,15 @@ def _weight_scale(site: LinearSite, layer: _Rounded, form: QParams, grid: Grid) 
     return layer.step / float(unit.max())
 
 
-def _round_pow2(weight: Float) -> tuple[Array, Float]:
-    """Return int8 weights and, per output channel, the better of two powers of two."""
-    coarse = 2.0 ** np.ceil(np.log2(np.maximum(np.abs(weight).max(0), 1e-30) / 127))
+def _round_pow2(weight: Float, least: Float) -> tuple[Array, Float]:
+    """Return int8 weights and, per output channel, the better of two powers of two.
+
+    Args:
+        weight: [K, N].
+        least: [N], half the smallest step of a channel.
+    """
+    widest = np.maximum(np.abs(weight).max(0) / 127, np.maximum(least, 1e-30))
+    coarse = 2.0 ** np.ceil(np.log2(widest))
     tries = [(np.clip(np.rint(weight / s), -127, 127), s) for s in (coarse, coarse / 2)]
     errors = [np.square(weight - q * s).sum(0) for q, s in tries]
     finer = errors[1] < errors[0]

@@ -11,10 +11,12 @@ Softmax's rows sum to one, so attention hands the factor and offset of its resul
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
+from onnx import TensorProto
 
 from intcc.backends.onnx.qdq_builder import Builder
-from intcc.backends.onnx.qdq_grid import Grid
+from intcc.backends.onnx.qdq_grid import ALL, NONE, Grid
 from intcc.errors import UnsupportedOperatorError
 from intcc.qparams import QParams, Role
 from intcc.sites import (
@@ -58,26 +60,40 @@ class Values:
     Attributes:
         out: the new graph.
         scales: "dyadic" or "pow2".
+        int16: "none", "wide" or "all".
         sites: linear layers by the name of their result.
+        positions: most tokens or pixels in a row.
         names: names in the new graph by those in the float graph.
     """
 
-    def __init__(self, graph: ir.Graph, integer: ir.Model, scales: str) -> None:
+    def __init__(self, graph: ir.Graph, integer: ir.Model, scales: str, int16: str) -> None:
         """Begin with the inputs.
 
         Args:
             graph: float graph with forms.
             integer: what it was lowered to.
             scales: "dyadic" or "pow2".
+            int16: "none", "wide" or "all".
         """
-        self.out, self.scales = Builder(), scales
+        self.out, self.scales, self.int16 = Builder(), scales, int16
         self.sites: dict[str, LinearSite] = linear_sites(graph)
+        self.positions = float(integer.metadata_props["intcc.max_positions"])
         self.names = {str(v.name): self.out.fresh(str(v.name)) for v in graph.inputs}
+        for value in graph.inputs:  # whose range is declared, or else what calibration made of it
+            form = value.meta.get("forms", {}).get(Role.LINEAR)
+            if form is not None:
+                self.out.bound(str(value.name), float(np.abs(form.real_bounds()).max()))
         self._demands = demands(graph)
         self._layers = _layers(integer)
         self._grids: dict[tuple[str, Role], Grid] = {}
         self._pairs: dict[tuple[str, Role], str] = {}
+        self._matrices: dict[str, tuple[str, str]] = {}
         self._folded: set[str] = set()
+
+    @property
+    def paired(self) -> bool:
+        """Whether every value will pass a pair, and so every operator has to be one that can."""
+        return self.int16 != NONE
 
     def value(self, value: ir.Value | None) -> str:
         """Return the name of a value that was made, or of a constant."""
@@ -89,6 +105,14 @@ class Values:
             self.names[name] = self.out.const(array, name)
         return self.names[name]
 
+    def real_mask(self, mask: str) -> str:
+        """Return the name of a mask as real numbers: 1 where something is, else 0."""
+        name = f"{mask}.real"
+        if name not in self.names:
+            made = self.out.node("Cast", [mask], name, to=TensorProto.FLOAT)
+            self.names[name] = self.out.bound(made, 1.0)
+        return self.names[name]
+
     def grid(self, value: ir.Value, role: Role) -> Grid:
         """Return the grid of a form."""
         key = (str(value.name), role)
@@ -97,7 +121,9 @@ class Values:
             padded = [s for s in self._convolutions(value) if s.padded]
             if padded:  # where the integer model may have given the image another form
                 form = self.input_form(padded[0])
-            self._grids[key] = Grid.of(form, self.scales, movable=not padded)
+            whole = self.int16 == ALL
+            grid = Grid.of(form, self.scales, movable=not (padded or whole))
+            self._grids[key] = grid.widened() if whole else grid
         return self._grids[key]
 
     def quantized(self, value: ir.Value, role: Role) -> str:
@@ -109,6 +135,14 @@ class Values:
                 x = self.out.affine(x, grid.factor, grid.offset, stem)
             self._pairs[key] = self.out.pair(x, grid, stem)
         return self._pairs[key]
+
+    def matrix(self, x: str, rank: int) -> tuple[str, str]:
+        """Return the names of rows that lie in a matrix, and of their outer extents."""
+        if x not in self._matrices:
+            rows = self.out.node("Flatten", [x], f"{x}.rows", axis=rank - 1)
+            outer = self.out.node("Shape", [x], f"{x}.outer", start=0, end=-1)
+            self._matrices[x] = rows, outer
+        return self._matrices[x]
 
     def _convolutions(self, value: ir.Value) -> list[ConvSite]:
         return [s for s in self.sites.values() if s.x is value and isinstance(s, ConvSite)]

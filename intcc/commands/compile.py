@@ -100,6 +100,12 @@ def command(
     scales: Annotated[
         str, typer.Option(help="Scales of qdq: dyadic, or pow2 (symmetric, powers of two).")
     ] = "dyadic",
+    int16: Annotated[
+        str,
+        typer.Option(
+            help="int16 pairs of qdq: none, wide (what is float32 otherwise), all (products' too)."
+        ),
+    ] = "none",
     float_io: Annotated[
         bool, typer.Option("--float-io", help="End model.onnx in a float dequantize.")
     ] = False,
@@ -160,6 +166,7 @@ def command(
             rope=rope,
             rescale=rescale,
             scales=scales,
+            int16=int16,
             float_io=float_io,
             keep_functions=keep_functions,
             equivalences=equivalences,
@@ -195,7 +202,8 @@ def command(
         printer.say(
             f"  qdq         {format_bytes(report['files']['model.qdq.onnx'])}, "
             f"{qdq['quantized_values']} values and {qdq['quantized_weights']} weights in 8 bits, "
-            f"scales {qdq['scales']}"
+            + (f"{qdq['int16_values']} values in 16, " if qdq["int16_values"] else "")
+            + f"scales {qdq['scales']}"
         )
     if "tosa" in report:
         size = format_bytes(report["files"]["npu/model.tosa"])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 
 from intcc.backends.c.target import load_target
-from intcc.backends.onnx.qdq_grid import DYADIC
+from intcc.backends.onnx.qdq_grid import DYADIC, NONE
 from intcc.backends.onnx.qlinear import cover
 from intcc.errors import IntccError, MissingToolError, SettingsError, ToolError
 from intcc.objects import is_program, model_sources
@@ -148,17 +148,19 @@ class _Verification:
         return describe(coverage)
 
     def qdq_scales(self) -> str:
-        """Standard operators, and scales, zero points and types as the settings promise."""
+        """Standard operators; scales, zero points, types and pairs as the settings promise."""
         model = _read(self.artifact.qdq_onnx)
-        scales = str(self.artifact.settings["scales"])
-        found = scale_findings(model, scales)
+        settings = self.artifact.settings
+        scales, int16 = str(settings["scales"]), str(settings.get("int16", NONE))
+        found = scale_findings(model, scales, int16)
         if scales == DYADIC:
             found += weight_findings(model, _read(self.artifact.integer_onnx))
         if found:
             raise FailedError(f"{len(found)} findings, first: {found[0]}")
         _check_with_onnx(model)
         pairs = sum(n.op_type == "QuantizeLinear" for n in model.graph.node)
-        return f"{pairs:,} quantized values, scales {scales}"
+        wide = "" if int16 == NONE else f", int16 {int16}"
+        return f"{pairs:,} quantized values, scales {scales}{wide}"
 
     def qdq_nearness(self) -> str:
         """It loads in onnxruntime and computes what the integers compute, but for rounding."""

@@ -2,7 +2,9 @@
 
 Scales    of activations: one per tensor; powers of two with a zero point of 0 (pow2), or numbers
           of few bits (dyadic). Of weights: one per output channel, int8, zero point 0. Of biases:
-          int32, the product of the two, exactly.
+          int32, the product of the two, exactly. Of what is int16 (`--int16`): one per tensor,
+          zero point 0.
+Pairs     see `qdq_pairs`.
 Nearness  cosine of all results of the recorded inputs to the integer model's: at least BOUND.
 """
 
@@ -16,11 +18,20 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from intcc.backends.onnx.qdq import OPSET
-from intcc.backends.onnx.qdq_grid import POW2, SIGNIFICANT, WEIGHT_BITS, significant
+from intcc.backends.onnx.qdq import opset_of
+from intcc.backends.onnx.qdq_grid import (
+    ALL,
+    NONE,
+    POW2,
+    SIGNIFICANT,
+    WEIGHT_BITS,
+    WIDE,
+    significant,
+)
 from intcc.report.metrics import cosine
 from intcc.specs import TensorSpec
 from intcc.verification.inputs import valid_positions
+from intcc.verification.qdq_pairs import Constants, coverage_findings, halves_findings
 
 __all__ = ["BOUND", "nearness", "scale_findings", "weight_findings"]
 
@@ -28,39 +39,40 @@ Array = npt.NDArray[Any]
 
 #: Least cosine to the integer model by kind of scales: both lie about as far from the float model.
 BOUND: Mapping[str, float] = {"dyadic": 0.99, "pow2": 0.98}
+#: Types of activations by what has int16; uint8 with dyadic scales only.
+_ACTIVATIONS: Mapping[str, frozenset[str]] = {
+    NONE: frozenset({"int8", "uint8"}),
+    WIDE: frozenset({"int8", "uint8", "int16"}),
+    ALL: frozenset({"int16"}),
+}
 
 
-class _Constants:
-    """Initializers by name, read when asked for."""
+def scale_findings(model: onnx.ModelProto, scales: str, int16: str = NONE) -> list[str]:
+    """Return one line for each scale, zero point, type or pair that breaks a promise.
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._tensors = {t.name: t for t in model.graph.initializer}
-
-    def get(self, name: str) -> Array | None:
-        tensor = self._tensors.get(name)
-        return None if tensor is None else numpy_helper.to_array(tensor)
-
-
-def scale_findings(model: onnx.ModelProto, scales: str) -> list[str]:
-    """Return one line for each scale, zero point or type that breaks what `scales` promises."""
-    return list(_findings(model, scales))
+    Args:
+        model: the QDQ model.
+        scales: "dyadic" or "pow2".
+        int16: "none", "wide" or "all".
+    """
+    found = [*_findings(model, scales, int16), *halves_findings(model)]
+    return found if int16 == NONE else [*found, *coverage_findings(model)]
 
 
-def _findings(model: onnx.ModelProto, scales: str) -> Iterator[str]:
+def _findings(model: onnx.ModelProto, scales: str, int16: str) -> Iterator[str]:
     for opset in model.opset_import:
-        if opset.domain or opset.version != OPSET:
+        if opset.domain or opset.version != opset_of(int16):
             yield f"opset {opset.domain or 'ai.onnx'} {opset.version}"
-    constants = _Constants(model)
+    constants = Constants(model)
     produced = {name: node for node in model.graph.node for name in node.output}
     biases = 0
     for node in model.graph.node:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            yield from _pair_findings(node, constants, scales)
-        if node.op_type in ("Add", "Conv"):
-            found = _bias_findings(node, produced, constants)
-            if found is not None:
-                biases += 1
-                yield from found
+            yield from _pair_findings(node, constants, scales, int16)
+        found = _bias_findings(node, produced, constants)
+        if found is not None:
+            biases += node.op_type != "LayerNormalization"
+            yield from found
     stored = sum(
         a is not None and a.dtype == np.int8
         for n in model.graph.node
@@ -71,7 +83,9 @@ def _findings(model: onnx.ModelProto, scales: str) -> Iterator[str]:
         yield f"{stored} weights in 8 bits, {biases} biases in 32"
 
 
-def _pair_findings(node: onnx.NodeProto, constants: _Constants, scales: str) -> Iterator[str]:
+def _pair_findings(
+    node: onnx.NodeProto, constants: Constants, scales: str, int16: str
+) -> Iterator[str]:
     scale, zero = constants.get(node.input[1]), constants.get(node.input[2])
     stored = constants.get(node.input[0])
     if scale is None or zero is None:
@@ -80,16 +94,17 @@ def _pair_findings(node: onnx.NodeProto, constants: _Constants, scales: str) -> 
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         yield f"{node.name}: a scale that is no positive number"
         return
+    kind = zero.dtype.name
     if stored is None:
-        kinds, bits = (("int8",) if scales == POW2 else ("int8", "uint8")), SIGNIFICANT
-        symmetric = scales == POW2
-        if scale.size != 1:
-            yield f"{node.name}: an activation with {scale.size} scales"
+        kinds = _ACTIVATIONS[int16] - ({"uint8"} if scales == POW2 else set())
+        symmetric, bits = scales == POW2 or kind == "int16", SIGNIFICANT
     else:
-        kinds, symmetric = ("int8", "int32"), True
-        bits = WEIGHT_BITS + (SIGNIFICANT if stored.dtype == np.int32 else 0)
-    if zero.dtype.name not in kinds or (stored is not None and stored.dtype != zero.dtype):
-        yield f"{node.name}: stored as {zero.dtype.name}"
+        kinds = frozenset({"int8", "int32"} if int16 == NONE else {"int8", "int16", "int32"})
+        symmetric, bits = True, WEIGHT_BITS + (SIGNIFICANT if stored.dtype == np.int32 else 0)
+    if (stored is None or kind == "int16") and scale.size != 1:
+        yield f"{node.name}: an activation with {scale.size} scales"
+    if kind not in kinds or (stored is not None and stored.dtype != zero.dtype):
+        yield f"{node.name}: stored as {kind}"
     if symmetric and zero.any():
         yield f"{node.name}: a zero point of {int(np.abs(zero).max())}"
     exact = 1 if scales == POW2 else bits
@@ -102,6 +117,8 @@ def _layer(
 ) -> list[onnx.NodeProto] | None:
     """Return the DequantizeLinear of input, weight and bias of a layer; None of other nodes."""
     names = list(node.input)
+    if node.op_type not in ("Add", "Conv", "Gemm", "LayerNormalization"):
+        return None
     if node.op_type == "Add":  # x @ weight + bias
         product = produced.get(names[0])
         if product is None or product.op_type != "MatMul":
@@ -119,11 +136,11 @@ def _layer(
 
 
 def _bias_findings(
-    node: onnx.NodeProto, produced: Mapping[str, onnx.NodeProto], constants: _Constants
+    node: onnx.NodeProto, produced: Mapping[str, onnx.NodeProto], constants: Constants
 ) -> list[str] | None:
     """Check the bias of a layer; None where the node is none."""
     layer = _layer(node, produced)
-    if layer is None:
+    if layer is None or len(layer) < 3:
         return None
     bias = layer[2]
     stored = constants.get(bias.input[0])
@@ -150,7 +167,7 @@ def weight_findings(model: onnx.ModelProto, integer: onnx.ModelProto) -> list[st
         for name in node.input
         if name in theirs
     }
-    constants = _Constants(model)
+    constants = Constants(model)
     found = []
     for node in model.graph.node:
         stored = constants.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
