@@ -64,14 +64,21 @@ def test_family(name: str, tmp_path: Path) -> None:
     check(tmp_path / "out", lambda pixels: reference(model, {"pixel_values": pixels}))
 
 
-def le_net() -> onnx.ModelProto:
-    """Convolution, pooling and fully connected layers, as an exporter writes them."""
+def le_net(*, pruned: bool = False) -> onnx.ModelProto:
+    """Convolution, pooling and fully connected layers, as an exporter writes them.
+
+    Args:
+        pruned: whether layers behind which a Relu stands have channels without weights, whose
+            results are always, never, and just at zero.
+    """
     rng = np.random.default_rng(2)
     shapes = {"c1": (6, 1, 5, 5), "c2": (11, 6, 3, 3), "f1": (21, 11 * 25), "f2": (10, 21)}
     constants = []
     for name, shape in shapes.items():
         weight = rng.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape)
         bias = rng.normal(0, 0.1, shape[0])
+        if pruned and name != "f2":
+            weight[:3], bias[:3] = 0, (0.7, -0.7, 0)
         for suffix, array in (("w", weight), ("b", bias)):
             tensor = onnx.numpy_helper.from_array(array.astype(np.float32), f"{name}{suffix}")
             constants.append(tensor)
@@ -90,9 +97,10 @@ def le_net() -> onnx.ModelProto:
     return model
 
 
-def test_le_net_from_an_onnx_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pruned", [False, True], ids=["whole", "pruned"])
+def test_le_net_from_an_onnx_file(tmp_path: Path, pruned: bool) -> None:
     path = tmp_path / "lenet.onnx"
-    onnx.save(le_net(), str(path))
+    onnx.save(le_net(pruned=pruned), str(path))
     intcc.compile(path, tmp_path / "out", calibration_samples=16)
     run = onnxruntime.InferenceSession(str(path))
     model = check(tmp_path / "out", lambda pixels: run.run(None, {"image": pixels})[0])

@@ -24,6 +24,9 @@ __all__ = ["SMALLEST_DIVISOR", "Divisors", "odd_divisor"]
 Ints = npt.NDArray[np.int64]
 #: A smaller divisor would let the odd-integer rule bend the step by more than 1/15.
 SMALLEST_DIVISOR = 15
+#: 255 divisors are well within int32 then, as ends of saturation and zero points are. Only weights
+#: next to nothing, as those of a pruned channel are, would have a larger one.
+MOST = 2**21 - 1
 
 
 def odd_divisor(ratio: npt.NDArray[np.float64]) -> Ints:
@@ -46,10 +49,10 @@ class Divisors:
     def near(self, ratio: npt.NDArray[Any]) -> list[Ints]:
         """Return divisors next to ratios of at least one: the nearest, or those on both sides."""
         if self.powers:
-            below = np.int64(1) << np.floor(np.log2(ratio)).astype(np.int64)
+            below = np.int64(1) << np.floor(np.log2(np.minimum(ratio, MOST / 2))).astype(np.int64)
             return [below, 2 * below]
-        divisor = odd_divisor(ratio)
-        return [np.minimum(divisor, LARGEST_DIVISOR) if self.half_even else divisor]
+        most = LARGEST_DIVISOR if self.half_even else MOST
+        return [odd_divisor(np.minimum(ratio, most))]
 
     def above(self, ratio: float) -> int:
         """Return the smallest divisor that is not below a ratio, which is some hundreds at most."""

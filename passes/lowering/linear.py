@@ -158,7 +158,7 @@ class LinearProducer(Producer):
         step = form.scale / divisor
         q = self._round(step)
         real = (self.site.bias + self._drift(q, step)) / step - self._offset(q)
-        bias = np.rint(real) + form.zero * divisor + divisor // 2
+        bias = _held(np.rint(real) + form.zero * divisor + divisor // 2, divisor, q)
         inputs = [
             *self._operands(q),
             ctx.i32(bias, f"{self.value.name}.bias", share=False),
@@ -241,6 +241,17 @@ class LinearProducer(Producer):
             scale=self.unit,
             attributes=self.attributes,
         )
+
+
+def _held(bias: Float, divisor: npt.NDArray[np.int64], q: npt.NDArray[np.int8]) -> Float:
+    """Return biases whose sums fit int32, where sums without them saturate at the same end.
+
+    A channel that never leaves an end, as a pruned one behind a ReLU, has a scale next to nothing
+    and a bias of any size in it.
+    """
+    reach = 255 * np.abs(q.astype(np.int64)).sum(0)
+    most = 2**31 - 1 - reach
+    return np.where(most - reach > 256 * divisor, np.clip(bias, -most, most), bias)
 
 
 class ProductProducer(Producer):
