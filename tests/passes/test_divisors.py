@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from intcc.passes.lowering.convolution import one_zero
-from intcc.passes.lowering.divisors import Divisors
+from intcc.passes.lowering.divisors import MOST, Divisors
 from intcc.qparams import QParams
 from intcc.requantization import LARGEST_DIVISOR
 
@@ -14,12 +14,12 @@ from intcc.requantization import LARGEST_DIVISOR
 def test_near() -> None:
     ratio = np.array([1.0, 2.9, 96.0, 4e6])
     (odd,) = Divisors().near(ratio)
-    assert odd.tolist() == [1, 3, 97, 4_000_001]
+    assert odd.tolist() == [1, 3, 97, MOST]
     (even,) = Divisors(half_even=True).near(ratio)
     assert even.tolist() == [1, 3, 97, LARGEST_DIVISOR]
     below, above = Divisors(powers=True).near(ratio)
-    assert below.tolist() == [1, 2, 64, 2**21]
-    assert above.tolist() == [2, 4, 128, 2**22]
+    assert below.tolist() == [1, 2, 64, 2**19]
+    assert above.tolist() == [2, 4, 128, 2**20]
 
 
 @pytest.mark.parametrize(
