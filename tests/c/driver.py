@@ -5,6 +5,7 @@ Each array is a heap block of its own, so that a sanitizer sees a read or write 
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,6 +48,15 @@ def driver_source(name: str, native: NativeModel, sizes: Mapping[str, int], toke
     return "\n".join([*lines, "    return status;", "}", ""])
 
 
+def _object(command: Sequence[str], source: Path) -> Path:
+    """Return a source's object, which the first driver that needs it compiles."""
+    digest = hashlib.sha256(" ".join(command).encode()).hexdigest()[:16]
+    made = source.with_name(f"{source.stem}-{digest}.o")
+    if not made.exists():
+        subprocess.run([*command, "-c", str(source), "-o", str(made)], check=True)
+    return made
+
+
 def run_driver(
     folder: Path,
     name: str,
@@ -69,9 +79,10 @@ def run_driver(
     source = work / "driver.c"
     source.write_text(driver_source(name, native, sizes, tokens), encoding="utf-8")
     program = work / "driver"
-    sources = [source, *(folder / f"{name}{part}.c" for part in ("", "_weights", *more))]
-    command = [*compiler, "-std=c11", *flags, f"-I{folder}", *map(str, sources), "-o", str(program)]
-    subprocess.run(command, check=True)
+    command = [*compiler, "-std=c11", *flags, f"-I{folder}"]
+    sources = (folder / f"{name}{part}.c" for part in ("", "_weights", *more))
+    objects = [str(_object(command, path)) for path in sources]
+    subprocess.run([*command, str(source), *objects, "-o", str(program)], check=True)
     given = b"".join(
         np.ascontiguousarray(feeds[a.spec.name], a.dtype).tobytes() for a in native._takes
     )
