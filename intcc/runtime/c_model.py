@@ -143,7 +143,14 @@ class CModel(ABC):
             (self._takes if constant else self._gives).append(argument)
         self.last_only = any(a.last for a in self._gives)
         self._cached = tuple(s.name for s in self.inputs if s.cached)
-        self._fed = tuple(s for s in self.inputs if not s.cached)
+        #: An input and its axis for every variable extent: checked feeds agree on them.
+        self._measured = {
+            extent: (spec.name, axis)
+            for spec in self.inputs
+            if not spec.cached
+            for axis, extent in enumerate(spec.shape)
+            if isinstance(extent, str)
+        }
         self._results = {s.name: np.dtype(s.dtype) for s in self.outputs if TOTAL not in s.shape}
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -215,12 +222,7 @@ class CModel(ABC):
         }
 
     def _extents(self, feeds: Mapping[str, Array]) -> dict[str, int]:
-        extents = {"batch": 1}
-        for spec in self._fed:
-            for wanted, actual in zip(spec.shape, feeds[spec.name].shape, strict=True):
-                if isinstance(wanted, str):
-                    extents[wanted] = actual
-        return extents
+        return {"batch": 1} | {d: feeds[name].shape[i] for d, (name, i) in self._measured.items()}
 
     def _token_counts(self, feeds: Mapping[str, Array], extents: Mapping[str, int]) -> list[int]:
         batch, length = extents["batch"], extents.get("sequence", 0)
