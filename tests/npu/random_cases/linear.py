@@ -30,21 +30,23 @@ def _weight(d: Draw, k: int, n: int, largest: int) -> Array:
     return weight(d.rng, k, n, d.one_of(1, limit, limit, d.number(1, limit)))
 
 
-def _linear(b: Bench, d: Draw) -> None:
+def _product(b: Bench, d: Draw) -> tuple[ir.Value, Array, Interval]:
+    """Return bytes, weights [K][N], and what their product lies in."""
     k, n = d.extent(d.one_of(20, 300, 2000)), d.extent(90)
     lo, hi = d.span(0, 255)
     x = codes(b, d, d.shape(k), lo, hi)
     w = _weight(d, k, n, hi)
-    acc = product_interval(Interval.of(lo, hi), w)
+    return x, w, product_interval(Interval.of(lo, hi), w)
+
+
+def _linear(b: Bench, d: Draw) -> None:
+    x, w, acc = _product(b, d)
     b.output(*b.op("Linear", [x, w, *quotient(d, acc, *d.span(0, 255))]))
 
 
 def _linear_wide(b: Bench, d: Draw) -> None:
-    k, n = d.extent(d.one_of(20, 300, 2000)), d.extent(90)
-    lo, hi = d.span(0, 255)
-    x = codes(b, d, d.shape(k), lo, hi)
-    w = _weight(d, k, n, hi)
-    acc = product_interval(Interval.of(lo, hi), w)
+    x, w, acc = _product(b, d)
+    n = w.shape[1]
     mul = d.factors(d.one_of(1, n), acc)
     bias = d.biases(d.one_of(1, n), acc * Interval.of(mul, mul))
     b.output(*b.op("LinearWide", [x, w, i32(mul), i32(bias)]))
