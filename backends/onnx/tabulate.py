@@ -6,7 +6,10 @@
 
 The nodes stay as they are and now compute the table, so the formula exists once. The look-up
 costs onnxruntime about as much as one division (GatherElements 0.75 ns an element with one table,
-1.2 ns with one per channel, Div 0.7 ns; Gather 12 ns): a chain that costs less stays as it is.
+1.2 ns with one per channel and 1.7 where these left the second cache, Div 0.7 ns; Gather 12 ns): a
+chain that costs less stays as it is. Channels often have the same constants, as grids have few
+knees: one table for each set of constants, one behind the other, stays in the first cache, and
+x + offset[channel] is the place in it.
 
 Exactness  the same nodes on the same numbers.
 Order      after fold (constants are initializers), before the last share and fold.
@@ -16,7 +19,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.backends.onnx.clean import initializer
@@ -35,6 +41,19 @@ _FACTORS = {"Add": 1.0, "Sub": 1.0, "Min": 1.0, "Max": 1.0, "Abs": 1.0, "Neg": 1
 _FIXED = {"Div": 0.7, "BitShift": 0.43, "BitwiseAnd": 0.6, "BitwiseOr": 0.6, "BitwiseXor": 0.6}
 _ROW_LOOKUP, _CHANNEL_LOOKUP = 0.75, 1.2
 _INDEX_TYPES = (ir.DataType.INT32, ir.DataType.INT64)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Channels with equal constants.
+
+    Attributes:
+        first: a channel of each group.
+        group: the group of each channel.
+    """
+
+    first: npt.NDArray[np.int64]
+    group: npt.NDArray[np.int64]
 
 
 @dataclass
@@ -62,10 +81,26 @@ class _Region:
                 values.update(v for v in node.inputs if v is not None)
         return kept[::-1]
 
+    def constants(self, output: ir.Value) -> list[ir.Value]:
+        """Constants of more than one element that an output depends on."""
+        values = (v for n in self.needed(output) for v in n.inputs if v is not None)
+        return list(dict.fromkeys(v for v in values if _constant_size(v) > 1))
+
     def channels(self, output: ir.Value) -> int:
         """Length of the constants that an output depends on, 1 where all are scalars."""
-        sizes = [_constant_size(v) for n in self.needed(output) for v in n.inputs]
-        return max(sizes, default=1)
+        return max(map(_constant_size, self.constants(output)), default=1)
+
+    def groups(self, output: ir.Value) -> _Groups | None:
+        """Sets of channels with equal constants, None where their tables are too many."""
+        constants = [_array(v).reshape(-1).astype(np.int64) for v in self.constants(output)]
+        if not constants:
+            return None
+        _, first, group = np.unique(
+            np.stack(constants), axis=1, return_index=True, return_inverse=True
+        )
+        if first.size * (self.largest + 1) > LARGEST_TABLE:
+            return None
+        return _Groups(first, group.reshape(-1))
 
 
 def tabulate(model: ir.Model) -> int:
@@ -136,54 +171,104 @@ def _pays(region: _Region) -> bool:
         channels = region.channels(output)
         if output.is_graph_output() or (region.largest + 1) * channels > LARGEST_CHANNELS:
             return False
-        cost += _ROW_LOOKUP if channels == 1 else _CHANNEL_LOOKUP
+        if channels == 1:
+            cost += _ROW_LOOKUP
+        elif region.groups(output) is not None:
+            cost += _SIMPLE[4] + _ROW_LOOKUP
+        else:
+            cost += _CHANNEL_LOOKUP
     return cost < sum(_cost(node) for node in region.nodes)
 
 
-def _replace(graph: ir.Graph, region: _Region) -> None:
-    source, inside = region.source, set(region.nodes)
-    added: list[ir.Node] = []
+@dataclass
+class _Emission:
+    """Nodes that take the place of a region, in order."""
 
-    def add(kind: str, inputs: list[ir.Value | None], name: str, **attributes: int) -> ir.Value:
+    graph: ir.Graph
+    region: _Region
+    added: list[ir.Node]
+
+    def add(
+        self, kind: str, inputs: list[ir.Value | None], name: str, **attributes: int
+    ) -> ir.Value:
+        """Append a node; return its output."""
         value = ir.Value(name=name)
         node = ir.node(kind, inputs, attributes, outputs=[value], name=name)
-        node.metadata_props.update(region.nodes[0].metadata_props)
-        added.append(node)
+        node.metadata_props.update(self.region.nodes[0].metadata_props)
+        self.added.append(node)
         return value
 
-    index = source
-    if source.dtype not in _INDEX_TYPES:
-        index = add("Cast", [source], f"{source.name}_index", to=ir.DataType.INT32.value)
-    shape = add("Shape", [source], f"{source.name}_shape")
-    for output in region.outputs:
-        channels, name = region.channels(output), str(output.name)
-        rows = channels == 1
+    def constant(self, name: str, array: npt.NDArray[Any]) -> ir.Value:
+        """Add an initializer."""
+        return initializer(self.graph, name, array)
+
+    def table(self, output: ir.Value, groups: _Groups | None) -> ir.Value:
+        """Append clones of the nodes that compute `output`, for every number that x can be.
+
+        Returns [1, n] where all channels share it, [groups, n] or [n, channels].
+        """
+        source, down = self.region.source, groups is None and self.region.channels(output) > 1
         assert source.dtype is not None
-        numbers = np.arange(region.largest + 1).astype(source.dtype.numpy())
-        numbers = numbers[None] if rows else numbers[:, None]
-        label = f"every_{source.dtype.name.lower()}_{region.largest}_{'row' if rows else 'column'}"
-        known: dict[ir.Value, ir.Value] = {source: initializer(graph, label, numbers)}
-        for node in region.needed(output):
+        numbers = np.arange(self.region.largest + 1).astype(source.dtype.numpy())
+        numbers = numbers[:, None] if down else numbers[None]
+        label = (
+            f"every_{source.dtype.name.lower()}_{self.region.largest}_{'column' if down else 'row'}"
+        )
+        known = {source: self.constant(label, numbers)}
+        if groups is not None:
+            for value in self.region.constants(output):
+                distinct = _array(value).reshape(-1)[groups.first, None]
+                known[value] = self.constant(f"{value.name}_of_{output.name}_groups", distinct)
+        for node in self.region.needed(output):
             clone = ir.Node(
                 node.domain,
                 node.op_type,
                 [v if v is None else known.get(v, v) for v in node.inputs],
                 list(node.attributes.values()),
                 outputs=[
-                    ir.Value(name=f"{v.name}_of_{name}_table", type=v.type) for v in node.outputs
+                    ir.Value(name=f"{v.name}_of_{output.name}_table", type=v.type)
+                    for v in node.outputs
                 ],
-                name=f"{node.name}_of_{name}_table",
+                name=f"{node.name}_of_{output.name}_table",
             )
-            added.append(clone)
+            self.added.append(clone)
             known.update(zip(node.outputs, clone.outputs, strict=True))
-        target = np.array([1, -1] if rows else [-1, channels], np.int64)
-        flat = initializer(graph, f"flat_{'rows' if rows else channels}", target)
-        numbered = add("Reshape", [index, flat], f"{name}_indices")
-        found = add("GatherElements", [known[output], numbered], f"{name}_found", axis=int(rows))
-        result = add("Reshape", [found, shape], f"{name}_looked_up")
+        return known[output]
+
+
+def _array(value: ir.Value) -> npt.NDArray[Any]:
+    assert value.const_value is not None
+    return value.const_value.numpy()
+
+
+def _replace(graph: ir.Graph, region: _Region) -> None:
+    source, inside = region.source, set(region.nodes)
+    emission = _Emission(graph, region, [])
+    index = source
+    if source.dtype not in _INDEX_TYPES:
+        index = emission.add("Cast", [source], f"{source.name}_index", to=ir.DataType.INT32.value)
+    shape = emission.add("Shape", [source], f"{source.name}_shape")
+    row = emission.constant("flat_rows", np.array([1, -1], np.int64))
+    for output in region.outputs:
+        name, groups = str(output.name), region.groups(output)
+        table, flat, place = emission.table(output, groups), row, index
+        if groups is not None:
+            table = emission.add("Reshape", [table, row], f"{name}_tables")
+            offsets = (groups.group * (region.largest + 1)).astype(_index_type(source).numpy())
+            offset = emission.constant(f"{name}_offsets", offsets)
+            place = emission.add("Add", [index, offset], f"{name}_places")
+        elif (channels := region.channels(output)) > 1:
+            flat = emission.constant(f"flat_{channels}", np.array([-1, channels], np.int64))
+        numbered = emission.add("Reshape", [place, flat], f"{name}_indices")
+        axis = 1 if flat is row else 0
+        found = emission.add("GatherElements", [table, numbered], f"{name}_found", axis=axis)
+        result = emission.add("Reshape", [found, shape], f"{name}_looked_up")
         result.type, result.shape = output.type, output.shape
         for use in list(output.uses()):
             if use.node not in inside:
                 use.node.replace_input_with(use.idx, result)
-    last = region.nodes[-1]
-    graph.insert_after(last, added)
+    graph.insert_after(region.nodes[-1], emission.added)
+
+
+def _index_type(source: ir.Value) -> ir.DataType:
+    return source.dtype if source.dtype in _INDEX_TYPES else ir.DataType.INT32
