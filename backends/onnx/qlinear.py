@@ -31,6 +31,7 @@ import onnx_ir as ir
 from intcc.backends.onnx.clean import initializer
 from intcc.backends.onnx.strict import emit as emit_strict
 from intcc.ops.operator import DOMAIN
+from intcc.passes.prove_ranges import prove_ranges
 from intcc.requantization import differing, scale_of
 
 __all__ = ["RULES", "SCALE_INPUTS", "Coverage", "Covered", "cover", "emit"]
@@ -91,7 +92,7 @@ def emit(integer: ir.Model) -> tuple[onnx.ModelProto, Coverage]:
         integer: the INTEGER graph; it stays as it is.
     """
     model, coverage = cover(integer)
-    return emit_strict(model), coverage
+    return emit_strict(model, proved=prove_ranges(integer)), coverage
 
 
 def cover(integer: ir.Model) -> tuple[ir.Model, Coverage]:

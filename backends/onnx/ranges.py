@@ -6,7 +6,8 @@ Only used to choose cheaper equal forms; the proof that nothing overflows belong
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import onnx_ir as ir
@@ -27,8 +28,15 @@ def _of_type(value: ir.Value) -> Range | None:
     return int(info.min), int(info.max)
 
 
-def value_ranges(graph: ir.Graph) -> dict[ir.Value, Range]:
-    """Return the range of every integer value whose type is known; the graph is sorted."""
+def value_ranges(
+    graph: ir.Graph, proved: Mapping[str, Range] = MappingProxyType({})
+) -> dict[ir.Value, Range]:
+    """Return the range of every integer value whose type is known; the graph is sorted.
+
+    Args:
+        graph: flat.
+        proved: ranges of values by name, from the proof of the dialect.
+    """
     ranges: dict[ir.Value, Range] = {}
     for value in graph.initializers.values():
         known = _of_type(value)
@@ -41,7 +49,7 @@ def value_ranges(graph: ir.Graph) -> dict[ir.Value, Range]:
     for value in graph.inputs:
         known = _of_type(value)
         if known is not None:
-            ranges[value] = known
+            ranges[value] = proved.get(str(value.name), known)
     for node in graph:
         result = _result(node, ranges)
         for value in node.outputs:
@@ -49,7 +57,9 @@ def value_ranges(graph: ir.Graph) -> dict[ir.Value, Range]:
             if limits is None:
                 continue
             fits = result is not None and limits[0] <= result[0] and result[1] <= limits[1]
-            ranges[value] = result if fits and result is not None else limits
+            lo, hi = result if fits and result is not None else limits
+            known = proved.get(str(value.name), (lo, hi))
+            ranges[value] = max(lo, known[0]), min(hi, known[1])
     return ranges
 
 

@@ -6,6 +6,8 @@ The dialect's operators are ONNX functions already. Emission attaches their bodi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx
 import onnx_ir as ir
 from onnx import inliner
@@ -18,9 +20,15 @@ from intcc.backends.onnx.clean import (
     share_equal_nodes,
 )
 from intcc.backends.onnx.fold import fold_constants
+from intcc.backends.onnx.merge_constants import merge_constants
+from intcc.backends.onnx.move_blocks import move_blocks
+from intcc.backends.onnx.ranges import Range
+from intcc.backends.onnx.sum_rows import sum_rows
 from intcc.backends.onnx.tabulate import tabulate
+from intcc.interval import Interval
 from intcc.ops import OPERATORS
 from intcc.ops.operator import DOMAIN
+from intcc.passes.prove_ranges import prove_ranges
 
 __all__ = ["attach_functions", "emit", "functions_of", "optimize"]
 
@@ -39,34 +47,49 @@ def functions_of(integer: ir.Model) -> list[onnx.FunctionProto]:
     return [functions[name].to_function_proto() for name in sorted(functions)]
 
 
-def emit(integer: ir.Model, *, keep_functions: bool = False) -> onnx.ModelProto:
+def emit(
+    integer: ir.Model,
+    *,
+    proved: Mapping[str, Interval] | None = None,
+    keep_functions: bool = False,
+) -> onnx.ModelProto:
     """Return the strict model.
 
     Args:
         integer: the INTEGER graph.
+        proved: intervals of its values by name; None to prove them here.
         keep_functions: keep `ai.intcc` functions instead of inlining them.
     """
     proto = attach_functions(integer)
     if keep_functions:
         return proto
     flat = ir.from_proto(inliner.inline_local_functions(proto))
-    optimize(flat)
+    intervals = prove_ranges(integer) if proved is None else proved
+    optimize(flat, {name: (i.min, i.max) for name, i in intervals.items()})
     flat.opset_imports.pop(DOMAIN.domain, None)
     return ir.to_proto(flat)
 
 
-def optimize(flat: ir.Model) -> None:
-    """Give a flat graph its cheapest known form, in place; the order is explained on each line."""
+def optimize(flat: ir.Model, proved: Mapping[str, Range]) -> None:
+    """Give a flat graph its cheapest known form, in place; the order is explained on each line.
+
+    Args:
+        flat: bodies inlined.
+        proved: ranges of the dialect's values by name.
+    """
     graph = flat.graph
     constants_to_initializers(graph)
     ShapeInferencePass()(flat)
     fold_constants(flat)  # constants are seen as such from here on
     remove_neutral(graph)
     share_equal_nodes(flat)
-    tabulate(flat)  # takes whole chains; what remains is cleaned once more
+    move_blocks(flat)
+    tabulate(flat, proved)  # takes whole chains; what remains is cleaned once more
     remove_unused(graph)
     ShapeInferencePass()(flat)
     fold_constants(flat)
     share_equal_nodes(flat)
+    merge_constants(flat, proved)
+    sum_rows(flat, proved)
     remove_unused(graph)
     graph.sort()

@@ -64,6 +64,30 @@ def test_channels_have_tables_of_their_own() -> None:
     same(before, model, feeds)
 
 
+@pytest.mark.parametrize("kind", [I32, U8])
+def test_channels_with_equal_constants_share_a_table(kind: type[np.generic]) -> None:
+    scale = np.array([3, 1, 3, 2, 1, 3])
+    nodes, constants = limited(200, scale=scale)
+    constants["five"] = np.array([5, 5, 5, 5, 5, 9], I32)  # the last differs from the first here
+    start = node("Clip", "x zero top", "s")
+    if kind is U8:  # bytes: a look-up needs wider indices
+        start = node("Min", "x eight", "t")
+        nodes = [start, node("Cast", "t", "s", to=6), *nodes[1:]]
+        constants["eight"] = np.array(200, U8)
+    model = flat(
+        [*nodes, node("Transpose", "y", "z")], {"x": (kind, ["n", 6])}, {"z": I32}, constants
+    )
+    feeds = {"x": np.arange(1536).reshape(-1, 6).astype(kind)}
+    before = run(model, feeds)
+    assert tabulate(model) == 1
+    remove_unused(model.graph)
+    same(before, model, feeds)
+    offsets = next(v for name, v in model.graph.initializers.items() if name.endswith("_offsets"))
+    assert offsets.const_value is not None
+    places = offsets.const_value.numpy() // 201
+    assert places[0] == places[2] != places[5] and places[1] == places[4] and places.max() == 3
+
+
 def test_unsigned_bytes_need_no_clip_and_wrap_as_before() -> None:
     nodes = [
         node("Cast", "x", "w", to=12),
