@@ -7,14 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from intcc.backends.c.generator import quiet
-from intcc.backends.c.program import Argument, Call, Program, View
+from intcc.backends.c.program import Argument, Call, Program, Storage, View
 from intcc.backends.c.shapes import ONE, TOKENS, Extent
 from intcc.backends.c.text import access, argument, call_text, wrap
-from intcc.backends.c.threads import ELEMENTS, ROWS, Cut, Plan
+from intcc.backends.c.threads import ELEMENTS, ROWS, Cut, Plan, Stage
 
 __all__ = ["parallel_context"]
 
 _TOKENS = Extent(1, 1)
+#: Templates below ops/ of calls that read a row and write a row, for little work a number.
+_LIGHT = frozenset(
+    """affine dynamic_quantize gelu l2_normalize layer_norm quantize rescale rescale_rows rms_norm
+    widen""".split()
+)
+#: Rows that such calls take after each other before the first one goes on: these stay in the first
+#: caches, and kernels that share reductions among rows do so among eight.
+_BLOCK = 8
 
 
 def _stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
@@ -67,16 +75,52 @@ def _stages(program: Program, plan: Plan) -> list[dict[str, Any]]:
     macro, count, found = f"{program.name.upper()}_LAYER", 0, []
     for stage in plan.stages:
         lines, title = [], ""
-        for index in range(stage.first, stage.last + 1):
-            if index == 0 or layers[index - 1] != layers[index]:
-                title = title or layers[index]
-                lines.append(
-                    f"        if (part == 0) {{\n            {macro}({count});\n        }}"
-                )
-                count += 1
-            lines.append(_call(plan, program.calls[index], plan.cuts[index]))
+        for chain in _chains(program, plan, stage):
+            for index in chain:
+                if index == 0 or layers[index - 1] != layers[index]:
+                    title = title or layers[index]
+                    lines.append(
+                        f"        if (part == 0) {{\n            {macro}({count});\n        }}"
+                    )
+                    count += 1
+            lines.append(_chain(program, plan, chain))
         found.append({"layer": title, "lines": lines})
     return found
+
+
+def _chains(program: Program, plan: Plan, stage: Stage) -> list[list[int]]:
+    """Return the calls of a stage; those that hand light rows to each other are together."""
+    chains: list[list[int]] = []
+    written: set[Storage] = set()
+    for index in range(stage.first, stage.last + 1):
+        call, cut = program.calls[index], plan.cuts[index]
+        light = call.kernel.template.removeprefix("ops/") in _LIGHT and cut.tall and not cut.span
+        reads = any(v.storage in written for v in call.reads)
+        if light and reads and plan.cuts[chains[-1][-1]].rows == cut.rows:
+            chains[-1].append(index)
+        else:
+            chains.append([index])
+            written = set()
+        written = written | {v.storage for v in call.writes} if light else set()
+    return chains
+
+
+def _chain(program: Program, plan: Plan, chain: list[int]) -> str:
+    """Return the calls of a chain, a block of rows at a time where it has several."""
+    rows = plan.cuts[chain[0]].rows
+    if len(chain) == 1 or rows is None:
+        return "\n".join(_call(plan, program.calls[i], plan.cuts[i]) for i in chain)
+    first, count = _row(rows), _rows(rows)
+    at, some = "at", "some"
+    calls = "\n".join(
+        _call(plan, program.calls[i], plan.cuts[i], names=(at, some), indent=12) for i in chain
+    )
+    end = f"{first} + {count}"
+    return f"""        for (size_t {at} = {first}; {at} < {end}; {at} += {_BLOCK}) {{
+            const size_t {some} = {end} - {at} < {_BLOCK} ? {end} - {at} : {_BLOCK};
+
+{calls}
+        }}"""
 
 
 def _kinds(plan: Plan) -> str:
@@ -125,8 +169,10 @@ def _times(name: str, factor: int) -> str:
     return name if factor == 1 else f"{name} * {factor}"
 
 
-def _call(plan: Plan, call: Call, cut: Cut) -> str:
-    """Return a call of one part."""
+def _call(
+    plan: Plan, call: Call, cut: Cut, *, names: tuple[str, str] | None = None, indent: int = 8
+) -> str:
+    """Return a call of one part; `names` of its first row and of their number."""
     arguments: list[Argument] = list(call.arguments)
     which = "column" if cut.tall else "part"
     if cut.span:
@@ -135,22 +181,22 @@ def _call(plan: Plan, call: Call, cut: Cut) -> str:
     if cut.aligned:
         return _by_columns(call, cut, which)
     if cut.rows is not None and (cut.tall or cut.elements):
-        rows = _rows(cut.rows) if cut.tall else str(cut.rows)
+        row, rows = names or (_row(cut.rows), _rows(cut.rows) if cut.tall else str(cut.rows))
         total = _times(rows, cut.width)
         arguments[cut.count] = (
             f"length({which}, {which}s, {total}, {ELEMENTS})" if cut.elements else total
         )
         for index, width in cut.moved.items():
-            ways = [_times(_row(cut.rows), width)] if cut.tall else []
+            ways = [_times(row, width)] if cut.tall else []
             ways += [f"begin({which}, {which}s, {total}, {ELEMENTS})"] if cut.elements else []
             arguments[index] = " + ".join([argument(call.arguments[index]), *ways])
         if cut.position and cut.tall:
-            arguments[cut.position] = f"{argument(call.arguments[cut.position])} + {_row(cut.rows)}"
+            arguments[cut.position] = f"{argument(call.arguments[cut.position])} + {row}"
     for index, given in enumerate(call.arguments):
         if isinstance(given, View) and given.storage in plan.scratch:
             macro = f"OWN_{access(given.storage)}"
             arguments[index] = f"{macro}(at_{given.storage.name}, {plan.scratch[given.storage]})"
-    return call_text(call, arguments, indent=8)
+    return call_text(call, arguments, indent=indent)
 
 
 def _by_columns(call: Call, cut: Cut, which: str) -> str:
