@@ -129,31 +129,38 @@ static inline vector vector_down_signed(vector v, int bits)
     return _mm512_sra_epi32(v, _mm_cvtsi32_si128(bits));
 }
 
+/* The upper words of pairs, in the lower ones' place. */
+static inline vector vector_upper(vector v)
+{
+    return _mm512_castps_si512(_mm512_movehdup_ps(_mm512_castsi512_ps(v)));
+}
+
 /* The upper halves of unsigned products. */
 static inline vector vector_high(vector a, vector b)
 {
     const vector even = _mm512_mul_epu32(a, b);
-    const vector odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
+    const vector odd = _mm512_mul_epu32(vector_upper(a), vector_upper(b));
 
     return _mm512_castps_si512(
         _mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd), 0x5555, _mm512_castsi512_ps(even)));
 }
 
-/* (a * b + 2^(bits - 1)) / 2^bits, rounded down and held in [-2^30, 2^30]. */
+/* (a * b + 2^(bits - 1)) / 2^bits, rounded down and held in 32 bits. The upper words tell what does
+   not fit: minima and maxima of 64 bits take longer. */
 static inline vector vector_scaled(vector a, vector b, int bits)
 {
     const vector half = _mm512_set1_epi64(INT64_C(1) << (bits - 1));
-    const vector most = _mm512_set1_epi64(INT64_C(1) << 30),
-        least = _mm512_set1_epi64(-(INT64_C(1) << 30));
     const __m128i by = _mm_cvtsi32_si128(bits);
-    vector even = _mm512_mul_epi32(a, b);
-    vector odd = _mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
+    const vector even = _mm512_sra_epi64(_mm512_add_epi64(_mm512_mul_epi32(a, b), half), by);
+    const vector odd = _mm512_sra_epi64(_mm512_add_epi64(_mm512_mul_epi32(vector_upper(a),
+        vector_upper(b)), half), by);
+    const vector low = _mm512_castps_si512(_mm512_mask_moveldup_ps(_mm512_castsi512_ps(even),
+        0xaaaa, _mm512_castsi512_ps(odd)));
+    const vector high = _mm512_castps_si512(_mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd),
+        0x5555, _mm512_castsi512_ps(even)));
+    const __mmask16 beyond = _mm512_cmpneq_epi32_mask(high, _mm512_srai_epi32(low, 31));
 
-    even = _mm512_sra_epi64(_mm512_add_epi64(even, half), by);
-    odd = _mm512_sra_epi64(_mm512_add_epi64(odd, half), by);
-    even = _mm512_max_epi64(_mm512_min_epi64(even, most), least);
-    odd = _mm512_max_epi64(_mm512_min_epi64(odd, most), least);
-    return _mm512_mask_blend_epi32(0x5555, _mm512_slli_epi64(odd, 32), even);
+    return _mm512_mask_xor_epi32(low, beyond, _mm512_srai_epi32(high, 31), vector_all(INT32_MAX));
 }
 
 /* Rows of a block whose sums fit the registers. */
@@ -375,7 +382,7 @@ static inline vector vector_shifted(vector v, int bits)
     return _mm256_blendv_epi8(v, least, _mm256_cmpgt_epi64(least, v));
 }
 
-/* (a * b + 2^(bits - 1)) / 2^bits, rounded down and held in [-2^30, 2^30]. */
+/* (a * b + 2^(bits - 1)) / 2^bits, rounded down and held in 32 bits, here in [-2^30, 2^30]. */
 static inline vector vector_scaled(vector a, vector b, int bits)
 {
     const vector half = _mm256_set1_epi64x(INT64_C(1) << (bits - 1));
