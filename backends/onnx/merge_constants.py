@@ -61,7 +61,7 @@ def _term(node: ir.Node | None, kinds: tuple[str, ...]) -> tuple[ir.Value, Array
 
 
 def _fits(lo: int, hi: int) -> bool:
-    return -(2**31) <= lo and hi < 2**31
+    return lo >= -(2**31) and hi < 2**31
 
 
 def _holds(array: Array) -> bool:
