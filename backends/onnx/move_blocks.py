@@ -27,7 +27,7 @@ _ORDER = (0, 2, 1, 3)
 
 
 def move_blocks(model: ir.Model) -> int:
-    """Rewrite transpositions of short blocks, in place; return their number. Shapes are inferred."""
+    """Rewrite transpositions of short blocks, in place; return their number; shapes are known."""
     graph = model.graph
     return sum(_rewrite(graph, n) for n in list(graph) if n.op_type == "Transpose" and not n.domain)
 
