@@ -129,8 +129,10 @@ def write_flavours(
 def _write_onnx(built: Built, path: Path, settings: Settings) -> None:
     from intcc.backends.onnx.float_tail import add_float_tail
     from intcc.backends.onnx.strict import emit
+    from intcc.passes.prove_ranges import prove_ranges
 
-    model = emit(built.graph.integer, keep_functions=settings.keep_functions)
+    integer = built.graph.integer
+    model = emit(integer, prove_ranges(integer), keep_functions=settings.keep_functions)
     if settings.float_io:
         add_float_tail(model, {s.name: s.scale for s in built.graph.outputs})
     onnx.save(model, str(path))
@@ -144,10 +146,11 @@ def _write_qlinear(built: Built, path: Path, settings: Settings, feeds: Feeds) -
     """
     from intcc.backends.onnx.qlinear import emit
     from intcc.backends.onnx.strict import emit as emit_strict
+    from intcc.passes.prove_ranges import prove_ranges
     from intcc.report.qlinear import qlinear_report
 
     integer = built.graph.integer
-    model, coverage = emit(integer)
+    model, coverage = emit(integer, prove_ranges(integer))
     if not coverage.layers:
         raise ModelError(
             f"Model '{built.source.name}'",

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ import onnx_ir as ir
 
 from intcc.backends.onnx.clean import initializer
 from intcc.backends.onnx.strict import emit as emit_strict
+from intcc.interval import Interval
 from intcc.ops.operator import DOMAIN
-from intcc.passes.prove_ranges import prove_ranges
 from intcc.requantization import differing, scale_of
 
 __all__ = ["RULES", "SCALE_INPUTS", "Coverage", "Covered", "cover", "emit"]
@@ -85,14 +86,17 @@ class Coverage:
         return not any(layer.differing for layer in self.layers)
 
 
-def emit(integer: ir.Model) -> tuple[onnx.ModelProto, Coverage]:
+def emit(
+    integer: ir.Model, proved: Mapping[str, Interval] = MappingProxyType({})
+) -> tuple[onnx.ModelProto, Coverage]:
     """Return the QLinear model and what it covers.
 
     Args:
         integer: the INTEGER graph; it stays as it is.
+        proved: intervals of its values by name, as for the strict model.
     """
     model, coverage = cover(integer)
-    return emit_strict(model, proved=prove_ranges(integer)), coverage
+    return emit_strict(model, proved), coverage
 
 
 def cover(integer: ir.Model) -> tuple[ir.Model, Coverage]:

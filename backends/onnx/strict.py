@@ -7,6 +7,7 @@ The dialect's operators are ONNX functions already. Emission attaches their bodi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import onnx
 import onnx_ir as ir
@@ -28,7 +29,6 @@ from intcc.backends.onnx.tabulate import tabulate
 from intcc.interval import Interval
 from intcc.ops import OPERATORS
 from intcc.ops.operator import DOMAIN
-from intcc.passes.prove_ranges import prove_ranges
 
 __all__ = ["attach_functions", "emit", "functions_of", "optimize"]
 
@@ -49,23 +49,22 @@ def functions_of(integer: ir.Model) -> list[onnx.FunctionProto]:
 
 def emit(
     integer: ir.Model,
+    proved: Mapping[str, Interval] = MappingProxyType({}),
     *,
-    proved: Mapping[str, Interval] | None = None,
     keep_functions: bool = False,
 ) -> onnx.ModelProto:
     """Return the strict model.
 
     Args:
         integer: the INTEGER graph.
-        proved: intervals of its values by name; None to prove them here.
+        proved: intervals of its values by name; without, fewer forms are known to fit.
         keep_functions: keep `ai.intcc` functions instead of inlining them.
     """
     proto = attach_functions(integer)
     if keep_functions:
         return proto
     flat = ir.from_proto(inliner.inline_local_functions(proto))
-    intervals = prove_ranges(integer) if proved is None else proved
-    optimize(flat, {name: (i.min, i.max) for name, i in intervals.items()})
+    optimize(flat, {name: (i.min, i.max) for name, i in proved.items()})
     flat.opset_imports.pop(DOMAIN.domain, None)
     return ir.to_proto(flat)
 
