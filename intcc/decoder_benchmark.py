@@ -175,8 +175,8 @@ def _transformers(folder: Path, threads: int) -> Contender:
             folder, dtype=torch.float32, local_files_only=True
         ).eval()
 
-    def seconds(prompt: Sequence[int], count: int) -> float:
-        ids = torch.tensor([list(prompt)])
+    def run(prompt: Sequence[int], after: Sequence[int]) -> tuple[float, float]:
+        ids, clock, count = torch.tensor([list(prompt)]), _Clock(), 1 + len(after)
         start = time.perf_counter()
         with torch.inference_mode():
             network.generate(
@@ -186,11 +186,23 @@ def _transformers(folder: Path, threads: int) -> Contender:
                 min_new_tokens=count,
                 do_sample=False,
                 pad_token_id=0,
+                streamer=clock,
             )
-        return time.perf_counter() - start
-
-    def run(prompt: Sequence[int], after: Sequence[int]) -> tuple[float, float]:
-        first = seconds(prompt, 1)
-        return first, (seconds(prompt, 1 + len(after)) - first) / len(after)
+        _, first, *_, last = clock.times
+        return first - start, (last - first) / len(after)
 
     return run
+
+
+class _Clock:
+    """A streamer of `generate`: when the prompt was taken in, and when each token was there."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def put(self, value: object) -> None:
+        """Take the prompt or a token."""
+        self.times.append(time.perf_counter())
+
+    def end(self) -> None:
+        """Take the end of a text."""

@@ -154,6 +154,7 @@ def test_bench_of_a_language_model(run: Run, decoder: Path) -> None:
     assert [t["phase"] for t in timings] == ["prefill"] * 4 + ["decode"] * 4
     assert [t["name"] for t in timings] == names * 2
     assert timings[0]["ratio"] == timings[4]["ratio"] == 1.0
+    assert all(0 < t["best_ms"] <= t["median_ms"] for t in timings)
     assert timings[0]["tokens_per_second"] == pytest.approx(6000 / timings[0]["median_ms"])
     status, out, _ = run("bench", decoder, *options)
     assert status == 0 and "tokens/s" in out
