@@ -30,6 +30,7 @@ import onnx_ir as ir
 from intcc._version import __version__
 from intcc.backends.c.accelerator import accelerator_files
 from intcc.backends.c.arena import Arena, plan
+from intcc.backends.c.chains import defer
 from intcc.backends.c.firmware import firmware_files
 from intcc.backends.c.generator import (
     Companions,
@@ -155,6 +156,8 @@ def emit_c(
     program = select(integer, machine, chunk if generates else None, offload, parts)
     program.generates = generates
     placed = place(program, machine, weights)
+    if machine.threads:
+        defer(program)
     shared = plan_threads(program, quiet(program) if generates else 0) if machine.threads else None
     arena = plan(program, shared.groups if shared else ())
     folder.mkdir(parents=True, exist_ok=True)

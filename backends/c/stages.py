@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from textwrap import indent
 from typing import Any
 
+from intcc.backends.c.chains import BLOCK, Join, chains, joined
 from intcc.backends.c.generator import quiet
-from intcc.backends.c.program import Argument, Call, Program, Storage, View
+from intcc.backends.c.program import Argument, Call, Program, View
 from intcc.backends.c.shapes import ONE, TOKENS, Extent
 from intcc.backends.c.text import access, argument, call_text, wrap
-from intcc.backends.c.threads import ELEMENTS, ROWS, Cut, Plan, Stage
+from intcc.backends.c.threads import ELEMENTS, ROWS, Cut, Plan
 
 __all__ = ["parallel_context"]
 
 _TOKENS = Extent(1, 1)
-#: Templates below ops/ of calls that read a row and write a row, for little work a number.
-_LIGHT = frozenset(
-    """affine dynamic_quantize gelu l2_normalize layer_norm quantize rescale rescale_rows rms_norm
-    widen""".split()
-)
-#: Rows that such calls take after each other before the first one goes on: these stay in the first
-#: caches, and kernels that share reductions among rows do so among eight.
-_BLOCK = 8
 
 
 def _stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
@@ -56,6 +50,7 @@ def _stage_context(program: Program, plan: Plan, stop: int) -> dict[str, Any]:
         "locals": {
             "column": _uses(text, r"column\b"),
             "length": _uses(text, r"length\("),
+            "joins": _uses(text, "run->whole"),
             "begin": bool(rows) or _uses(text, r"(begin|length)\("),
             "own": _uses(text, "OWN_"),
         },
@@ -73,9 +68,10 @@ def _stages(program: Program, plan: Plan) -> list[dict[str, Any]]:
     """Return the calls of every stage; a layer begins with a macro that may measure it."""
     layers = [name for name, calls in program.layers() for _ in calls]
     macro, count, found = f"{program.name.upper()}_LAYER", 0, []
+    joins = joined(program, plan)
     for stage in plan.stages:
         lines, title = [], ""
-        for chain in _chains(program, plan, stage):
+        for chain in chains(program, plan, stage, joins):
             for index in chain:
                 if index == 0 or layers[index - 1] != layers[index]:
                     title = title or layers[index]
@@ -83,41 +79,39 @@ def _stages(program: Program, plan: Plan) -> list[dict[str, Any]]:
                         f"        if (part == 0) {{\n            {macro}({count});\n        }}"
                     )
                     count += 1
-            lines.append(_chain(program, plan, chain))
+            lines.append(_chain(program, plan, chain, joins))
         found.append({"layer": title, "lines": lines})
     return found
 
 
-def _chains(program: Program, plan: Plan, stage: Stage) -> list[list[int]]:
-    """Return the calls of a stage; those that hand light rows to each other are together."""
-    chains: list[list[int]] = []
-    written: set[Storage] = set()
-    for index in range(stage.first, stage.last + 1):
-        call, cut = program.calls[index], plan.cuts[index]
-        light = call.kernel.template.removeprefix("ops/") in _LIGHT and cut.tall and not cut.span
-        reads = any(v.storage in written for v in call.reads)
-        if light and reads and plan.cuts[chains[-1][-1]].rows == cut.rows:
-            chains[-1].append(index)
-        else:
-            chains.append([index])
-            written = set()
-        written = written | {v.storage for v in call.writes} if light else set()
-    return chains
+def _chain(program: Program, plan: Plan, chain: list[int], joins: Mapping[int, Join]) -> str:
+    """Return calls that hand rows to each other, a block of rows at a time."""
+    apart = "\n".join(_call(plan, program.calls[i], plan.cuts[i]) for i in chain)
+    join = joins.get(chain[0])
+    if join is not None and chain[0] == join.then[0]:
+        rest = indent(_blocks(program, plan, chain) if len(chain) > 1 else apart, " " * 4)
+        return f"        if (!run->whole) {{\n{rest}\n        }}"
+    if join is not None:
+        whole = _blocks(program, plan, [*join.first, *join.then])
+        return f"""        if (run->whole) {{
+{indent(whole, " " * 4)}
+        }} else {{
+{indent(apart, " " * 4)}
+        }}"""
+    return _blocks(program, plan, chain) if len(chain) > 1 else apart
 
 
-def _chain(program: Program, plan: Plan, chain: list[int]) -> str:
-    """Return the calls of a chain, a block of rows at a time where it has several."""
+def _blocks(program: Program, plan: Plan, chain: Sequence[int]) -> str:
+    """Return a loop over blocks of whole rows."""
     rows = plan.cuts[chain[0]].rows
-    if len(chain) == 1 or rows is None:
-        return "\n".join(_call(plan, program.calls[i], plan.cuts[i]) for i in chain)
-    first, count = _row(rows), _rows(rows)
-    at, some = "at", "some"
+    assert rows is not None
+    first, names = _row(rows), ("at", "some")
     calls = "\n".join(
-        _call(plan, program.calls[i], plan.cuts[i], names=(at, some), indent=12) for i in chain
+        _call(plan, program.calls[i], plan.cuts[i], names=names, at=12) for i in chain
     )
-    end = f"{first} + {count}"
-    return f"""        for (size_t {at} = {first}; {at} < {end}; {at} += {_BLOCK}) {{
-            const size_t {some} = {end} - {at} < {_BLOCK} ? {end} - {at} : {_BLOCK};
+    end = f"{first} + {_rows(rows)}"
+    return f"""        for (size_t at = {first}; at < {end}; at += {BLOCK}) {{
+            const size_t some = {end} - at < {BLOCK} ? {end} - at : {BLOCK};
 
 {calls}
         }}"""
@@ -170,25 +164,24 @@ def _times(name: str, factor: int) -> str:
 
 
 def _call(
-    plan: Plan, call: Call, cut: Cut, *, names: tuple[str, str] | None = None, indent: int = 8
+    plan: Plan, call: Call, cut: Cut, *, names: tuple[str, str] | None = None, at: int = 8
 ) -> str:
-    """Return a call of one part; `names` of its first row and of their number."""
+    """Return a call of one part, or of whole rows where the first and their number have names."""
     arguments: list[Argument] = list(call.arguments)
     which = "column" if cut.tall else "part"
     if cut.span:
         ends = (which, f"{which} + 1")
         arguments[:2] = [f"begin({end}, {which}s, {cut.span}, {cut.step})" for end in ends]
-    if cut.aligned:
+    if cut.aligned and names is None:
         return _by_columns(call, cut, which)
+    split = cut.elements and names is None
     if cut.rows is not None and (cut.tall or cut.elements):
         row, rows = names or (_row(cut.rows), _rows(cut.rows) if cut.tall else str(cut.rows))
         total = _times(rows, cut.width)
-        arguments[cut.count] = (
-            f"length({which}, {which}s, {total}, {ELEMENTS})" if cut.elements else total
-        )
+        arguments[cut.count] = f"length({which}, {which}s, {total}, {ELEMENTS})" if split else total
         for index, width in cut.moved.items():
             ways = [_times(row, width)] if cut.tall else []
-            ways += [f"begin({which}, {which}s, {total}, {ELEMENTS})"] if cut.elements else []
+            ways += [f"begin({which}, {which}s, {total}, {ELEMENTS})"] if split else []
             arguments[index] = " + ".join([argument(call.arguments[index]), *ways])
         if cut.position and cut.tall:
             arguments[cut.position] = f"{argument(call.arguments[cut.position])} + {row}"
@@ -196,7 +189,7 @@ def _call(
         if isinstance(given, View) and given.storage in plan.scratch:
             macro = f"OWN_{access(given.storage)}"
             arguments[index] = f"{macro}(at_{given.storage.name}, {plan.scratch[given.storage]})"
-    return call_text(call, arguments, indent=indent)
+    return call_text(call, arguments, indent=at)
 
 
 def _by_columns(call: Call, cut: Cut, which: str) -> str:
@@ -245,8 +238,10 @@ def parallel_context(program: Program, plan: Plan, context: Mapping[str, Any]) -
     values = ["base", *(["held"] if program.state else [])]
     values += [field for _, field in _fields(program)]
     scratch = "parallel == NULL ? NULL : (unsigned char *)parallel->scratch"
+    stages = _stage_context(program, plan, stop)
+    whole = ["by_rows || parts == 1"] if stages["locals"]["joins"] else []
     return {
-        **_stage_context(program, plan, stop),
+        **stages,
         "parallel_signature": signature(f"{name}_run_parallel"),
         "entry_signature": signature(f"{name.upper()}_ENTRY" if sets else f"{name}_run_parallel"),
         "sets": [
@@ -259,7 +254,7 @@ def parallel_context(program: Program, plan: Plan, context: Mapping[str, Any]) -
         ],
         "any_signature": signature(f"{name}_run_any"),
         "run_values": wrap(
-            "struct run run = { ", [*values, scratch, "parts", "1", "0", "0"], " };"
+            "struct run run = { ", [*values, scratch, "parts", "1", *whole, "0", "0"], " };"
         ),
         "run_arguments": ", ".join(re.split(r"\W+", p)[-1] for p in given),
         "sources": (

@@ -90,8 +90,8 @@ def test_equal_in_every_order_of_parts(emitted: tuple[Bench, Path], parts: int) 
         assert shared.jobs > 0
 
 
-def gated() -> Bench:
-    """Return a gate of whole cache lines between products, behind one product of its width."""
+def gated(*, quantized: bool = False) -> Bench:
+    """Return gates of whole cache lines between products, whose rows are quantized if wanted."""
     bench, rng = Bench("gated", max_tokens=24), np.random.default_rng(0)
     for inner, width in ((24, 192), (40, 64)):
         bench.case(f"gated_{width}")
@@ -105,7 +105,12 @@ def gated() -> Bench:
             made += bench.op("LinearDynamicFull", [*codes, weight, mul, shift, bias])
         gate = bench.op("Silu", [made[0], i64(1549082005), i64(39)])
         ends = [i32(-(2**29)), i32(2**29)]
-        bench.output(*bench.op("Product", [gate[0], made[1], i64(20), *ends]))
+        y = bench.op("Product", [gate[0], made[1], i64(20), *ends])
+        if quantized:
+            factor = i64(rng.integers(1, 2**15, width))
+            y = bench.op("Rescale", [*y, factor, i64(14), *ends])
+            y = bench.op("DynamicQuantize", y, outputs=3)
+        bench.output(*y)
     bench.finish()
     return bench
 
@@ -123,6 +128,25 @@ def test_gates_take_the_columns_of_their_products(target: str, jobs: int, tmp_pa
         shared = OneByOne(native, parts, range)
         assert wrong(bench, native, 1) == []
         assert shared.jobs == jobs
+
+
+@pytest.mark.parametrize("target", ["generic", "x86-64-v3"])
+def test_blocks_of_rows_go_from_gates_to_codes(target: str, tmp_path: Path) -> None:
+    """Parts with whole rows do both stages as one; the others wait in between."""
+    bench = gated(quantized=True)
+    bench.emit(tmp_path, target=target, threads=True)
+    text = (tmp_path / "gated.c").read_text(encoding="utf-8")
+    assert text.count("if (run->whole)") == text.count("if (!run->whole)") == 2
+    first = text[text.index("if (run->whole)") :]
+    order = [first.index(f"/* {kind}: ") for kind in ("Silu", "Product", "Rescale")]
+    assert order == sorted(order) and order[-1] < first.index("/* DynamicQuantize: ")
+    for parts in PARTS:
+        native = bench.native(tmp_path, threads=parts)
+        assert {n: w for n in TOKENS if (w := wrong(bench, native, n))} == {}
+        for order_of in (range, lambda n: reversed(range(n))):
+            if parts > 1:
+                OneByOne(native, parts, order_of)
+                assert {n: w for n in TOKENS if (w := wrong(bench, native, n))} == {}
 
 
 def tokens_encoder(folder: Path, target: str = "generic") -> Bench:
