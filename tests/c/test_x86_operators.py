@@ -182,6 +182,42 @@ def test_silu(compiler: str, target: str | None, tmp_path: Path) -> None:
         assert (got[name] == expected).all(), name
 
 
+@EVERY
+def test_every_power_of_silu(compiler: str, target: str | None, tmp_path: Path) -> None:
+    """Each z = |x| * mul / 2**shift up to 17 * 4096 and past it, lower and upper ends of x.
+
+    Beside the form that overwrites x, and with counts that blocks of vectors do not divide.
+    """
+    bench, reach, columns = Bench("silu", max_tokens=1900), 2**31 - 1, 331
+    for mul, shift in ((2**30, 32), (reach, 32), (2**30 + 1, 46), (0, 40), (1, 32), (reach, 62)):
+        bench.case(f"silu_{mul}_{shift}")
+        x = bench.input(np.int32, ["batch", "sequence", columns], -reach, reach)
+        constants = [i64(mul), i64(shift)]
+        bench.output(*bench.op("Silu", [x, *constants]))
+        onto = bench.op("Silu", [*bench.op("Relu", [x]), *constants])
+        bench.output(*bench.op("Relu", onto))
+    bench.finish()
+    bench.emit(tmp_path, target=TARGET)
+    assert "silu_values_inplace(" in (tmp_path / "silu.c").read_text(encoding="utf-8")
+    native = bench.native(tmp_path, build_flags(compiler, target), compiler=compiler)
+    rng = np.random.default_rng(0)
+    # (2**30, 32): z = (|x| + 2) >> 2.
+    size = np.concatenate(
+        [
+            np.arange(4 * (17 * 4096 + 500)),
+            reach - np.arange(2**15 + 500),
+            np.minimum(np.exp2(rng.uniform(0, 31, 1900 * columns)), reach).astype(np.int64),
+        ]
+    )[: 1900 * columns]
+    sign = rng.choice([-1, 1], size.shape)
+    for tokens, x in ((1900, size * sign), (1900, -size * sign), (1, size * sign)):
+        array = x[: tokens * columns].reshape(1, tokens, columns).astype(np.int32)
+        feeds = {str(value.name): array for value in bench.graph.inputs}
+        got = native.run(feeds)
+        for name, expected in evaluate(bench.model, feeds).items():
+            assert (got[name] == expected).all(), f"{tokens} tokens: {name}"
+
+
 @pytest.mark.parametrize("target", [None, "x86-64-v3", "x86-64-v4"])
 def test_layer_norm(target: str | None, tmp_path: Path) -> None:
     """Rows of whole vectors, in their place and beside it, any number of them around a group."""
