@@ -10,13 +10,15 @@ import numpy as np
 import onnx_ir as ir
 
 from intcc.backends.c.builder import Builder, unsupported
-from intcc.backends.c.kernels_gate import HYPERBOLIC, POWER
+from intcc.backends.c.kernels_gate import HYPERBOLIC, POWER, POWERS
+from intcc.backends.c.kernels_rows import SUMS
 from intcc.backends.c.pairs import PAIR_OF_BYTES, pair_for
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import TOKENS, Extent
 from intcc.backends.c.state import Cache, is_cache, make_cache
-from intcc.backends.c.words import HALVES, words
+from intcc.backends.c.words import words
 from intcc.ops.cached import LARGEST, QUERY_BITS, WEIGHT_BITS
+from intcc.ops.operator import WIDE
 
 __all__ = ["cache_keys", "cache_values", "cached_attention", "cached_attention_capped"]
 
@@ -24,6 +26,10 @@ __all__ = ["cache_keys", "cache_values", "cached_attention", "cached_attention_c
 _BLOCK = 1024
 #: On x86, keys that lie side by side, and what the widths of keys and values are multiples of.
 _SIDE_BY_SIDE, _KEY_UNIT, _VALUE_UNIT = 32, 4, 16
+#: On x86, queries that take each step together, where they see so few keys that scores stay close.
+_ROWS, _SHORT = 4, 256
+#: Scores and weights in vectors, with 64 bits.
+_SCORES = Kernel("kernels/vector_scores", "vector_scores", needs=(POWERS, SUMS))
 
 #: Bytes of keys from which on they may lie outside the caches, for the weights in between.
 _FAR = 2**16
@@ -93,7 +99,8 @@ def _attention(
     heads, groups = q.dims[2].coefficient, q.dims[2].coefficient // keys.heads
     mul, pre, shift, window = (b.scalar(v) for v in node.inputs[10:14])
     context, x86 = _context(b), _x86(b)
-    halves = (HALVES,) if x86 else ()
+    room, rows = max(context, _ROWS * _SHORT), _ROWS if x86 else 1
+    vectors = (_SCORES,) if x86 else ()
     value_padded = _padded(b, values.dim, _VALUE_UNIT)
     sums = words("cached_sums", 2, value_padded)
     sizes = f"{keys.dim}" if keys.dim == values.dim else f"{keys.dim}_{values.dim}"
@@ -103,12 +110,14 @@ def _attention(
         {
             "dim": keys.dim,
             "padded": _padded(b, keys.dim, _KEY_UNIT),
+            "context": context,
+            "vectors": keys.dim % _VALUE_UNIT == 0,
             "bits": QUERY_BITS,
             "dot": f"cached_dot_{keys.dim}",
             "pair": PAIR_OF_BYTES.name,
         },
-        (*halves, *pair_for(b, "kernels/cached_query", PAIR_OF_BYTES)),
-        2 * _padded(b, keys.dim, _KEY_UNIT) if x86 else 0,
+        (*vectors, *pair_for(b, "kernels/cached_query", PAIR_OF_BYTES)),
+        2 * keys.dim if x86 else 0,
     )
     mean = Kernel(
         "kernels/cached_mean",
@@ -120,6 +129,8 @@ def _attention(
             "bits": WEIGHT_BITS,
             "block": _BLOCK,
             "padded": value_padded,
+            "vectors": values.dim % _VALUE_UNIT == 0,
+            "wide": WIDE,
             "sums": sums.name,
             "pair": PAIR_OF_BYTES.name,
         },
@@ -139,21 +150,25 @@ def _attention(
         "context": context,
         "query": query.name,
         "mean": mean.name,
+        "sums": sums.name,
+        "rows": _ROWS,
+        "room": room,
     }
     kernel = Kernel(
         f"ops/{template}",
         f"{template}_{heads}x{sizes}",
         parameters,
         (query, mean, *needs),
-        2 * keys.dim + mean.stack + query.stack,
+        rows * (2 * _padded(b, keys.dim, _KEY_UNIT) + mean.stack) + query.stack,
     )
     y = b.result(node.outputs[0])
     stem = str(node.outputs[0].name)
     arrays = [("score", "int64", context), ("weight", "int16", context)]
     if x86:
         # Weights in halves of seven bits.
-        arrays[1:] = [("weight", "uint8", 2 * context), ("dots", "int32", context)]
-        arrays += [("key_scale", "int64", context), ("value_scale", "uint32", context)]
+        arrays = [("score", "int64", room), ("weight", "uint8", 2 * room), ("dots", "int32", room)]
+        arrays += [("terms", "int32", room), ("key_scale", "uint32", 2 * context)]
+        arrays += [("value_scale", "uint32", context)]
     scratch = [
         b.storage(f"{stem}.{what}", dtype, Extent(count), scratch=True)
         for what, dtype, count in arrays

@@ -10,7 +10,7 @@ from intcc.backends.c.program import Kernel
 from intcc.backends.c.words import HALVES
 from intcc.ops.gelu_wide import REACH
 
-__all__ = ["HYPERBOLIC", "POWER", "gelu_wide", "sigmoid", "silu", "softmax", "tanh"]
+__all__ = ["HYPERBOLIC", "POWER", "POWERS", "gelu_wide", "sigmoid", "silu", "softmax", "tanh"]
 
 POWER = Kernel("kernels/power_of_half", "power_of_half")
 _EXPONENTIAL = Kernel("kernels/exponential", "exponential", needs=(POWER,))
@@ -18,6 +18,7 @@ LOGISTIC = Kernel("kernels/logistic", "logistic", needs=(_EXPONENTIAL,))
 HYPERBOLIC = Kernel("kernels/hyperbolic", "hyperbolic", needs=(LOGISTIC,))
 _GATE = Kernel("kernels/gate", "gate", needs=(LOGISTIC,))
 #: The same of vectors on x86.
+POWERS = Kernel("kernels/vector_powers", "vector_powers", needs=(HALVES,))
 _CURVES = Kernel("kernels/vector_curve", "vector_curve", needs=(HALVES,))
 
 

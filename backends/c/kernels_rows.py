@@ -13,10 +13,10 @@ from intcc.backends.c.shapes import product
 from intcc.ops import rotary as positions
 from intcc.ops import rows as norm
 
-__all__ = ["embedding", "l2_normalize", "layer_norm", "mean_pool", "rms_norm", "rotary"]
+__all__ = ["SUMS", "embedding", "l2_normalize", "layer_norm", "mean_pool", "rms_norm", "rotary"]
 
 _FACTOR = Kernel("kernels/row_factor", "row_factor")
-_SUMS = Kernel("kernels/vector_sums", "vector_sums", needs=(VECTOR,))
+SUMS = Kernel("kernels/vector_sums", "vector_sums", needs=(VECTOR,))
 
 
 def embedding(b: Builder, node: ir.Node) -> None:
@@ -51,7 +51,7 @@ def _normalize(b: Builder, node: ir.Node, template: str, what: str, gain_at: int
     }
     tail: list[Argument] = [eps, gain, shift, table]
     vectors = b.target.kernels.get(f"ops/{template}", "").endswith("_x86")
-    needs = (_FACTOR, *((_SUMS,) if vectors else ()))
+    needs = (_FACTOR, *((SUMS,) if vectors else ()))
     name = f"{template}_c{columns}"
     pointwise(b, template, name, x, y, [x.rows], tail, parameters, needs=needs)
 

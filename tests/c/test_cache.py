@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,13 @@ def folder(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def differences(bench: Bench, native: CModel, kind: str) -> list[str]:
-    """Return where C differs from the reference along one text."""
+def differences(bench: Bench, native: CModel, kind: str, steps: Sequence[int] = STEPS) -> list[str]:
+    """Return where C differs from the reference along one text, `steps` tokens a call."""
     found, position = [], 0
     state = native.new_state()
     state[:] = 0xA5  # a state needs no initial value
     caches = {s.name: s.empty_cache() for s in native.inputs if s.cached}
-    for step, n in enumerate(STEPS):
+    for step, n in enumerate(steps):
         feeds = {**bench.feeds(n, kind, step), **caches}
         want = evaluate(bench.model, feeds)
         got = native.run_from(feeds, state, position)

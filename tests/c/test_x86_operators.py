@@ -20,7 +20,7 @@ from intcc.runtime.reference import evaluate
 from tests.c import test_cache
 from tests.c.bench import Bench, differences
 from tests.c.cases import CASES, full_bench
-from tests.c.cases_cache import CACHE_CASES, cache_bench, cached
+from tests.c.cases_cache import CACHE_CASES, cache_bench, cached, over_caches
 from tests.c.driver import run_driver
 from tests.c.test_golden import check
 from tests.c.test_vector_forms import attend
@@ -41,7 +41,13 @@ TWINS = {
     )
 }
 #: Kernels that only these targets call.
-ALONE = {"kernels/gelu_steps", "kernels/block_words", "kernels/vector_curve"}
+ALONE = {
+    "kernels/block_words",
+    "kernels/gelu_steps",
+    "kernels/vector_curve",
+    "kernels/vector_powers",
+    "kernels/vector_scores",
+}
 UNDEFINED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
 
 
@@ -130,6 +136,28 @@ def test_widths_and_lengths_of_caches(target: str | None, tmp_path: Path) -> Non
     native = bench.native(tmp_path, build_flags("gcc", target))
     for kind in ("random", "mix"):
         assert test_cache.differences(bench, native, kind) == []
+
+
+@pytest.mark.parametrize("target", [None, "x86-64-v3", "x86-64-v4"])
+def test_lengths_of_prompts_and_sizes_of_rows(target: str | None, tmp_path: Path) -> None:
+    """Blocks of all numbers of queries, more keys than sums of 32 bits hold, scales of all sizes.
+
+    Rows of unlike size have weights far below the largest that their scales allow.
+    """
+    bench = Bench("prompts", max_tokens=1060)
+    bench.model.metadata_props["intcc.max_positions"] = "1200"
+    forms = ((2, 1, 16, 16, 0), (3, 3, 32, 48, 300), (2, 2, 9, 16, 70), (4, 1, 24, 5, 33))
+    over_caches(
+        bench,
+        "CachedAttention",
+        forms,
+        lambda *shape: cached_attention.parameters(2.0**-12, 2.0**-12, 2.0**-9, *shape),
+    )
+    bench.finish()
+    bench.emit(tmp_path, target=TARGET)
+    native = bench.native(tmp_path, build_flags("gcc", target))
+    for kind, calls in (("sizes", (1060, 1, 90, 7)), ("random", (300, 2, 130)), ("sizes", (9, 31))):
+        assert test_cache.differences(bench, native, kind, calls) == []
 
 
 @pytest.mark.parametrize(("target", "tokens"), [("x86-64-v3", 17), ("x86-64-v4", 41)])
