@@ -35,12 +35,14 @@ STEP_FACTORS = (0.75, 0.85, 0.92, 1.0, 1.08, 1.17, 1.26, 1.36, 1.48, 1.6, 1.75, 
 def _clamp_pairs(q: npt.NDArray[Any], pair_limit: int) -> npt.NDArray[Any]:
     """Shrink the smaller weight of each pair of one sign that is over the limit."""
     n = q.shape[0] // 2 * 2
-    first, second = q[0:n:2], q[1:n:2]
-    over = np.where(first * second > 0, np.maximum(np.abs(first + second) - pair_limit, 0), 0)
+    # Few pairs are over the limit: all others are left alone.
+    pair, column = np.nonzero(np.abs(q[0:n:2] + q[1:n:2]) > pair_limit)
+    first, second = q[2 * pair, column], q[2 * pair + 1, column]
+    over = np.where(first * second > 0, np.abs(first + second) - pair_limit, 0)
     smaller_first = np.abs(first) <= np.abs(second)
     out = q.copy()
-    out[0:n:2] = np.sign(first) * (np.abs(first) - np.where(smaller_first, over, 0))
-    out[1:n:2] = np.sign(second) * (np.abs(second) - np.where(smaller_first, 0, over))
+    out[2 * pair, column] -= np.sign(first) * np.where(smaller_first, over, 0)
+    out[2 * pair + 1, column] -= np.sign(second) * np.where(smaller_first, 0, over)
     return out
 
 

@@ -77,17 +77,27 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True, scope="session")
 def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Trace equal models once, for all tests that use this and all workers."""
-    from intcc.frontends import tracing
+    """Trace equal models once, for all tests and all workers; see `traced_anew`."""
+    from intcc.frontends import tracing, tracing_decoder
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "traces"
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracing, "trace", remembered(tracing.trace, folder))
+        for module, name in ((tracing, "trace"), (tracing_decoder, "trace_decoder")):
+            patch.setattr(module, name, remembered(getattr(module, name), folder))
         yield
+
+
+@pytest.fixture
+def traced_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trace every model: for tests of tracing, and those that change the code of models."""
+    from intcc.frontends import tracing, tracing_decoder
+
+    for module, name in ((tracing, "trace"), (tracing_decoder, "trace_decoder")):
+        monkeypatch.setattr(module, name, getattr(module, name).__wrapped__)
 
 
 WORDS = re.findall(

@@ -19,7 +19,6 @@ from intcc.report.metrics import cosine
 from intcc.verification.inputs import valid_positions
 from tests.frontends.families import FAMILIES, feeds, reference, save
 
-pytestmark = pytest.mark.usefixtures("traced_once")
 Array = npt.NDArray[Any]
 LENGTH = 21
 #: Two layers of random weights at 8 bits: 1 - cosine is half the noise-to-signal ratio, and the

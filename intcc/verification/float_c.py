@@ -41,6 +41,8 @@ _IGNORED = re.compile(
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"]([^>\"]+)[>\"]", re.MULTILINE)
 #: A preprocessing number of C (6.4.8); taken whole, so that 0x1e5 is no exponent.
 _TOKEN = re.compile(r"\.?[0-9](?:[eEpP][+-]|[0-9A-Za-z_.])*|[A-Za-z_]\w*")
+#: A line of plain integers, as most lines of tables are: no token of it can be a finding.
+_INTEGERS = re.compile(r"[-0-9uU, ]*")
 
 
 def generated_sources(folder: Path) -> list[Path]:
@@ -71,7 +73,7 @@ def token_findings(path: Path, *, program: bool = False) -> Iterator[str]:
             yield f"{path.name}: includes <{match[1]}>"
     blank = _IGNORED.sub(lambda m: "\n" * m[0].count("\n") + " ", text)
     for number, line in enumerate(blank.split("\n"), 1):
-        for token in _TOKEN.findall(line):
+        for token in () if _INTEGERS.fullmatch(line) else _TOKEN.findall(line):
             if token in _FLOAT_WORDS:
                 yield f"{path.name}:{number}: {token}"
             elif token in _HEAP_WORDS and (pool or not program):

@@ -21,7 +21,7 @@ from intcc.verification.report import FailedError, SkippedError
 __all__ = ["TargetChecks"]
 
 WARNINGS = (*STRICT_FLAGS, "-Wsign-conversion", "-Wmissing-prototypes", "-Wvla")
-SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZERS = ("-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 HEAP = frozenset(
     "malloc calloc realloc free aligned_alloc posix_memalign strdup _malloc_r _sbrk sbrk".split()
 )

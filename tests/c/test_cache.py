@@ -161,7 +161,7 @@ def test_example_and_sanitizers(folder: Path, tmp_path: Path) -> None:
     sources = [
         folder / f for f in ("examples/main.c", "caches.c", "caches_weights.c", "caches_selftest.c")
     ]
-    flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    flags = ["-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     command = ["gcc", "-std=c99", *flags, f"-I{folder}", *map(str, sources), "-o", str(program)]
     subprocess.run(command, check=True)
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False)

@@ -22,7 +22,7 @@ from intcc.verification.float_c import generated_sources, token_findings
 
 MODEL = Path(__file__).resolve().parents[2] / "examples" / "tiny_llama" / "model"
 PROMPTS = ("sort: dacbfa =", "", "sort: fedcba", "é日\t?")
-SANITIZERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZERS = ["-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
 @pytest.fixture(scope="module")

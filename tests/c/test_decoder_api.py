@@ -194,7 +194,7 @@ def test_bytes_repeat(bench: Bench, folder: Path, tmp_path: Path) -> None:
 
 def test_example_continues_ids(bench: Bench, folder: Path, tmp_path: Path) -> None:
     program = tmp_path / "example"
-    flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    flags = ["-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     sources = [
         f"-I{folder}",
         *map(str, sorted((*folder.glob("*.c"), *folder.glob("examples/*.c")))),

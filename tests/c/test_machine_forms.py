@@ -25,8 +25,8 @@ from tests.c.test_golden import check
 #: One target for each form.
 TARGETS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55")
 EVERY = pytest.mark.parametrize("target", TARGETS)
-UNDEFINED = ("-O1", "-g", "-fsanitize=undefined", "-fno-sanitize-recover=all")
-ADDRESS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+UNDEFINED = ("-O1", "-g1", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+ADDRESS = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 MAX_TOKENS = 70
 
 Array = npt.NDArray[Any]

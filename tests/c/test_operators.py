@@ -56,7 +56,7 @@ def test_no_undefined_behaviour(bench: Bench, folder: Path) -> None:
 def test_no_access_out_of_bounds(bench: Bench, folder: Path, tmp_path: Path, tokens: int) -> None:
     feeds = bench.feeds(tokens, "random")
     expected = evaluate(bench.model, feeds)
-    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    flags = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     native = bench.native(folder, ("-O0", "-Wsign-conversion"))
     wrong = run_driver(folder, "bench", native, feeds, expected, tokens, flags, tmp_path)
     assert not wrong

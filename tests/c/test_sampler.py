@@ -179,7 +179,7 @@ def test_c_is_clean_under_sanitizers(tmp_path: Path) -> None:
     _, source = emit_sampler("toy", tmp_path, PRESETS)
     driver, program = tmp_path / "driver.c", tmp_path / "driver"
     driver.write_text(DRIVER, encoding="utf-8")
-    flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    flags = ["-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     build = [find_compiler(), *STRICT_FLAGS, *flags, str(source), str(driver), "-o", str(program)]
     subprocess.run(build, check=True)
     rng = np.random.default_rng(0)

@@ -256,7 +256,7 @@ STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshado
 @pytest.mark.parametrize("case", CASES)
 def test_no_data_race(case: str, tmp_path: Path) -> None:
     files, program = write_driver(case, tmp_path, "generic"), tmp_path / "driver"
-    command = ["gcc", *STRICT, "-O1", "-g", "-fsanitize=thread", "-pthread"]
+    command = ["gcc", *STRICT, "-O1", "-g1", "-fsanitize=thread", "-pthread"]
     built = subprocess.run([*command, *files, "-o", program], capture_output=True, text=True)
     if "libtsan" in built.stderr:
         pytest.skip("gcc has no ThreadSanitizer: install libtsan")

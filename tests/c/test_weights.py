@@ -18,7 +18,7 @@ from intcc.verification.emitted import Emitted
 from tests.c.encoder import encoder
 
 TARGET = "x86-64-v3"
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g1")
 
 
 @pytest.fixture(scope="module")

@@ -166,7 +166,7 @@ def test_no_access_out_of_bounds(
 ) -> None:
     bench, folder = operators
     feeds = bench.feeds(tokens, "random")
-    flags = (*flags_of(target), "-O1", "-g", "-fsanitize=address", *UNDEFINED)
+    flags = (*flags_of(target), "-O1", "-g1", "-fsanitize=address", *UNDEFINED)
     native = bench.native(folder, ("-O0",))
     expected = evaluate(bench.model, feeds)
     assert not run_driver(folder, "bench", native, feeds, expected, tokens, flags, tmp_path)

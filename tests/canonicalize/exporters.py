@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.frontends.families import build, feeds
+from tests.traces import read_torchlib_once
 
 __all__ = ["export"]
 
@@ -57,6 +58,7 @@ def export(
         contextlib.redirect_stderr(io.StringIO()),
     ):
         warnings.simplefilter("ignore")
+        read_torchlib_once()
         torch.onnx.export(
             wrapped,
             tuple(torch.from_numpy(array) for array in given.values()),

@@ -14,6 +14,8 @@ from intcc.frontends import load_source
 from tests.frontends.decoders import CONTEXT, build, save
 from tests.frontends.families import save as save_encoder
 
+pytestmark = pytest.mark.usefixtures("traced_anew")
+
 
 def refused(folder: Path, *fragments: str, **options: Any) -> None:
     with pytest.raises(ModelError) as caught:

@@ -213,6 +213,7 @@ def test_missing_package(package: str, model: Path, monkeypatch: pytest.MonkeyPa
         load_source(model)
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_model_that_cannot_be_traced(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 

@@ -179,6 +179,7 @@ def test_small_epsilon_is_kept(epsilon: float, tmp_path: Path) -> None:
     assert gap(model, graph) <= EXACT
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_trace_leaves_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from transformers import AttentionInterface
     from transformers.models.gemma3 import modeling_gemma3

@@ -41,7 +41,6 @@ def difference(
     return float(gap.max())
 
 
-@pytest.mark.usefixtures("traced_once")
 @pytest.mark.parametrize("name", FAMILIES)
 def test_canonical_graph_equals_torch(name: str, tmp_path: Path) -> None:
     model = save(name, tmp_path)
@@ -95,6 +94,7 @@ def test_values_are_named_after_modules(tmp_path: Path) -> None:
     assert "/transformers/" not in text and "stack_trace" not in text
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_trace_leaves_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was swapped is back, nothing is printed, and a second trace gives the same graph."""
     import logging

@@ -21,6 +21,7 @@ from intcc.frontends.ternary import unpack
 from intcc.passes.canonicalize import canonicalize
 from tests.frontends.decoders import build, ids, reference
 
+pytestmark = pytest.mark.usefixtures("traced_anew")
 SIZES = {"hidden_size": 60, "num_attention_heads": 3, "num_key_value_heads": 1,
          "intermediate_size": 76}  # fmt: skip
 #: linear_class, quantization_mode, packed, with a norm inside.

@@ -18,9 +18,10 @@ _CHARACTERS = {byte: character for character, byte in _BYTES.items()}
 
 def bytes_of(token: str) -> bytes | None:
     """Return the bytes that a token stands for; None if it has a character outside the alphabet."""
-    if all(c in _BYTES for c in token):
-        return bytes(_BYTES[c] for c in token)
-    return None
+    try:
+        return bytes(map(_BYTES.__getitem__, token))
+    except KeyError:
+        return None
 
 
 def character_of(byte: int) -> str:
