@@ -139,7 +139,7 @@ static inline vector vector_upper(vector v)
 static inline vector vector_high(vector a, vector b)
 {
     const vector even = _mm512_mul_epu32(a, b);
-    const vector odd = _mm512_mul_epu32(vector_upper(a), vector_upper(b));
+    const vector odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
 
     return _mm512_castps_si512(
         _mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd), 0x5555, _mm512_castsi512_ps(even)));
