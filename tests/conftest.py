@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.traces import remembered
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many workers as processors: threads of theirs would spend a quarter of the time waiting.
+    # This must come before numpy and torch.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Data and models for development, beside the repository or where INTCC_SHARED says.
@@ -81,6 +84,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Trace equal models once, for all tests and all workers; see `traced_anew`."""
     from intcc.frontends import tracing, tracing_decoder
+    from tests.traces import remembered
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "traces"

@@ -27,7 +27,9 @@ PROCESSORS = ("Haswell", "Nehalem")
 WORKER = """
 import sys, numpy as np, onnxruntime
 feeds = np.load(sys.argv[2])
-session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+options = onnxruntime.SessionOptions()
+options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 count = len({name.split("/")[0] for name in feeds.files})
 outputs = {}
 for i in range(count):

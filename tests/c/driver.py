@@ -82,7 +82,8 @@ def run_driver(
     command = [*compiler, "-std=c11", *flags, f"-I{folder}"]
     sources = (folder / f"{name}{part}.c" for part in ("", "_weights", *more))
     objects = [str(_object(command, path)) for path in sources]
-    subprocess.run([*command, str(source), *objects, "-o", str(program)], check=True)
+    # The driver itself is as well off without optimisation, which takes a second.
+    subprocess.run([*command, "-O0", str(source), *objects, "-o", str(program)], check=True)
     given = b"".join(
         np.ascontiguousarray(feeds[a.spec.name], a.dtype).tobytes() for a in native._takes
     )

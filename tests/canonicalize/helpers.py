@@ -33,6 +33,7 @@ def parse(inputs: str, output: str, body: str, opset: int = 18) -> ir.Model:
 def run(model: ir.Model, feeds: dict[str, Array]) -> Array:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options)
     return np.asarray(session.run(None, {v.name: feeds[v.name] for v in session.get_inputs()})[0])
 

@@ -25,6 +25,7 @@ SIZES = ((1, 1), (1, 7), (3, 13), (2, 38))
 def session(model: ir.Model) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options)
 
 

@@ -93,6 +93,7 @@ def at_all_levels(operator: Operator, computed: int, *inputs: Array) -> None:
         options = ort.SessionOptions()
         options.graph_optimization_level = level
         options.log_severity_level = 3
+        options.intra_op_num_threads = 1
         session = ort.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
