@@ -5,26 +5,9 @@ static inline vector vector_absolute(vector v)
     return _mm512_abs_epi32(v);
 }
 
-/* One number of 16 bits in all halves. */
-static inline vector vector_all_halves(int16_t v)
-{
-    return _mm512_set1_epi16(v);
-}
-
-static inline vector vector_sub_halves(vector a, vector b)
-{
-    return _mm512_sub_epi16(a, b);
-}
-
 static inline vector vector_max_halves(vector a, vector b)
 {
     return _mm512_max_epi16(a, b);
-}
-
-/* a * b / 2^15, rounded, of signed halves. */
-static inline vector vector_scale_halves(vector a, vector b)
-{
-    return _mm512_mulhrs_epi16(a, b);
 }
 
 /* (a + b) / 2, rounded, of unsigned halves. */
@@ -70,26 +53,9 @@ static inline vector vector_absolute(vector v)
     return _mm256_abs_epi32(v);
 }
 
-/* One number of 16 bits in all halves. */
-static inline vector vector_all_halves(int16_t v)
-{
-    return _mm256_set1_epi16(v);
-}
-
-static inline vector vector_sub_halves(vector a, vector b)
-{
-    return _mm256_sub_epi16(a, b);
-}
-
 static inline vector vector_max_halves(vector a, vector b)
 {
     return _mm256_max_epi16(a, b);
-}
-
-/* a * b / 2^15, rounded, of signed halves. */
-static inline vector vector_scale_halves(vector a, vector b)
-{
-    return _mm256_mulhrs_epi16(a, b);
 }
 
 /* (a + b) / 2, rounded, of unsigned halves. */
@@ -187,16 +153,16 @@ static inline void vector_silu(size_t count, const int32_t *x, uint32_t mul, int
         }
         /* The quartic; -45420 of its linear term is -12652 - 2^15. */
         for (int i = 0; i < VECTOR_PAIRS; i++) {
-            h[i] = vector_add_halves(vector_scale_halves(fourth, f[i]), third);
+            h[i] = vector_add_halves(vector_step_halves(fourth, f[i]), third);
         }
         for (int i = 0; i < VECTOR_PAIRS; i++) {
-            h[i] = vector_add_halves(vector_scale_halves(h[i], f[i]), second);
+            h[i] = vector_add_halves(vector_step_halves(h[i], f[i]), second);
         }
         for (int i = 0; i < VECTOR_PAIRS; i++) {
-            h[i] = vector_add_halves(vector_scale_halves(h[i], f[i]), first);
+            h[i] = vector_add_halves(vector_step_halves(h[i], f[i]), first);
         }
         for (int i = 0; i < VECTOR_PAIRS; i++) {
-            h[i] = vector_sub_halves(vector_scale_halves(h[i], f[i]), f[i]);
+            h[i] = vector_sub_halves(vector_step_halves(h[i], f[i]), f[i]);
         }
         /* e = 2^-z in Q16. */
         for (int i = 0; i < VECTOR_PAIRS; i++) {
@@ -218,7 +184,7 @@ static inline void vector_silu(size_t count, const int32_t *x, uint32_t mul, int
             s[i] = vector_sub_halves(least, vector_add_halves(s[i], s[i]));
         }
         for (int i = 0; i < VECTOR_PAIRS; i++) {
-            r[i] = vector_add_halves(r[i], vector_scale_halves(r[i], s[i]));
+            r[i] = vector_add_halves(r[i], vector_step_halves(r[i], s[i]));
         }
         /* h = (e * r + 2^15) / 2^16; then, with s = 2^15 - r, the second step less 2^15. */
         for (int i = 0; i < VECTOR_PAIRS; i++) {
@@ -229,14 +195,13 @@ static inline void vector_silu(size_t count, const int32_t *x, uint32_t mul, int
             s[i] = vector_sub_halves(least, r[i]);
         }
         for (int i = 0; i < VECTOR_PAIRS; i++) {
-            h[i] = vector_sub_halves(vector_scale_halves(s[i], vector_sub_halves(h[i], s[i])),
-                h[i]);
+            h[i] = vector_sub_halves(vector_step_halves(s[i], vector_sub_halves(h[i], s[i])), h[i]);
         }
         /* h * |x| / 2^15 for |x| = upper * 2^16 + 2^15 + s: r is that of 2^15 + s, 2 * h waits for
            upper. */
         for (int i = 0; i < VECTOR_PAIRS; i++) {
             s[i] = vector_pack(vector_and(a[2 * i], low), vector_and(a[2 * i + 1], low));
-            r[i] = vector_add_halves(vector_scale_halves(h[i], vector_add_halves(s[i], least)),
+            r[i] = vector_add_halves(vector_step_halves(h[i], vector_add_halves(s[i], least)),
                 h[i]);
             h[i] = vector_add_halves(h[i], h[i]);
         }
