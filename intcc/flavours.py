@@ -129,10 +129,9 @@ def write_flavours(
 def _write_onnx(built: Built, path: Path, settings: Settings) -> None:
     from intcc.backends.onnx.float_tail import add_float_tail
     from intcc.backends.onnx.strict import emit
-    from intcc.passes.prove_ranges import prove_ranges
 
-    integer = built.graph.integer
-    model = emit(integer, prove_ranges(integer), keep_functions=settings.keep_functions)
+    graph = built.graph
+    model = emit(graph.integer, graph.intervals, keep_functions=settings.keep_functions)
     if settings.float_io:
         add_float_tail(model, {s.name: s.scale for s in built.graph.outputs})
     onnx.save(model, str(path))
@@ -146,11 +145,10 @@ def _write_qlinear(built: Built, path: Path, settings: Settings, feeds: Feeds) -
     """
     from intcc.backends.onnx.qlinear import emit
     from intcc.backends.onnx.strict import emit as emit_strict
-    from intcc.passes.prove_ranges import prove_ranges
     from intcc.report.qlinear import qlinear_report
 
     integer = built.graph.integer
-    model, coverage = emit(integer, prove_ranges(integer))
+    model, coverage = emit(integer, built.graph.intervals)
     if not coverage.layers:
         raise ModelError(
             f"Model '{built.source.name}'",
@@ -223,7 +221,6 @@ def _write_npu(built: Built, folder: Path, settings: Settings) -> dict[str, Any]
     from intcc.backends.c.emit import emit_c
     from intcc.backends.npu.accelerators import load_accelerator
     from intcc.backends.npu.emit import emit_parts
-    from intcc.passes.prove_ranges import prove_ranges
     from intcc.runtime.reference import evaluate, evaluate_node
 
     integer = built.graph.integer
@@ -231,7 +228,7 @@ def _write_npu(built: Built, folder: Path, settings: Settings) -> dict[str, Any]
         integer,
         folder,
         load_accelerator(settings.accelerator),
-        prove_ranges(integer),
+        built.graph.intervals,
         evaluate_node,
     )
     emit_c(

@@ -14,6 +14,7 @@ from intcc.dyadic import Dyadic
 from intcc.errors import ModelError
 from intcc.frontends.probes import vocabulary_probes
 from intcc.frontends.source import SourceModel
+from intcc.interval import Interval
 from intcc.measurement import LayerRecord, measure
 from intcc.passes.assign_scales import assign_scales
 from intcc.passes.assign_units import assign_units
@@ -67,6 +68,7 @@ class CompiledGraph:
     Attributes:
         scaled: the float graph with the forms of its values.
         integer: the proved integer graph.
+        intervals: what is proved of its values, by name.
         inputs: of the integer graph.
         outputs: of the integer graph.
         layers: the error of every value.
@@ -75,6 +77,7 @@ class CompiledGraph:
 
     scaled: ir.Model
     integer: ir.Model
+    intervals: dict[str, Interval]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     layers: list[LayerRecord]
@@ -155,10 +158,10 @@ def compile_graph(
         )
     check_integer(integer)
     progress.stage("prove ranges")
-    prove_ranges(integer)
+    intervals = prove_ranges(integer)
     progress.stage("measure")
     layers = measure(model, integer, statistics, samples, feeds, functions_of(integer))
-    return CompiledGraph(model, integer, inputs, outputs, layers, corrections)
+    return CompiledGraph(model, integer, intervals, inputs, outputs, layers, corrections)
 
 
 def _require_scheme(source: SourceModel, model: ir.Model, scheme: str) -> None:

@@ -105,11 +105,12 @@ def _elements(program: Program, plan: Plan, stage: Stage, rows: object) -> list[
 def defer(program: Program) -> None:
     """Let calls that overwrite their only input come just before the first call that reads it."""
     calls = program.calls
-    for call in [c for c in calls if len(c.reads) == 1 and _storages(c) == _writes([c])]:
-        start = calls.index(call)
-        storage = call.writes[0].storage
-        end = start + 1
-        while end < len(calls) and storage not in _storages(calls[end]) and not _leaves(calls[end]):
+    for start in reversed(range(len(calls))):
+        call = calls[start]
+        if len(call.reads) != 1 or _storages(call) != _writes([call]):
+            continue
+        storage, end = call.writes[0].storage, start + 1
+        while end < len(calls) and storage not in _storages(calls[end]) and not calls[end].fails:
             end += 1
         if end < len(calls) and calls[end].layer == call.layer:
             calls.insert(end - 1, calls.pop(start))
@@ -117,8 +118,3 @@ def defer(program: Program) -> None:
 
 def _storages(call: Call) -> set[Storage]:
     return {v.storage for v in (*call.reads, *call.writes)} | set(call.scratch)
-
-
-def _leaves(call: Call) -> bool:
-    """Tell whether a run may end with a call: nothing moves past it."""
-    return bool(call.fails)

@@ -33,9 +33,15 @@ def _key(array: npt.NDArray[Any]) -> _Key:
 
 
 def initializer(graph: ir.Graph, name: str, array: npt.NDArray[Any]) -> ir.Value:
-    """Add a constant to the graph; one of that name already there is taken as it is."""
-    if name in graph.initializers:
-        return graph.initializers[name]
+    """Return a constant of the graph by that name, a new one unless it is there already.
+
+    Where the name belongs to another one, as may be of the user's, the new one gets a longer name.
+    """
+    while name in graph.initializers:
+        known = graph.initializers[name].const_value
+        if known is not None and _key(known.numpy()) == _key(array):
+            return graph.initializers[name]
+        name += "_"
     tensor = ir.tensor(array, name=name)
     value = ir.Value(
         name=name,

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.backends.onnx.clean import initializer
+from intcc.backends.onnx.insertion import Insertion
 from intcc.backends.onnx.ranges import Range, value_ranges
 
 __all__ = ["merge_constants"]
@@ -91,9 +92,10 @@ def _into_products(graph: ir.Graph, node: ir.Node, ranges: dict[ir.Value, Range]
         ends = [int(v) for end in (lo, hi) for v in _hull(end * w)]
         if not (_fits(min(ends), max(ends)) and _holds(b)):
             return 0
-        moved.append((use.node, then[0], b))
-    for multiply, add, b in moved:
+        moved.append((use.node, then[0], b, (min(ends), max(ends))))
+    for multiply, add, b, limits in moved:
         multiply.replace_input_with(_place(multiply, sum_), x)
+        ranges[multiply.outputs[0]] = limits  # the product is another one now
         _settle(graph, add, multiply.outputs[0], b)
     return 1
 
@@ -114,11 +116,10 @@ def _of_sums(graph: ir.Graph, node: ir.Node, ranges: dict[ir.Value, Range]) -> i
     c = c1 + c2
     if not (_fits(first[0] + second[0], first[1] + second[1]) and _holds(c)):
         return 0
-    total = ir.Value(name=f"{node.outputs[0].name}_terms", type=node.outputs[0].type)
-    total.shape = node.outputs[0].shape
-    added = ir.node("Add", [a, b], outputs=[total], name=str(total.name))
-    added.metadata_props.update(node.metadata_props)
-    graph.insert_before(node, [added])
+    new = Insertion(graph, node, f"{node.outputs[0].name}_")
+    total = new.add("Add", [a, b], "terms")
+    total.type, total.shape = node.outputs[0].type, node.outputs[0].shape
+    graph.insert_before(node, new.nodes)
     _settle(graph, node, total, c)
     return 1
 

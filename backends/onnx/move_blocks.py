@@ -12,12 +12,12 @@ Order      before the last share, which makes one of equal places.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
 
-from intcc.backends.onnx.clean import initializer
+from intcc.backends.onnx.insertion import Insertion
 
 __all__ = ["move_blocks"]
 
@@ -36,35 +36,26 @@ def _rewrite(graph: ir.Graph, node: ir.Node) -> int:
     x, y = node.inputs[0], node.outputs[0]
     if x is None or x.shape is None or x.dtype is None or len(x.shape) != 4:
         return 0
+    if y.is_graph_output():
+        return 0
     d, order = x.shape[3], node.attributes["perm"].as_ints() if "perm" in node.attributes else ()
     if tuple(order) != _ORDER or not isinstance(d, int) or d * x.dtype.itemsize > _LONGEST:
         return 0
-    added: list[ir.Node] = []
+    new = Insertion(graph, node, f"{y.name}_")
+    add = new.add
 
-    def add(kind: str, inputs: list[ir.Value | None], name: str, **attributes: Any) -> ir.Value:
-        value = ir.Value(name=f"{y.name}_{name}")
-        made = ir.node(kind, inputs, attributes, outputs=[value], name=str(value.name))
-        made.metadata_props.update(node.metadata_props)
-        added.append(made)
-        return value
-
-    def constant(name: str, *numbers: int) -> ir.Value:
-        return initializer(graph, name, np.array(numbers, np.int64))
-
-    def scalar(number: int) -> ir.Value:
-        return initializer(graph, f"number_{number}", np.array(number, np.int64))
+    def constant(name: str, numbers: int | Sequence[int]) -> ir.Value:
+        return new.constant(name, np.array(numbers, np.int64))
 
     before = add("Shape", [x], "before", start=0, end=3)
     count = add("ReduceProd", [before], "count", keepdims=0)
-    rows = add("Reshape", [add("Range", [scalar(0), count, scalar(1)], "rows"), before], "grid")
-    flat = constant("flat", -1)
+    zero, one = constant("number_0", 0), constant("number_1", 1)
+    rows = add("Reshape", [add("Range", [zero, count, one], "rows"), before], "grid")
+    flat = constant("flat_all", [-1])
     places = add("Reshape", [add("Transpose", [rows], "moved", perm=[0, 2, 1]), flat], "places")
     whole = add("Shape", [x], "whole")
-    after = add("Gather", [whole, constant("heads_first", *_ORDER)], "after")
-    blocks = add("Reshape", [x, constant(f"blocks_{d}", -1, d)], "blocks")
+    after = add("Gather", [whole, constant("heads_first", _ORDER)], "after")
+    blocks = add("Reshape", [x, constant(f"blocks_{d}", [-1, d])], "blocks")
     result = add("Reshape", [add("Gather", [blocks, places], "found", axis=0), after], "placed")
-    result.type, result.shape = y.type, y.shape
-    graph.insert_before(node, added)
-    y.replace_all_uses_with(result, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
+    new.replace(y, result)
     return 1

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from intcc.backends.onnx.clean import initializer
+from intcc.backends.onnx.insertion import Insertion
 from intcc.backends.onnx.ranges import Range, value_ranges
 
 __all__ = ["LARGEST_CHANNELS", "LARGEST_TABLE", "tabulate"]
@@ -186,60 +186,35 @@ def _pays(region: _Region) -> bool:
     return cost < sum(_cost(node) for node in region.nodes)
 
 
-@dataclass
-class _Emission:
-    """Nodes that take the place of a region, in order."""
+def _table(new: Insertion, region: _Region, output: ir.Value, groups: _Groups | None) -> ir.Value:
+    """Append clones of the nodes that compute `output`, for every number that x can be.
 
-    graph: ir.Graph
-    region: _Region
-    added: list[ir.Node]
-
-    def add(
-        self, kind: str, inputs: list[ir.Value | None], name: str, **attributes: int
-    ) -> ir.Value:
-        """Append a node; return its output."""
-        value = ir.Value(name=name)
-        node = ir.node(kind, inputs, attributes, outputs=[value], name=name)
-        node.metadata_props.update(self.region.nodes[0].metadata_props)
-        self.added.append(node)
-        return value
-
-    def constant(self, name: str, array: npt.NDArray[Any]) -> ir.Value:
-        """Add an initializer."""
-        return initializer(self.graph, name, array)
-
-    def table(self, output: ir.Value, groups: _Groups | None) -> ir.Value:
-        """Append clones of the nodes that compute `output`, for every number that x can be.
-
-        Returns [1, n] where all channels share it, [groups, n] or [n, channels].
-        """
-        source, down = self.region.source, groups is None and self.region.channels(output) > 1
-        assert source.dtype is not None
-        numbers = np.arange(self.region.largest + 1).astype(source.dtype.numpy())
-        numbers = numbers[:, None] if down else numbers[None]
-        label = (
-            f"every_{source.dtype.name.lower()}_{self.region.largest}_{'column' if down else 'row'}"
+    Returns [1, n] where all channels share it, [groups, n] or [n, channels].
+    """
+    source, down = region.source, groups is None and region.channels(output) > 1
+    assert source.dtype is not None
+    numbers = np.arange(region.largest + 1).astype(source.dtype.numpy())
+    numbers = numbers[:, None] if down else numbers[None]
+    label = f"every_{source.dtype.name.lower()}_{region.largest}_{'column' if down else 'row'}"
+    known = {source: new.constant(label, numbers)}
+    if groups is not None:
+        for value in region.constants(output):
+            distinct = _array(value).reshape(-1)[groups.first, None]
+            known[value] = new.constant(f"{value.name}_of_{output.name}_groups", distinct)
+    for node in region.needed(output):
+        clone = ir.Node(
+            node.domain,
+            node.op_type,
+            [v if v is None else known.get(v, v) for v in node.inputs],
+            list(node.attributes.values()),
+            outputs=[
+                ir.Value(name=f"{v.name}_of_{output.name}_table", type=v.type) for v in node.outputs
+            ],
+            name=f"{node.name}_of_{output.name}_table",
         )
-        known = {source: self.constant(label, numbers)}
-        if groups is not None:
-            for value in self.region.constants(output):
-                distinct = _array(value).reshape(-1)[groups.first, None]
-                known[value] = self.constant(f"{value.name}_of_{output.name}_groups", distinct)
-        for node in self.region.needed(output):
-            clone = ir.Node(
-                node.domain,
-                node.op_type,
-                [v if v is None else known.get(v, v) for v in node.inputs],
-                list(node.attributes.values()),
-                outputs=[
-                    ir.Value(name=f"{v.name}_of_{output.name}_table", type=v.type)
-                    for v in node.outputs
-                ],
-                name=f"{node.name}_of_{output.name}_table",
-            )
-            self.added.append(clone)
-            known.update(zip(node.outputs, clone.outputs, strict=True))
-        return known[output]
+        new.nodes.append(clone)
+        known.update(zip(node.outputs, clone.outputs, strict=True))
+    return known[output]
 
 
 def _array(value: ir.Value) -> npt.NDArray[Any]:
@@ -249,31 +224,31 @@ def _array(value: ir.Value) -> npt.NDArray[Any]:
 
 def _replace(graph: ir.Graph, region: _Region) -> None:
     source, inside = region.source, set(region.nodes)
-    emission = _Emission(graph, region, [])
+    new = Insertion(graph, region.nodes[0])
     index = source
     if source.dtype not in _INDEX_TYPES:
-        index = emission.add("Cast", [source], f"{source.name}_index", to=ir.DataType.INT32.value)
-    shape = emission.add("Shape", [source], f"{source.name}_shape")
-    row = emission.constant("flat_rows", np.array([1, -1], np.int64))
+        index = new.add("Cast", [source], f"{source.name}_index", to=ir.DataType.INT32.value)
+    shape = new.add("Shape", [source], f"{source.name}_shape")
+    row = new.constant("flat_rows", np.array([1, -1], np.int64))
     for output in region.outputs:
         name, groups = str(output.name), region.groups(output)
-        table, flat, place = emission.table(output, groups), row, index
+        table, flat, place = _table(new, region, output, groups), row, index
         if groups is not None:
-            table = emission.add("Reshape", [table, row], f"{name}_tables")
+            table = new.add("Reshape", [table, row], f"{name}_tables")
             offsets = (groups.group * (region.largest + 1)).astype(_index_type(source).numpy())
-            offset = emission.constant(f"{name}_offsets", offsets)
-            place = emission.add("Add", [index, offset], f"{name}_places")
+            offset = new.constant(f"{name}_offsets", offsets)
+            place = new.add("Add", [index, offset], f"{name}_places")
         elif (channels := region.channels(output)) > 1:
-            flat = emission.constant(f"flat_{channels}", np.array([-1, channels], np.int64))
-        numbered = emission.add("Reshape", [place, flat], f"{name}_indices")
+            flat = new.constant(f"flat_{channels}", np.array([-1, channels], np.int64))
+        numbered = new.add("Reshape", [place, flat], f"{name}_indices")
         axis = 1 if flat is row else 0
-        found = emission.add("GatherElements", [table, numbered], f"{name}_found", axis=axis)
-        result = emission.add("Reshape", [found, shape], f"{name}_looked_up")
+        found = new.add("GatherElements", [table, numbered], f"{name}_found", axis=axis)
+        result = new.add("Reshape", [found, shape], f"{name}_looked_up")
         result.type, result.shape = output.type, output.shape
         for use in list(output.uses()):
             if use.node not in inside:
                 use.node.replace_input_with(use.idx, result)
-    graph.insert_after(region.nodes[-1], emission.added)
+    graph.insert_after(region.nodes[-1], new.nodes)
 
 
 def _index_type(source: ir.Value) -> ir.DataType:

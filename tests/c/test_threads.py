@@ -17,7 +17,6 @@ from intcc.backends.c.target import load_target
 from intcc.errors import SettingsError, ToolError
 from intcc.ops import linear_dynamic
 from intcc.runtime.native import NativeModel
-from intcc.runtime.reference import evaluate
 from tests.c.bench import Bench
 from tests.c.cases import full_bench
 from tests.c.cases_cache import cache_bench, decoder
@@ -51,7 +50,7 @@ def wrong(bench: Bench, native: NativeModel, tokens: int) -> list[str]:
     feeds = bench.feeds(tokens, "random")
     if "attention_mask" in feeds:
         feeds["attention_mask"][:] = 1
-    expected, got = evaluate(bench.model, feeds), native.run(feeds)
+    expected, got = bench.expected(feeds), native.run(feeds)
     return [name for name, array in got.items() if not np.array_equal(array, expected[name])]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from intcc.backends.onnx.clean import (
     constants_to_initializers,
+    initializer,
     remove_neutral,
     remove_unused,
     share_equal_nodes,
@@ -62,3 +63,15 @@ def test_a_neutral_constant_that_broadcasts_stays() -> None:
     )  # fmt: skip
     remove_neutral(model.graph)
     assert kinds(model) == ["Mul", "Add"]
+
+
+def test_a_name_of_the_users_is_left_alone() -> None:
+    model = flat(
+        [node("Mul", "x one", "y")], {"x": (I32, ["n"])}, {"y": I32}, {"one": np.array(7, I32)}
+    )
+    known = model.graph.initializers["one"]
+    assert initializer(model.graph, "one", np.array(7, I32)) is known
+    other = initializer(model.graph, "one", np.array(1, I32))
+    assert other is not known and other.name == "one_"
+    assert initializer(model.graph, "one", np.array(1, I32)) is other
+    assert run(model, {"x": np.arange(3, dtype=I32)})[0].tolist() == [0, 7, 14]

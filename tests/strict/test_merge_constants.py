@@ -55,6 +55,22 @@ def test_what_may_wrap_stays(proved: dict[str, tuple[int, int]], w: int, b: int)
     assert kinds(model) == ["Sub", "Mul", "Add"]
 
 
+def test_a_product_that_has_changed_has_another_range() -> None:
+    """The second constant may not move: q * w * v passes int32, (q - c) * w * v does not."""
+    nodes = [
+        node("Sub", "x c", "n"), node("Mul", "n w", "p"), node("Add", "p b", "y"),
+        node("Mul", "y v", "s"), node("Sub", "s b", "z"),
+    ]  # fmt: skip
+    constants = numbers(c=2**20 - 1, w=[32, -32, 32, -32], b=1, v=64)
+    model = flat(nodes, {"x": (I32, ["m", 4])}, {"z": I32}, constants)
+    feeds = {"x": rows(8) + I32(2**20 - 1)}
+    before = run(model, feeds)
+    assert merge_constants(model, {"n": (-8, 8)}) == 1
+    second = next(n for n in model.graph if n.outputs[0].name == "s")
+    assert second.inputs[0] is not None and second.inputs[0].name == "y"
+    same(before, model, feeds)
+
+
 @pytest.mark.parametrize(
     "nodes",
     [

@@ -44,6 +44,12 @@ def test_equal_extents_share_their_places() -> None:
     same(before, model, feeds)
 
 
+def test_a_result_of_the_graph_keeps_its_name() -> None:
+    nodes = [node("Transpose", "x", "y", **MOVE)]
+    model = flat(nodes, {"x": (np.uint8, ["b", "n", 4, 8])}, {"y": np.uint8}, {})
+    assert move_blocks(model) == 0
+
+
 @pytest.mark.parametrize(
     ("perm", "width"),
     [([0, 2, 3, 1], 8), ([0, 3, 2, 1], 8), ([0, 2, 1, 3], 65), ([0, 2, 1, 3], "d")],

@@ -35,6 +35,11 @@ def test_sums_have_the_same_bits(shape: tuple[int, ...], group: int) -> None:
     same(before, model, feeds)
 
 
+def test_a_result_of_the_graph_keeps_its_name() -> None:
+    model = flat(NODES[:2], {"x": (I32, ["m", 96])}, {"y": I64}, {"ones": np.ones((96, 1), I64)})
+    assert sum_rows(model, {"x": (-9, 9)}) == 0
+
+
 @pytest.mark.parametrize(
     ("n", "weights", "largest"),
     [
