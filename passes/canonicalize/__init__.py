@@ -29,6 +29,7 @@ from intcc.passes.canonicalize.recognize_pooling import RecognizePooling
 from intcc.passes.canonicalize.recognize_positions import RecognizePositions
 from intcc.passes.canonicalize.remove_dead import RemoveDead
 from intcc.passes.canonicalize.resolve_shapes import ResolveShapes
+from intcc.passes.canonicalize.round_attributes import RoundAttributes
 from intcc.passes.canonicalize.scale_embedding import ScaleEmbedding
 from intcc.passes.canonicalize.settle_attributes import SettleAttributes
 from intcc.passes.canonicalize.simplify_movement import SimplifyMovement
@@ -43,6 +44,7 @@ __all__ = ["canonicalize"]
 
 #: Once, in this order.
 PREPARE: tuple[ir.passes.PassBase, ...] = (
+    RoundAttributes(),  # a traced graph is what its file would be
     UpgradeOpset(),  # one opset for all that follows
     common.InlinePass(lambda function: function.domain != "ai.intcc.float"),  # one flat graph
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),  # one constant

@@ -8,7 +8,7 @@ Split without sizes; everything else means what it meant. Newer files (24 and la
 they are: the operators of the grammar did not change.
 
 Exactness  the same operator in another spelling.
-Order      first, so that every later pass knows one opset.
+Order      after round_attributes, so that every later pass knows one opset.
 """
 
 from __future__ import annotations
