@@ -82,6 +82,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "k": inner,
             "stride": tile.stride,
             "rows": height,
+            "most": tile.most,
             "tile": matmul.tile,
             "tile_kernel": tile.kernel.name,
             "whole": tile.whole,
@@ -93,7 +94,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "vectors": short and int(np.abs(offsets).max(initial=0)) <= 2**29,
             "residual": bool(suffix),
         }
-        stack = 4 * height * matmul.tile + tile.kernel.stack
+        stack = 4 * tile.most * matmul.tile + tile.kernel.stack
         # The rescale in vectors needs their functions, which a tile of ternary weights does not.
         needs = (*(form.needs if form.dot else ()), tile.kernel)
         return Kernel("ops/linear_dynamic", name, parameters, needs, stack)

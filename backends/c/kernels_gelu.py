@@ -14,7 +14,7 @@ import onnx_ir as ir
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.divide import division
 from intcc.backends.c.kernels_linear import Epilogue
-from intcc.backends.c.matmul import VECTOR
+from intcc.backends.c.matmul import VECTOR, most_rows
 from intcc.backends.c.program import Kernel
 from intcc.ops import OPERATORS
 from intcc.ops.gelu import delta, dividend
@@ -74,11 +74,12 @@ def tile_epilogue(b: Builder, node: ir.Node, index: str) -> Epilogue:
     if made is None or not made.size:
         return epilogue(b, node, index)
     tile, levels = b.target.matmul.tile, len(made) // 2
+    most = most_rows(b.target.matmul.rows)
     name = f"gelu_steps_{channels}_{levels}"
     parameters = {
         "columns": channels,
         "levels": levels,
-        "rows": b.target.matmul.rows,
+        "rows": most,
         "tile": tile,
     }
     # What belongs to the columns of one tile lies together.
@@ -90,7 +91,7 @@ def tile_epilogue(b: Builder, node: ir.Node, index: str) -> Epilogue:
         "const uint8_t *restrict curve, ",
         "(uint8_t)t",
         [b.flash_view(curve, f"{stem}.curve", hot=True)],
-        (Kernel("kernels/gelu_steps", name, parameters, (VECTOR,), tile * b.target.matmul.rows),),
+        (Kernel("kernels/gelu_steps", name, parameters, (VECTOR,), tile * most),),
         name,
         len(rows),
     )

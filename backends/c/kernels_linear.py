@@ -213,6 +213,7 @@ def narrow_layer(
             "stride": tile.stride,
             "whole": tile.whole,
             "rows": height,
+            "most": tile.most,
             "tile": matmul.tile,
             "tile_kernel": tile.kernel.name,
             "divisor": by.declaration,
@@ -230,7 +231,7 @@ def narrow_layer(
             "remark": remark,
         },
         (tile.kernel, *by.needs, *end.needs),
-        4 * height * matmul.tile + tile.kernel.stack,
+        4 * tile.most * matmul.tile + tile.kernel.stack,
     )
     uncentered = tile.center * weight.astype(np.int32).sum(0, dtype=np.int32)
     bias_view = b.flash_view(np.broadcast_to(bias, (n,)) + uncentered, f"{stem}.bias", hot=True)
@@ -333,6 +334,7 @@ def wide_layer(
             "stride": tile.stride,
             "whole": tile.whole,
             "rows": height,
+            "most": tile.most,
             "tile": matmul.tile,
             "tile_kernel": tile.kernel.name,
             "mul": mul,
@@ -345,7 +347,7 @@ def wide_layer(
         }
         if height != matmul.rows:
             name += f"_r{height}"
-        stack = 4 * height * matmul.tile + tile.kernel.stack
+        stack = 4 * tile.most * matmul.tile + tile.kernel.stack
         return Kernel("ops/linear_wide", name, parameters, (tile.kernel,), stack)
 
     declarations = ["const int8_t *restrict w", mul.declaration, bias.declaration]

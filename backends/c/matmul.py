@@ -33,7 +33,8 @@ from intcc.ops import OPERATORS
 from intcc.ops.linear import pair_reach
 
 __all__ = [
-    "FORMS", "VECTOR", "Form", "Tile", "form_of", "packed", "packed_weight", "suffix_of", "tile_of",
+    "FORMS", "VECTOR", "Form", "Tile", "form_of", "most_rows", "packed", "packed_weight",
+    "suffix_of", "tile_of",
 ]  # fmt: skip
 
 Int8 = npt.NDArray[np.int8]
@@ -102,6 +103,11 @@ class Tile:
     stride: int
     center: int
     whole: str = ""
+
+    @property
+    def most(self) -> int:
+        """Rows that the kernel takes at once: those of the last block, and a few left over."""
+        return most_rows(self.rows) if self.whole else self.rows
 
 
 _BLOCKS = "kernels/tile_blocks"
@@ -180,6 +186,14 @@ def _largest(b: Builder, x: ir.Value | None) -> npt.NDArray[np.int32]:
     return np.atleast_1d(proved.hi).astype(np.int32)
 
 
+def most_rows(rows: int) -> int:
+    """Return the rows of a block and those that are rather taken with it than alone.
+
+    Few rows wait for the weights; more than half of a block multiply about as fast as a whole one.
+    """
+    return rows + rows // 2
+
+
 def suffix_of(b: Builder, form: Form) -> str:
     """Return what tells kernels of this form from those of the target's own."""
     return "" if form is FORMS[b.target.matmul.kernel] else f"_{form.code or 'plain'}"
@@ -210,9 +224,17 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
         "step": form.step,
     }
     needs, scratch = form.needs, form.scratch
+    whole = form.dot if form.digits == 1 and k % 4 == 0 and height == m.rows else ""
     if form.dot:
         needs = tuple(_any_block(form, m, k, r) for r in range(1, height + 1))
-        parameters |= {"dots": [n.name for n in needs], "most": f"{form.dot.upper()}_ROWS"}
+        above = range(height + 1, most_rows(height) + 1) if whole else ()
+        tall = tuple(_tall_block(form, m, r) for r in above)
+        parameters |= {
+            "dots": [n.name for n in needs],
+            "tall": {n.parameters["rows"]: n.name for n in tall},
+            "most": f"{form.dot.upper()}_ROWS",
+        }
+        needs += tall
     elif form.block:
         needs = tuple(_block(form, m, k, r) for r in sorted({1, height}))
         parameters |= {
@@ -221,7 +243,6 @@ def tile_of(b: Builder, k: int, rows: Extent, form: Form) -> Tile:
             "span": form.span or m.columns,
         }
     kernel = Kernel(form.template, f"tile{height}x{m.tile}_{suffix}", parameters, needs, scratch)
-    whole = form.dot if form.digits == 1 and k % 4 == 0 and height == m.rows else ""
     return Tile(kernel, height, form.stride(k), form.center, whole)
 
 
@@ -237,6 +258,13 @@ def _any_block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:
         "digits": form.digits,
     }
     return Kernel(form.block, name, parameters, form.needs)
+
+
+def _tall_block(form: Form, m: Matmul, rows: int) -> Kernel:
+    """Return the kernel `name(k, x, w, acc)` of more rows than registers hold for a whole panel."""
+    name = f"dot{rows}x{m.tile}_{form.code}"
+    parameters = {"rows": rows, "tile": m.tile, "dot": form.dot}
+    return Kernel("kernels/block_tall", name, parameters, form.needs)
 
 
 def _block(form: Form, m: Matmul, k: int, rows: int) -> Kernel:

@@ -87,7 +87,9 @@ def run_driver(
     given = b"".join(
         np.ascontiguousarray(feeds[a.spec.name], a.dtype).tobytes() for a in native._takes
     )
-    done = subprocess.run([*runner, str(program)], input=given, capture_output=True, check=False)
+    done = subprocess.run(
+        [*runner, str(program)], input=given, capture_output=True, check=False, timeout=600
+    )
     if done.returncode != 0:
         return f"exit {done.returncode}: {done.stderr.decode(errors='replace')[:1500]}"
     wanted = b"".join(

@@ -260,7 +260,7 @@ def test_no_data_race(case: str, tmp_path: Path) -> None:
     if "libtsan" in built.stderr:
         pytest.skip("gcc has no ThreadSanitizer: install libtsan")
     assert built.returncode == 0, built.stderr
-    done = subprocess.run([program], capture_output=True, text=True)
+    done = subprocess.run([program], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -276,7 +276,7 @@ def test_equal_on_another_machine(case: str, tmp_path: Path) -> None:
     flags = [*STRICT, *target.toolchain.flags, "-static", "-pthread"]
     subprocess.run([target.toolchain.compiler, *flags, *files, "-o", program], check=True)
     run = [target.emulator.program, *target.emulator.arguments, program]
-    assert subprocess.run(run, check=False).returncode == 0
+    assert subprocess.run(run, check=False, timeout=300).returncode == 0
 
 
 #: Texts of one and of several threads: a prompt longer than a call, then tokens.
@@ -315,7 +315,51 @@ def test_texts_in_c(tmp_path: Path) -> None:
     (tmp_path / "driver.c").write_text(TEXTS, encoding="utf-8")
     command = ["gcc", *STRICT, "-O1", "-pthread", *files, "-o", str(program)]
     subprocess.run(command, check=True)
-    assert subprocess.run([program], check=False).returncode == 0
+    assert subprocess.run([program], check=False, timeout=300).returncode == 0
+
+
+#: Pools that live for one job: a thread that is late for it must not do it again.
+SHORT_LIVES = """
+#include "tiny_threads.h"
+
+static struct tiny_threads pool;
+
+static void add(void *argument, size_t part)
+{
+    (void)__atomic_fetch_add((size_t *)argument, part + 1, __ATOMIC_SEQ_CST);
+}
+
+int main(void)
+{
+    for (int round = 0; round < 1000; round++) {
+        size_t sum = 0;
+
+        if (tiny_threads_start(&pool, 4) != 0) return 2;
+        tiny_threads_run(&pool, add, &sum, 4);
+        if (__atomic_load_n(&sum, __ATOMIC_SEQ_CST) != 10) return 3;
+        tiny_threads_stop(&pool);
+        if (__atomic_load_n(&sum, __ATOMIC_SEQ_CST) != 10) return 4;
+    }
+    return 0;
+}
+"""
+
+
+def test_pools_that_stop_at_once(tmp_path: Path) -> None:
+    """An emulated processor, whose threads are slow to start, showed this."""
+    target = load_target("aarch64")
+    assert target.toolchain is not None and target.emulator is not None
+    for tool in (target.toolchain.compiler, target.emulator.program):
+        if shutil.which(tool) is None:
+            pytest.skip(f"no {tool}")
+    write_driver("encoder", tmp_path, "generic")
+    (tmp_path / "driver.c").write_text(SHORT_LIVES, encoding="utf-8")
+    files = [tmp_path / "driver.c", tmp_path / "tiny_threads.c"]
+    program = tmp_path / "driver"
+    command = [target.toolchain.compiler, *STRICT, "-O1", "-static", "-pthread", *files]
+    subprocess.run([*command, "-o", program], check=True)
+    run = [target.emulator.program, *target.emulator.arguments, program]
+    assert subprocess.run(run, check=False, timeout=120).returncode == 0
 
 
 def test_c_for_one_thread_is_refused(tmp_path: Path) -> None:

@@ -81,11 +81,13 @@ def add_wide(
 def add_dynamic(
     b: Bench, rng: np.random.Generator, k: int, n: int, rows: int | str, *, ternary: bool = False
 ) -> None:
-    """Add a layer with scales per row; every other one has no bias, or is added to a residual."""
+    """Add a layer with scales per row; every other one has short factors, a bias or a residual."""
     x = b.input(np.int32, ["batch", rows, k], -(2**28), 2**28)
     q, m, e = b.op("DynamicQuantize", [x], outputs=3)
     w = weights(rng, k, n, (-1, 1) if ternary else (-128, 127))
-    mul, shift = dynamic.parameters(rng.uniform(1e-5, 1e-3, n), w)
+    scale = rng.uniform(1e-5, 1e-3, n)
+    short = dynamic.short_parameters(scale, k) if rng.integers(2) else None
+    mul, shift = short or dynamic.parameters(scale, w)
     bias = rng.integers(2) * rng.integers(-(2**20), 2**20, n)
     y = b.op("LinearDynamic", [q, m, e, w, mul, shift, i32(bias)])
     if rng.integers(2):

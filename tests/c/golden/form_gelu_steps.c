@@ -9,7 +9,7 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             zero = octets_load(curve + 128);
 
 #if VECTOR == 16
-        for (size_t r = 0; r < rows; r += 6) {
+        for (size_t r = 0; r < rows; r += 9) {
             uint8_t *out0 = y + r * apart + j;
             const octets x0 = octets_load(out0), relu0 = octets_excess(x0, knee);
             const octets b0 = octets_min(x0, octets_excess(knee, relu0));
@@ -34,6 +34,18 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             const octets x5 = octets_load(out5), relu5 = octets_excess(x5, knee);
             const octets b5 = octets_min(x5, octets_excess(knee, relu5));
             octets v5 = octets_add(octets_product(relu5, factor), zero);
+            uint8_t *out6 = y + (r + 6 < rows ? r + 6 : r) * apart + j;
+            const octets x6 = octets_load(out6), relu6 = octets_excess(x6, knee);
+            const octets b6 = octets_min(x6, octets_excess(knee, relu6));
+            octets v6 = octets_add(octets_product(relu6, factor), zero);
+            uint8_t *out7 = y + (r + 7 < rows ? r + 7 : r) * apart + j;
+            const octets x7 = octets_load(out7), relu7 = octets_excess(x7, knee);
+            const octets b7 = octets_min(x7, octets_excess(knee, relu7));
+            octets v7 = octets_add(octets_product(relu7, factor), zero);
+            uint8_t *out8 = y + (r + 8 < rows ? r + 8 : r) * apart + j;
+            const octets x8 = octets_load(out8), relu8 = octets_excess(x8, knee);
+            const octets b8 = octets_min(x8, octets_excess(knee, relu8));
+            octets v8 = octets_add(octets_product(relu8, factor), zero);
             octets first, more;
 
             first = octets_load(curve + 192);
@@ -44,6 +56,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 320);
             more = octets_load(curve + 384);
             v0 = octets_less_within(v0, b0, first, more);
@@ -52,6 +67,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 448);
             more = octets_load(curve + 512);
             v0 = octets_less_within(v0, b0, first, more);
@@ -60,6 +78,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 576);
             more = octets_load(curve + 640);
             v0 = octets_less_within(v0, b0, first, more);
@@ -68,6 +89,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 704);
             more = octets_load(curve + 768);
             v0 = octets_less_within(v0, b0, first, more);
@@ -76,6 +100,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 832);
             more = octets_load(curve + 896);
             v0 = octets_less_within(v0, b0, first, more);
@@ -84,6 +111,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 960);
             more = octets_load(curve + 1024);
             v0 = octets_less_within(v0, b0, first, more);
@@ -92,6 +122,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 1088);
             more = octets_load(curve + 1152);
             v0 = octets_less_within(v0, b0, first, more);
@@ -100,6 +133,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 1216);
             more = octets_load(curve + 1280);
             v0 = octets_less_within(v0, b0, first, more);
@@ -108,6 +144,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 1344);
             more = octets_load(curve + 1408);
             v0 = octets_less_within(v0, b0, first, more);
@@ -116,6 +155,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 1472);
             more = octets_load(curve + 1536);
             v0 = octets_less_within(v0, b0, first, more);
@@ -124,6 +166,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 1600);
             more = octets_load(curve + 1664);
             v0 = octets_less_within(v0, b0, first, more);
@@ -132,6 +177,9 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             first = octets_load(curve + 1728);
             more = octets_load(curve + 1792);
             v0 = octets_less_within(v0, b0, first, more);
@@ -140,12 +188,18 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
             v3 = octets_less_within(v3, b3, first, more);
             v4 = octets_less_within(v4, b4, first, more);
             v5 = octets_less_within(v5, b5, first, more);
+            v6 = octets_less_within(v6, b6, first, more);
+            v7 = octets_less_within(v7, b7, first, more);
+            v8 = octets_less_within(v8, b8, first, more);
             octets_store(out0, v0);
             octets_store(out1, v1);
             octets_store(out2, v2);
             octets_store(out3, v3);
             octets_store(out4, v4);
             octets_store(out5, v5);
+            octets_store(out6, v6);
+            octets_store(out7, v7);
+            octets_store(out8, v8);
         }
 #else
         for (size_t r = 0; r < rows; r += 3) {
@@ -237,7 +291,7 @@ static void gelu_steps_37_13_groups(size_t rows, size_t width, const uint8_t *cu
 }
 #endif
 
-/* y = factor * relu(x) - delta(|x|) about the zero point `knee`, in bytes, for 6 rows of 64 columns
+/* y = factor * relu(x) - delta(|x|) about the zero point `knee`, in bytes, for 9 rows of 64 columns
    at most. `curve` has 64 bytes each of knee, factor, zero and of two for each of the 13 numbers
    that delta reaches: it is one more where b = max(knee - |x - knee|, 0) is from the first of both
    on and the second more. */
@@ -248,7 +302,7 @@ static void gelu_steps_37_13(size_t rows, size_t width, const uint8_t *restrict 
     if (width % (4 * VECTOR) == 0) {
         gelu_steps_37_13_groups(rows, width, curve, 37, y);
     } else {
-        uint8_t held[384] VECTOR_PLACE = {0};
+        uint8_t held[576] VECTOR_PLACE = {0};
 
         for (size_t r = 0; r < rows; r++) {
             for (size_t j = 0; j < width; j++) {

@@ -113,12 +113,12 @@ static void tile_t2_k37(size_t left, size_t width, const uint8_t *x, const int8_
     }
 }
 
-/* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift  + residual[r][n], rounded
-   once and saturated. sums[n] is the sum of w[n]. */
-static void linear_dynamic_k37_hv_add_t2(size_t rows, size_t columns, const uint8_t *restrict q,
+/* y[r][n] = ((q[r] - 128) . w[n]) * m[r] * 2^k[r] * mul[n] / 2^shift  + bias[n] + residual[r][n],
+   rounded once and saturated. sums[n] is the sum of w[n]. */
+static void linear_dynamic_k37_hvv_add_t2(size_t rows, size_t columns, const uint8_t *restrict q,
     const int32_t *restrict m, const int32_t *restrict k, const int8_t *restrict w,
-    const int16_t *restrict sums, const int32_t *restrict mul, int shift, const int32_t *residual,
-    int32_t *y)
+    const int16_t *restrict sums, const int32_t *restrict mul, int shift,
+    const int32_t *restrict bias, const int32_t *residual, int32_t *y)
 {
     for (size_t n = 0; n < columns; n += 32) {
         const size_t width = columns - n < 32 ? columns - n : 32;
@@ -136,7 +136,8 @@ static void linear_dynamic_k37_hv_add_t2(size_t rows, size_t columns, const uint
 
                 for (size_t j = 0; j < width; j++) {
                     const int32_t sum = acc[r * 32 + j] - 128 * sums[n + j];
-                    const int64_t v = clip_wide(asr64(sum * scale * mul[n + j] + half, down));
+                    const int64_t v = clip_wide(asr64(sum * scale * mul[n + j] + half, down)
+                        + bias[n + j]);
 
                     y[at + j] = (int32_t)clip_wide(v + residual[at + j]);
                 }
