@@ -26,6 +26,7 @@ from intcc.backends.onnx.move_blocks import move_blocks
 from intcc.backends.onnx.ranges import Range
 from intcc.backends.onnx.sum_rows import sum_rows
 from intcc.backends.onnx.tabulate import tabulate
+from intcc.backends.onnx.widen_tables import widen_tables
 from intcc.interval import Interval
 from intcc.ops import OPERATORS
 from intcc.ops.operator import DOMAIN
@@ -84,6 +85,8 @@ def optimize(flat: ir.Model, proved: Mapping[str, Range]) -> None:
     share_equal_nodes(flat)
     move_blocks(flat)
     tabulate(flat, proved)  # takes whole chains; what remains is cleaned once more
+    remove_unused(graph)
+    widen_tables(flat, proved)
     remove_unused(graph)
     ShapeInferencePass()(flat)
     fold_constants(flat)
