@@ -36,21 +36,20 @@ LARGEST = 2**22
 
 @dataclass(frozen=True)
 class _Tables:
-    """Where tables lie, one entry for each.
+    """Where wide tables lie: equally long, one behind the other.
 
     Attributes:
-        first: number that the first entry is for.
-        length: entries.
-        base: place of the first entry.
-        narrow: place of the narrow table.
-        group: the table of each channel.
+        before, after: entries that each has beyond the ends of its narrow one.
+        order: the narrow tables, in the order of the wide ones.
+        place: of the wide table of each channel.
+        total: entries of all.
     """
 
-    first: Array
-    length: Array
-    base: Array
-    narrow: Array
-    group: Array
+    before: int
+    after: int
+    order: Array
+    place: Array
+    total: int
 
 
 def widen_tables(model: ir.Model, proved: Mapping[str, Range]) -> int:
@@ -78,12 +77,13 @@ def _rewrite(graph: ir.Graph, look_up: ir.Node, ranges: Mapping[ir.Value, Range]
     if offset is None or narrow is None or look_up.attributes.get_int("axis", 0) != 1:
         return 0
     tables = _lay_out(quotient, np.broadcast_to(offset, quotient.bias.shape))
-    by = (tables.base - tables.first)[tables.group]
-    if int(tables.length.sum()) > LARGEST or not quotient.shift(graph, by):
+    if tables is None or tables.total > LARGEST:
         return 0
-    wide = Insertion(graph, look_up, f"{look_up.outputs[0].name}_")
-    look_up.replace_input_with(0, _widened(wide, narrow, quotient, tables))
-    graph.insert_before(look_up, wide.nodes)
+    if not quotient.shift(graph, tables.place + tables.before - quotient.lo):
+        return 0
+    new = Insertion(graph, look_up, f"{look_up.outputs[0].name}_")
+    look_up.replace_input_with(0, _widened(new, narrow, quotient, tables))
+    graph.insert_before(look_up, new.nodes)
     unclipped = clip.inputs[0]
     assert unclipped is not None
     reshape.replace_input_with(0, unclipped)
@@ -91,53 +91,38 @@ def _rewrite(graph: ir.Graph, look_up: ir.Node, ranges: Mapping[ir.Value, Range]
     return 1
 
 
-def _lay_out(quotient: Quotient, offset: Array) -> _Tables:
-    """Return tables of all quotients, those with large divisors first."""
-    narrow, group = np.unique(offset, return_inverse=True)
-    first, last = np.full(narrow.size, quotient.lo), np.full(narrow.size, quotient.hi)
-    np.minimum.at(first, group, quotient.least // quotient.divisor)
-    np.maximum.at(last, group, quotient.most // quotient.divisor)
-    length = last - first + 1
-    divisor = np.zeros(narrow.size, np.int64)
+def _lay_out(quotient: Quotient, offset: Array) -> _Tables | None:
+    """Return tables of all quotients, those with large divisors first.
+
+    None where the narrow tables are not for 0 ... hi, one behind the other.
+    """
+    length = quotient.hi + 1
+    count, group = int(offset.max()) // length + 1, offset // length
+    if offset.min() < 0 or bool(np.any(offset % length)):
+        return None
+    before = max(0, quotient.lo - int((quotient.least // quotient.divisor).min()))
+    after = max(0, int((quotient.most // quotient.divisor).max()) - quotient.hi)
+    divisor = np.zeros(count, np.int64)
     np.maximum.at(divisor, group, quotient.divisor)
     order = np.argsort(-divisor, kind="stable")
-    base = np.empty(narrow.size, np.int64)
-    base[order] = np.cumsum(length[order]) - length[order]
-    return _Tables(first, length, base, narrow, group)
+    width = before + length - quotient.lo + after
+    place = np.argsort(order)[group] * width
+    return _Tables(before, after, order, place, count * width)
 
 
 def _widened(new: Insertion, narrow: ir.Value, quotient: Quotient, tables: _Tables) -> ir.Value:
-    """Append the nodes that make the wide tables [1, n] from the narrow ones.
-
-    Along the wide tables, the places in the narrow ones are a sum of steps: a jump where a table
-    begins, ones from its `lo` to its `hi`, zeros elsewhere.
-    """
-    lo, hi, add = quotient.lo, quotient.hi, new.add
-    order = np.argsort(tables.base)
-    base, first, start = (a[order, None] for a in (tables.base, tables.first, tables.narrow))
-    jumps = np.diff(start, axis=0, prepend=-hi) + lo - hi
+    """Append the nodes that make the wide tables [1, n] from the narrow ones."""
     name = f"{narrow.name}_wide"
 
-    def constant(label: str, numbers: Array | list[Any]) -> ir.Value:
-        return new.constant(f"{name}_{label}", np.asarray(numbers, np.int32))
+    def constant(label: str, numbers: Array | list[int]) -> ir.Value:
+        return new.constant(f"{name}_{label}", np.asarray(numbers, np.int64))
 
-    def extents(label: str, *lengths: int) -> ir.Value:
-        return new.constant(f"{name}_{label}", np.array(lengths, np.int64))
-
-    inside = constant("inside", np.arange(1, hi - lo + 1)[None])
-    rising = add("Add", [constant("lowest", base + lo - first), inside], "rising")
-    ones = add("Expand", [constant("one", [1]), extents("extents", len(base), hi - lo)], "ones")
-    where = add("Concat", [constant("starts", base), rising], "where", axis=1)
-    height = add("Concat", [constant("jumps", jumps), ones], "height", axis=1)
-    zeros = add(
-        "Expand", [constant("zero", [0]), extents("total", int(tables.length.sum()))], "zeros"
-    )
-    flat = extents("flat", -1)
-    where, height = (
-        add("Reshape", [where, flat], "places"),
-        add("Reshape", [height, flat], "heights"),
-    )
-    steps = add("ScatterElements", [zeros, where, height], "steps")
-    sums = add("CumSum", [steps, new.constant(f"{name}_axis", np.array(0, np.int64))], "sums")
-    indices = add("Reshape", [sums, extents("row", 1, -1)], "indices")
-    return add("GatherElements", [narrow, indices], "table", axis=1)
+    length = quotient.hi + 1
+    rows = new.add("Reshape", [narrow, constant("rows", [-1, length])], "tables")
+    rows = new.add("Gather", [rows, constant("order", tables.order)], "sorted", axis=0)
+    if quotient.lo > 0:  # no quotient looks up what lies below
+        ends = [constant("first", [quotient.lo]), constant("end", [length]), constant("axis", [1])]
+        rows = new.add("Slice", [rows, *ends], "reached")
+    pads = constant("pads", [0, tables.before, 0, tables.after])
+    wide = new.add("Pad", [rows, pads], "wide", mode="edge")
+    return new.add("Reshape", [wide, constant("row", [1, -1])], "wide_row")
