@@ -63,7 +63,10 @@ def widen_tables(model: ir.Model, proved: Mapping[str, Range]) -> int:
     graph.sort()
     ranges = value_ranges(graph, proved)
     look_ups = [n for n in graph if n.op_type == "GatherElements" and not n.domain]
-    return sum(_rewrite(graph, node, ranges) for node in look_ups)
+    limits = [n for n in graph if n.op_type == "Min" and not n.domain]
+    return sum(_rewrite(graph, node, ranges) for node in look_ups) + sum(
+        _without_limit(graph, node, ranges) for node in limits
+    )
 
 
 def _rewrite(graph: ir.Graph, look_up: ir.Node, ranges: Mapping[ir.Value, Range]) -> int:
@@ -89,6 +92,40 @@ def _rewrite(graph: ir.Graph, look_up: ir.Node, ranges: Mapping[ir.Value, Range]
     reshape.replace_input_with(0, unclipped)
     clip.outputs[0].replace_all_uses_with(unclipped)  # by Shape
     return 1
+
+
+def _without_limit(graph: ir.Graph, limit: ir.Node, ranges: Mapping[ir.Value, Range]) -> int:
+    """Leave a Min out before look-ups in tables of all numbers up to it; return how many."""
+    x, cap = limit.inputs[0], numbers(limit.inputs[1]) if len(limit.inputs) == 2 else None
+    if x is None or x not in ranges or cap is None or cap.size != 1:
+        return 0
+    uses = [u for u in limit.outputs[0].uses() if u.node.op_type != "Shape"]
+    rows = [u.node.outputs[0] for u in uses if u.node.op_type == "Reshape" and u.idx == 0]
+    look_ups = [u.node for row in rows for u in row.uses()]
+    (least, most), top = ranges[x], int(cap.reshape(()))
+    if least < 0 or not 0 <= top < most < LARGEST or len(rows) != len(uses) or not look_ups:
+        return 0
+    if any(v.is_graph_output() for v in (limit.outputs[0], *rows)):
+        return 0
+    if not all(_reads_table(node, rows, top + 1) for node in look_ups):
+        return 0
+    for node in look_ups:
+        new = Insertion(graph, node, f"{node.outputs[0].name}_")
+        pads = new.constant(f"{node.outputs[0].name}_pads", np.array([0, 0, 0, most - top]))
+        node.replace_input_with(0, new.add("Pad", [node.inputs[0], pads], "wide", mode="edge"))
+        graph.insert_before(node, new.nodes)
+    limit.outputs[0].replace_all_uses_with(x)
+    graph.remove(limit, safe=True)
+    return len(look_ups)
+
+
+def _reads_table(node: ir.Node, rows: list[ir.Value], length: int) -> bool:
+    """Tell whether a node looks up rows in a table [1, length]."""
+    table = node.inputs[0]
+    if node.op_type != "GatherElements" or node.domain or node.inputs[1] not in rows:
+        return False
+    known = table is not None and table.shape is not None and tuple(table.shape) == (1, length)
+    return known and node.attributes.get_int("axis", 0) == 1
 
 
 def _lay_out(quotient: Quotient, offset: Array) -> _Tables | None:
