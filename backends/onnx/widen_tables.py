@@ -31,7 +31,7 @@ __all__ = ["LARGEST", "widen_tables"]
 
 Array = npt.NDArray[Any]
 #: Most numbers in all tables of one look-up.
-LARGEST = 2**22
+LARGEST = 2**23
 
 
 @dataclass(frozen=True)

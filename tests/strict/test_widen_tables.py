@@ -81,7 +81,7 @@ def test_equal_divisors_and_one_divisor() -> None:
         {"low": -1},  # truncated and floored quotients differ there
         {"bias": np.full(40, 2**31 - 10**7), "divisor": np.full(40, 10**5)},  # no place for a shift
         {"divisor": np.full(40, -3)},
-        {"divisor": 1},  # tables longer than LARGEST
+        {"divisor": 1, "scale": np.arange(40)},  # tables longer than LARGEST
     ],
 )
 def test_what_does_not_fit_stays(changed: dict[str, Any]) -> None:
