@@ -18,7 +18,17 @@ __all__ = ["Range", "value_ranges"]
 Range = tuple[int, int]
 
 _LARGEST_CONSTANT = 2**22
-_MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice", "Expand", "Split"}
+_MOVES = {
+    "Reshape",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "Slice",
+    "Expand",
+    "Split",
+    "Gather",
+}
 
 
 def _of_type(value: ir.Value) -> Range | None:

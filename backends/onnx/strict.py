@@ -24,8 +24,10 @@ from intcc.backends.onnx.fold import fold_constants
 from intcc.backends.onnx.merge_constants import merge_constants
 from intcc.backends.onnx.move_blocks import move_blocks
 from intcc.backends.onnx.ranges import Range
+from intcc.backends.onnx.shallow_masks import shallow_masks
 from intcc.backends.onnx.sum_rows import sum_rows
 from intcc.backends.onnx.tabulate import tabulate
+from intcc.backends.onnx.widen_tables import widen_tables
 from intcc.interval import Interval
 from intcc.ops import OPERATORS
 from intcc.ops.operator import DOMAIN
@@ -87,6 +89,8 @@ def optimize(flat: ir.Model, proved: Mapping[str, Range]) -> None:
     remove_unused(graph)
     ShapeInferencePass()(flat)
     fold_constants(flat)
+    shallow_masks(flat, proved)
+    widen_tables(flat, proved)
     share_equal_nodes(flat)
     merge_constants(flat, proved)
     sum_rows(flat, proved)

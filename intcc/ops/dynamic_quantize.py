@@ -34,30 +34,31 @@ STEPS, ZERO = 127, 128
 #: Bound of m.
 LARGEST_MANTISSA = 2**rows.ROW_BITS
 
-_EXPONENT = np.maximum(0, np.arange(32) - rows.ROW_BITS).astype(np.int32)
-#: By bit length of amax: k, 2**k and its half.
-_TABLE = onnx.numpy_helper.from_array(
-    np.stack([_EXPONENT, 1 << _EXPONENT, 1 << _EXPONENT >> 1], -1).astype(np.int32)
-)
+_EXPONENT = np.arange(16)
+#: By the shift k of a row: 2**k and its half.
+_POWER = onnx.numpy_helper.from_array((1 << _EXPONENT).astype(np.int32))
+_HALF_POWER = onnx.numpy_helper.from_array((1 << _EXPONENT >> 1).astype(np.int32))
 _STEPS = onnx.numpy_helper.from_array(np.array(STEPS << 22, np.int32))
 _LIFT = onnx.numpy_helper.from_array(np.array((ZERO << 22) + 2**21, np.int32))
 _DIVISOR = onnx.numpy_helper.from_array(np.array(2**22, np.int32))
 _ONE = onnx.numpy_helper.from_array(np.array(1, np.int32))
+_LAST = onnx.numpy_helper.from_array(np.array([-1], np.int64))
 _TWO = onnx.numpy_helper.from_array(np.array(2, np.int32))
 
 
 @script(DOMAIN, default_opset=op)
 def DynamicQuantize(x: INT32) -> tuple[UINT8, INT32, INT32]:
     """Unsigned 8 bits with a mantissa and an exponent per row."""
-    y, amax, bits = NarrowRows(x)
-    row = op.Gather(op.Constant(value=_TABLE), bits)
-    k, power, half_power = op.Split(row, axis=-1, num_outputs=3)
-    m = op.Max(op.Div(op.Add(amax, half_power), power), op.Constant(value=_ONE))
+    last = op.Constant(value=_LAST)
+    y, amax, k = NarrowRows(x)
+    lifted_max = op.Add(amax, op.Gather(op.Constant(value=_HALF_POWER), k))
+    narrow_max = op.Div(lifted_max, op.Gather(op.Constant(value=_POWER), k))
+    m = op.Max(narrow_max, op.Constant(value=_ONE))
     half = op.Div(m, op.Constant(value=_TWO))
     r = op.Div(op.Add(half, op.Constant(value=_STEPS)), m)
-    lifted = op.Add(op.Mul(y, r), op.Constant(value=_LIFT))
+    lifted = op.Add(op.Mul(y, op.Unsqueeze(r, last)), op.Constant(value=_LIFT))
     q = op.Cast(op.Div(lifted, op.Constant(value=_DIVISOR)), to=2)
-    return q, m, k
+    return q, op.Unsqueeze(m, last), op.Unsqueeze(k, last)
 
 
 def reference(x: Array) -> tuple[Array, Array, Array]:

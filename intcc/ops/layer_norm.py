@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import onnx
 from onnxscript import INT32, INT64, script
 from onnxscript import opset20 as op
 
@@ -30,6 +31,7 @@ __all__ = ["FRACTION_BITS", "OPERATOR", "parameters"]
 FRACTION_BITS = 11
 _INPUT = Interval.symmetric(rows.LARGEST_INPUT // 2)
 _LIFT_BITS = 30
+_LAST = onnx.numpy_helper.from_array(np.array([-1], np.int64))
 
 
 @script(DOMAIN, default_opset=op)
@@ -46,9 +48,11 @@ def LayerNorm(
     lower: INT32,
 ) -> INT32:
     """Zero mean and unit variance per row, Q11."""
-    total = op.MatMul(op.Cast(x, to=7), ones)
+    last = op.Constant(value=_LAST)
+    # Without the last axis of one, along which onnxruntime would apply scalars one by one.
+    total = op.Squeeze(op.MatMul(op.Cast(x, to=7), ones), last)
     mean = op.Sub(op.Div(op.Add(total, mean_lift), size), mean_lower)
-    y0 = op.Sub(x, op.Cast(mean, to=6))
+    y0 = op.Sub(x, op.Unsqueeze(op.Cast(mean, to=6), last))
     return NormalizeRows(y0, eps, ones, gain, lift, divisor, lower)
 
 

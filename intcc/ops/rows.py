@@ -60,32 +60,27 @@ def _tensor(array: Array) -> onnx.TensorProto:
     return onnx.numpy_helper.from_array(array)
 
 
-_ROW_SHIFT = np.maximum(0, np.arange(32) - ROW_BITS)
-_ROW_POWERS = _tensor((1 << np.arange(31)).astype(np.int32))
-#: By bit length of a row's largest element: lift, divisor and lower of its rsh.
+#: Shifts that a row can have, and the one by its largest element's bits above ROW_BITS.
+_ROW_SHIFT = np.arange(16)
+_ROW_SHIFTS = _tensor(np.repeat(_ROW_SHIFT, [1, *(1 << np.arange(15))]).astype(np.uint8))
+_ROW_UNIT = _tensor(np.array(2**ROW_BITS, np.int32))
+#: By the shift of a row: lift, divisor and lower of its rsh.
 _ROW_TABLE = _tensor(
     np.stack([2**30 + (1 << _ROW_SHIFT) // 2, 1 << _ROW_SHIFT, 2**30 >> _ROW_SHIFT], -1).astype(
         np.int32
     )
 )
-_ROW_SQUARE = _tensor((1 << (2 * _ROW_SHIFT)).astype(np.int64)[:, None])
-_ROW_HALF_SQUARE = _tensor(((1 << (2 * _ROW_SHIFT)) // 2).astype(np.int64)[:, None])
+_ROW_SQUARE = _tensor((1 << (2 * _ROW_SHIFT)).astype(np.int64))
+_ROW_HALF_SQUARE = _tensor(((1 << (2 * _ROW_SHIFT)) // 2).astype(np.int64))
 
 #: Exponent e by the number of powers of four that v reaches: u = v * 4**-e has 29 or 30 bits.
 _HALF_EXPONENT = np.arange(32) - 15
 _SUM_POWERS = _tensor(np.int64(1) << (2 * np.arange(31)))
 #: By that number: u = v * up / down;  R = (r * gain + half) / divisor.
-_SUM_TABLE = _tensor(
-    np.stack(
-        [
-            np.int64(1) << np.maximum(0, -2 * _HALF_EXPONENT),
-            np.int64(1) << np.maximum(0, 2 * _HALF_EXPONENT),
-            np.int64(1) << (43 + _HALF_EXPONENT),
-            np.int64(1) << (44 + _HALF_EXPONENT),
-        ],
-        -1,
-    )
-)
+_SUM_UP = _tensor(np.int64(1) << np.maximum(0, -2 * _HALF_EXPONENT))
+_SUM_DOWN = _tensor(np.int64(1) << np.maximum(0, 2 * _HALF_EXPONENT))
+_SUM_HALF = _tensor(np.int64(1) << (43 + _HALF_EXPONENT))
+_SUM_SCALE = _tensor(np.int64(1) << (44 + _HALF_EXPONENT))
 
 # Between points c and c + 1, at u / 2**22 = c + f:  T[c] - floor(drop * f) equals
 # T[c] + c * drop - floor(drop * u / 2**22), since c * drop is whole. Cells below 64 belong to
@@ -96,20 +91,25 @@ _INTERCEPT = _tensor(
     np.concatenate([np.zeros(64, np.int64), RSQRT_TABLE + np.arange(64, 257) * _DROPS])
 )
 _LAST = _tensor(np.array([-1], np.int64))
+_BEFORE_LAST = _tensor(np.array([-2], np.int64))
+_LAST_TWO = _tensor(np.array([-2, -1], np.int64))
 _CELL = _tensor(np.array(2**22, np.int64))
+
+
+# What a row has one of has no last axis: onnxruntime applies scalars to an axis of one one by one.
 
 
 @script(DOMAIN, default_opset=op)
 def NarrowRows(x: INT32) -> tuple[INT32, INT32, INT32]:
-    """rsh(x, sh), max |x| and its bit length, per row; the length without the last axis."""
+    """rsh(x, sh) and, without the last axis, max |x| and sh of each row."""
     last = op.Constant(value=_LAST)
-    largest = op.ReduceMax(op.Abs(x), last, keepdims=1)
-    at_least = op.GreaterOrEqual(largest, op.Constant(value=_ROW_POWERS))
-    bits = op.ReduceSum(op.Cast(at_least, to=6), last, keepdims=0)
-    row = op.Gather(op.Constant(value=_ROW_TABLE), bits)
+    largest = op.ReduceMax(op.Abs(x), last, keepdims=0)
+    high = op.Div(largest, op.Constant(value=_ROW_UNIT))
+    sh = op.Gather(op.Cast(op.Constant(value=_ROW_SHIFTS), to=6), high)
+    row = op.Gather(op.Constant(value=_ROW_TABLE), sh)
     lift, divisor, lower = op.Split(row, axis=-1, num_outputs=3)
     y = op.Sub(op.Div(op.Add(x, lift), divisor), lower)
-    return y, largest, bits
+    return y, largest, sh
 
 
 @script(DOMAIN, default_opset=op)
@@ -118,22 +118,26 @@ def NormalizeRows(
 ) -> INT32:
     """y0 * gain / sqrt(sum of squares + eps) per row."""
     last = op.Constant(value=_LAST)
-    y, _, bits = NarrowRows(y0)
-    squares = op.MatMul(op.Cast(op.Mul(y, y), to=7), ones)
+    y, _, sh = NarrowRows(y0)
+    # Each row times itself: a product of matrices adds as it multiplies.
+    y64 = op.Cast(y, to=7)
+    inner = op.MatMul(op.Unsqueeze(y64, op.Constant(value=_BEFORE_LAST)), op.Unsqueeze(y64, last))
+    squares = op.Squeeze(inner, op.Constant(value=_LAST_TWO))
     # eps is a constant, so this table of it is made when the model is loaded.
     half_square = op.Constant(value=_ROW_HALF_SQUARE)
-    by_length = op.Div(op.Add(half_square, eps), op.Constant(value=_ROW_SQUARE))
-    v = op.Add(squares, op.Gather(by_length, bits))
-    reached = op.GreaterOrEqual(v, op.Constant(value=_SUM_POWERS))
+    by_shift = op.Div(op.Add(half_square, eps), op.Constant(value=_ROW_SQUARE))
+    v = op.Add(squares, op.Gather(by_shift, sh))
+    reached = op.GreaterOrEqual(op.Unsqueeze(v, last), op.Constant(value=_SUM_POWERS))
     fours = op.ReduceSum(op.Cast(reached, to=6), last, keepdims=0)
-    row = op.Gather(op.Constant(value=_SUM_TABLE), fours)
-    up, down, half, scale = op.Split(row, axis=-1, num_outputs=4)
-    u = op.Div(op.Mul(v, up), down)
+    lifted = op.Mul(v, op.Gather(op.Constant(value=_SUM_UP), fours))
+    u = op.Div(lifted, op.Gather(op.Constant(value=_SUM_DOWN), fours))
     cell = op.Div(u, op.Constant(value=_CELL))
     drop = op.Div(op.Mul(op.Gather(op.Constant(value=_DROP), cell), u), op.Constant(value=_CELL))
     r = op.Sub(op.Gather(op.Constant(value=_INTERCEPT), cell), drop)
-    factor = op.Div(op.Add(op.Mul(r, gain), half), scale)
-    product = op.Mul(y, op.Cast(factor, to=6))
+    half = op.Gather(op.Constant(value=_SUM_HALF), fours)
+    scale = op.Gather(op.Constant(value=_SUM_SCALE), fours)
+    factor = op.Cast(op.Div(op.Add(op.Mul(r, gain), half), scale), to=6)
+    product = op.Mul(y, op.Unsqueeze(factor, last))
     return op.Sub(op.Div(op.Add(product, lift), divisor), lower)
 
 

@@ -24,6 +24,7 @@ def test_values_lie_inside() -> None:
         node("MatMulInteger", "x weight offset", "product"),
         node("ReduceMax", "product axis", "top", keepdims=1),
         node("Sub", "top product", "distance"),
+        node("Gather", "clipped rows", "taken", axis=0),
         node("Mul", "square square", "wrapped"),
         node("Mul", "wrapped wrapped", "wrapped_again"),
     ]
@@ -31,6 +32,7 @@ def test_values_lie_inside() -> None:
     constants: dict[str, Array] = {
         "offset": np.array(128, U8), "c128": np.array(128, I32), "three": np.array(3, I32),
         "low": np.array(-9, I32), "high": np.array(7, I32), "axis": np.array([-1], np.int64),
+        "rows": np.array([3, 0, 3], np.int64),
         "weight": rng.integers(-128, 128, (6, 5)).astype(I8),
     }  # fmt: skip
     names = [n.output[0] for n in nodes]
@@ -43,7 +45,7 @@ def test_values_lie_inside() -> None:
     for name, y in zip(names, run(model, {"x": x}), strict=True):
         lo, hi = known[name]
         assert lo <= int(y.min()) and int(y.max()) <= hi, name
-    assert known["clipped"] == (-9, 7)
+    assert known["clipped"] == known["taken"] == (-9, 7)
     assert known["size"] == (0, 128)
     assert known["third"] == (-42, 42)
     assert known["product"] == (-6 * 128 * 127, 6 * 128 * 128)
