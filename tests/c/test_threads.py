@@ -354,8 +354,8 @@ def test_pools_that_stop_at_once(tmp_path: Path) -> None:
             pytest.skip(f"no {tool}")
     write_driver("encoder", tmp_path, "generic")
     (tmp_path / "driver.c").write_text(SHORT_LIVES, encoding="utf-8")
-    files = [tmp_path / "driver.c", tmp_path / "tiny_threads.c"]
-    program = tmp_path / "driver"
+    files = [str(tmp_path / "driver.c"), str(tmp_path / "tiny_threads.c")]
+    program = str(tmp_path / "driver")
     command = [target.toolchain.compiler, *STRICT, "-O1", "-static", "-pthread", *files]
     subprocess.run([*command, "-o", program], check=True)
     run = [target.emulator.program, *target.emulator.arguments, program]
