@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from intcc.backends.c import ternary
 from intcc.backends.c.builder import Builder, unsupported
-from intcc.backends.c.matmul import FORMS, form_of, packed_weight, suffix_of, tile_of
+from intcc.backends.c.matmul import FORMS, VECTOR, form_of, packed_weight, suffix_of, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import ONE, Extent, dimensions, product
 from intcc.ops import rows as norm
@@ -96,7 +96,8 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         }
         stack = 4 * tile.most * matmul.tile + tile.kernel.stack
         # The rescale in vectors needs their functions, which a tile of ternary weights does not.
-        needs = (*(form.needs if form.dot else ()), tile.kernel)
+        scales = (_ROW_SCALES,) if tile.whole else ()
+        needs = (*(form.needs if form.dot else ()), *scales, tile.kernel)
         return Kernel("ops/linear_dynamic", name, parameters, needs, stack)
 
     head: list[Argument] = [
@@ -121,6 +122,10 @@ def linear_dynamic_add(b: Builder, node: ir.Node, add: ir.Node) -> None:
     """LinearDynamic and the SaturatingAdd after it."""
     other = add.inputs[1] if add.inputs[0] is node.outputs[0] else add.inputs[0]
     _linear_dynamic(b, node, b.result(add.outputs[0]), b.view(other))
+
+
+#: Rescaling of whole tiles on x86.
+_ROW_SCALES = Kernel("kernels/vector_row_scales", "vector_row_scales", needs=(VECTOR,))
 
 
 @dataclass(frozen=True)

@@ -131,51 +131,6 @@ static inline vector vector_scaled(vector a, vector b, int bits)
     return _mm512_mask_xor_epi32(low, beyond, _mm512_srai_epi32(high, 31), vector_all(INT32_MAX));
 }
 
-/* What turns the sums of a row into results: a mantissa, the rounding of a division by 2^bits, and
-   2^28 more where results may lie beyond +-2^28: numbers from 0 to 2^29 - 1 then are those within.
-   */
-typedef struct {
-    vector mantissa, rounding, bits, middle, beyond;
-} vector_row_scale;
-
-/* Products of 32 by 32 bits end below 2^62: divided by 2^34 they lie within. */
-static inline vector_row_scale vector_scale_row(int32_t mantissa, int bits)
-{
-    const int64_t middle = bits < 34 ? INT64_C(1) << 28 : 0;
-    vector_row_scale row;
-
-    row.mantissa = _mm512_set1_epi64(mantissa);
-    row.rounding = _mm512_set1_epi64((INT64_C(1) << (bits - 1)) + (middle << bits % 34));
-    row.middle = vector_all((int32_t)middle);
-    row.beyond = _mm512_set1_epi64(middle ? -(INT64_C(1) << 29) : 0);
-    row.bits = _mm512_set1_epi64(bits);
-    return row;
-}
-
-/* (a * (mantissa * mul) + 2^(bits - 1)) / 2^bits, rounded down, where it lies within; `upper` has
-   the upper words of mul. `seen` gathers the bits of what tells. */
-static inline vector vector_scaled_within(vector a, vector_row_scale row, vector mul, vector upper,
-    vector *seen)
-{
-    const vector even = _mm512_srav_epi64(
-        _mm512_add_epi64(_mm512_mul_epi32(a, _mm512_mul_epu32(row.mantissa, mul)), row.rounding),
-            row.bits);
-    const vector odd = _mm512_srav_epi64(
-        _mm512_add_epi64(_mm512_mul_epi32(vector_upper(a), _mm512_mul_epu32(row.mantissa, upper)),
-            row.rounding),
-        row.bits);
-
-    *seen = _mm512_ternarylogic_epi64(*seen, even, odd, 0xfe);
-    return vector_sub(_mm512_castps_si512(_mm512_mask_moveldup_ps(_mm512_castsi512_ps(even), 0xaaaa,
-        _mm512_castsi512_ps(odd))), row.middle);
-}
-
-/* Whether all of what was seen lies within. */
-static inline int vector_all_within(vector seen, vector_row_scale row)
-{
-    return _mm512_test_epi64_mask(seen, row.beyond) == 0;
-}
-
 /* Rows of a block whose sums fit the registers. */
 #define VECTOR_DOT_ROWS 6
 #define VECTOR_DOT_PAIRS_ROWS 6
