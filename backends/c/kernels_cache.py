@@ -36,7 +36,7 @@ _FAR = 2**16
 
 
 def _x86(b: Builder) -> bool:
-    return b.target.kernels.get("ops/cached_attention", "").endswith("_x86")
+    return b.target.on_x86("ops/cached_attention")
 
 
 def _context(b: Builder) -> int:

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from intcc.backends.c.builder import Builder, Vector, unsupported
 from intcc.backends.c.divide import division
 from intcc.backends.c.kernels_linear import quotient
+from intcc.backends.c.matmul import VECTOR
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import Extent
 
@@ -140,7 +141,9 @@ def rescale(b: Builder, node: ir.Node) -> None:
         rows, columns = rows * columns, Extent(1)
     name = f"rescale_c{columns}_{mul.code}"
     parameters = {"columns": str(columns), "mul": mul}
-    pointwise(b, "rescale", name, x, y, [rows], [mul_argument, shift, lo, hi], parameters)
+    tail = [mul_argument, shift, lo, hi]
+    needs = (VECTOR,) if b.target.on_x86("ops/rescale") else ()
+    pointwise(b, "rescale", name, x, y, [rows], tail, parameters, needs=needs)
 
 
 def relu(b: Builder, node: ir.Node) -> None:
@@ -203,9 +206,11 @@ def product(b: Builder, node: ir.Node) -> None:
     """Emit y = clip(rsh(first * second, shift), lo, hi); one may repeat along an axis."""
     x, other, y = b.view(node.inputs[0]), b.view(node.inputs[1]), b.result(node.outputs[0])
     limits: list[Argument] = [b.scalar(v) for v in node.inputs[2:5]]
+    needs = (VECTOR,) if b.target.on_x86("ops/product") else ()
     if x == other:
-        more = {"operand": "", "factor": "a", "meaning": "the same"}
-        pointwise(b, "product", "product_square", x, y, [Extent(1), y.extent], limits, more)
+        more = {"operand": "", "factor": "a", "meaning": "the same", "vector_factor": "a"}
+        head: list[Argument] = [Extent(1), y.extent]
+        pointwise(b, "product", "product_square", x, y, head, limits, more, needs=needs)
         return
     if x.extent != y.extent:
         x, other = other, x
@@ -220,10 +225,11 @@ def product(b: Builder, node: ir.Node) -> None:
         "operand": "const int32_t *restrict b, ",
         "factor": f"b[{index}]",
         "meaning": f"b[{index}]",
+        "vector_factor": "vector_load(b + j)" if index == "j" else "vector_all(b[r])",
     }
-    head: list[Argument] = [y.extent // columns, columns]
+    head = [y.extent // columns, columns]
     swap = other if other.extent == x.extent else None
-    pointwise(b, "product", how, x, y, head, [other, *limits], more, swap=swap)
+    pointwise(b, "product", how, x, y, head, [other, *limits], more, swap=swap, needs=needs)
 
 
 def _significant(dims: tuple[Extent, ...]) -> tuple[Extent, ...]:

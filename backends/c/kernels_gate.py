@@ -37,7 +37,7 @@ def sigmoid(b: Builder, node: ir.Node) -> None:
 
 def silu(b: Builder, node: ir.Node) -> None:
     """Emit y = x / (1 + e**-x)."""
-    vectors = b.target.kernels.get("ops/silu", "").endswith("_x86")
+    vectors = b.target.on_x86("ops/silu")
     _curve(b, node, "silu", _GATE, *((_CURVES,) if vectors else ()))
 
 

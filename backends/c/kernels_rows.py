@@ -50,7 +50,7 @@ def _normalize(b: Builder, node: ir.Node, template: str, what: str, gain_at: int
         "terms": 4 if b.target.word == 64 and columns % 4 == 0 else 1,
     }
     tail: list[Argument] = [eps, gain, shift, table]
-    vectors = b.target.kernels.get(f"ops/{template}", "").endswith("_x86")
+    vectors = b.target.on_x86(f"ops/{template}")
     needs = (_FACTOR, *((SUMS,) if vectors else ()))
     name = f"{template}_c{columns}"
     pointwise(b, template, name, x, y, [x.rows], tail, parameters, needs=needs)

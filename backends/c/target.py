@@ -178,6 +178,10 @@ class Target:
     section: bool = False
     sets: tuple[KernelSet, ...] = ()
 
+    def on_x86(self, template: str) -> bool:
+        """Tell whether a template has a form in vectors of x86 here, which calls `VECTOR`."""
+        return self.kernels.get(template, "").endswith("_x86")
+
 
 def available() -> tuple[str, ...]:
     """Return the names of all targets."""

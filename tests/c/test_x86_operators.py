@@ -24,7 +24,7 @@ from tests.c.cases_cache import CACHE_CASES, cache_bench, cached, over_caches
 from tests.c.driver import run_driver
 from tests.c.test_golden import check
 from tests.c.test_vector_forms import attend
-from tests.ops.harness import i64
+from tests.ops.harness import i32, i64
 
 TARGET = "x86-64-v4"
 #: What a processor must have, by target.
@@ -99,6 +99,30 @@ def test_operators(operators: tuple[Bench, Path], compiler: str, target: str | N
     native = bench.native(folder, flags, compiler=compiler)
     assert differences(bench, native) == []
     assert native.selftest() == 0
+
+
+@EVERY
+def test_rescaled_rows(compiler: str, target: str | None, tmp_path: Path) -> None:
+    """Whole vectors and what is left of them; results of all sizes, and those that saturate."""
+    bench = Bench("rescaled")
+    rng = np.random.default_rng(8)
+    least, most = -(2**31), 2**31 - 1
+    for columns in (16, 37):
+        bench.case(f"rescaled{columns}")
+        x = bench.input(np.int32, ["batch", "sequence", columns], least + 1, most)
+        each = i64(rng.integers(-(2**30), 2**30, columns))
+        for mul, shift, lo, hi in (
+            (i64(2**31 - 1), 32, least, most),
+            (i64(12345), 1, least, most),
+            (i64(2**30), 61, -1, 1),
+            (each, 31, least, most),
+            (each, 24, -1000, 2**30),
+        ):
+            bench.output(*bench.op("Rescale", [x, mul, i64(shift), i32(lo), i32(hi)]))
+    bench.finish()
+    bench.emit(tmp_path, target=TARGET)
+    flags = (*build_flags(compiler, target), "-Wsign-conversion")
+    assert differences(bench, bench.native(tmp_path, flags, compiler=compiler)) == []
 
 
 @EVERY
