@@ -89,7 +89,8 @@ def rotary(b: Builder, node: ir.Node) -> None:
     }
     assert cos.storage.dtype == sin.storage.dtype
     name = f"rotary_{dim}_r{2 * half}_{cos.storage.dtype.name}"
-    pointwise(b, "rotary", name, x, y, [rows, heads], [cos, sin], more)
+    needs = (VECTOR,) if b.target.on_x86("ops/rotary") else ()
+    pointwise(b, "rotary", name, x, y, [rows, heads], [cos, sin], more, needs=needs)
 
 
 def mean_pool(b: Builder, node: ir.Node) -> None:

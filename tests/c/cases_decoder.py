@@ -43,7 +43,7 @@ def product(b: Bench) -> None:
 
 def rotations(b: Bench) -> None:
     rng = np.random.default_rng(8)
-    for heads, dim, half in ((1, 2, 1), (3, 16, 8), (2, 21, 6)):
+    for heads, dim, half in ((1, 2, 1), (3, 16, 8), (2, 21, 6), (2, 45, 21)):
         b.case(f"rotary_{heads}x{dim}")
         x = b.input(np.int32, ["batch", S, heads, dim], -(2**31) + 1, 2**31 - 1)
         length = b.move("Shape", [x], start=1, end=2)

@@ -145,15 +145,15 @@ static inline vector vector_high(vector a, vector b)
         _mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd), 0x5555, _mm512_castsi512_ps(even)));
 }
 
-/* (a * b + 2^(bits - 1)) / 2^bits, rounded down and held in 32 bits. The upper words tell what does
-   not fit: minima and maxima of 64 bits take longer. */
-static inline vector vector_scaled(vector a, vector b, int bits)
+/* (v + 2^(bits - 1)) / 2^bits, rounded down and held in 32 bits, for elements of 64 bits in two
+   vectors. The upper words tell what does not fit: minima and maxima of 64 bits take longer. */
+static inline vector vector_joined(vector even, vector odd, int bits)
 {
     const vector half = _mm512_set1_epi64(INT64_C(1) << (bits - 1));
     const vector by = _mm512_set1_epi64(bits);
-    const vector even = _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(a, b), half), by);
-    const vector odd = _mm512_srav_epi64(_mm512_add_epi64(_mm512_mul_epi32(vector_upper(a),
-        vector_upper(b)), half), by);
+
+    even = _mm512_srav_epi64(_mm512_add_epi64(even, half), by);
+    odd = _mm512_srav_epi64(_mm512_add_epi64(odd, half), by);
     const vector low = _mm512_castps_si512(_mm512_mask_moveldup_ps(_mm512_castsi512_ps(even),
         0xaaaa, _mm512_castsi512_ps(odd)));
     const vector high = _mm512_castps_si512(_mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd),
@@ -161,6 +161,24 @@ static inline vector vector_scaled(vector a, vector b, int bits)
     const __mmask16 beyond = _mm512_cmpneq_epi32_mask(high, _mm512_srai_epi32(low, 31));
 
     return _mm512_mask_xor_epi32(low, beyond, _mm512_srai_epi32(high, 31), vector_all(INT32_MAX));
+}
+
+/* (a * b + 2^(bits - 1)) / 2^bits, rounded down and held in 32 bits. */
+static inline vector vector_scaled(vector a, vector b, int bits)
+{
+    return vector_joined(_mm512_mul_epi32(a, b), _mm512_mul_epi32(vector_upper(a), vector_upper(b)),
+        bits);
+}
+
+/* (a * c + b * s + 2^(bits - 1)) / 2^bits, rounded down and held in 32 bits; sums stay below 2^63.
+   */
+static inline vector vector_turned(vector a, vector c, vector b, vector s, int bits)
+{
+    const vector even = _mm512_add_epi64(_mm512_mul_epi32(a, c), _mm512_mul_epi32(b, s));
+    const vector odd = _mm512_add_epi64(_mm512_mul_epi32(vector_upper(a), vector_upper(c)),
+        _mm512_mul_epi32(vector_upper(b), vector_upper(s)));
+
+    return vector_joined(even, odd, bits);
 }
 
 /* Rows of a block whose sums fit the registers. */
