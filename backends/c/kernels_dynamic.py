@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+#: Rescaling of whole tiles on x86.
+_ROW_SCALES = Kernel("kernels/vector_row_scales", "vector_row_scales", needs=(VECTOR,))
+
+
 def dynamic_quantize(b: Builder, node: ir.Node) -> None:
     """Emit q, m, k of every row."""
     x = b.view(node.inputs[0])
@@ -122,10 +126,6 @@ def linear_dynamic_add(b: Builder, node: ir.Node, add: ir.Node) -> None:
     """LinearDynamic and the SaturatingAdd after it."""
     other = add.inputs[1] if add.inputs[0] is node.outputs[0] else add.inputs[0]
     _linear_dynamic(b, node, b.result(add.outputs[0]), b.view(other))
-
-
-#: Rescaling of whole tiles on x86.
-_ROW_SCALES = Kernel("kernels/vector_row_scales", "vector_row_scales", needs=(VECTOR,))
 
 
 @dataclass(frozen=True)
