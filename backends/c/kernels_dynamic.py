@@ -53,6 +53,7 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
         bias_arguments = [argument]
     # m * mul fits 32 bits, and then one product of 32 by 32 bits does: what most machines have.
     short = LARGEST_MANTISSA * int(factor.max()) < 2**31
+    vectors = short and int(np.abs(offsets).max(initial=0)) <= 2**29
     packing = ternary.packing_of(b.target) if ternary.is_ternary(weight) else None
     matmul = b.target.matmul
     form = form_of(b, node.inputs[0], weight)
@@ -95,12 +96,12 @@ def _linear_dynamic(b: Builder, node: ir.Node, y: View, residual: View | None) -
             "mul": mul,
             "bias": bias,
             "short": short,
-            "vectors": short and int(np.abs(offsets).max(initial=0)) <= 2**29,
+            "vectors": vectors,
             "residual": bool(suffix),
         }
         stack = 4 * tile.most * matmul.tile + tile.kernel.stack
         # The rescale in vectors needs their functions, which a tile of ternary weights does not.
-        scales = (_ROW_SCALES,) if tile.whole else ()
+        scales = (_ROW_SCALES,) if tile.whole and vectors else ()
         needs = (*(form.needs if form.dot else ()), *scales, tile.kernel)
         return Kernel("ops/linear_dynamic", name, parameters, needs, stack)
 

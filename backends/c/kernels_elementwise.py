@@ -51,9 +51,11 @@ def pointwise(
         tail: arguments between x and y.
         parameters: what the template needs beside `x` and `source`.
         swap: the argument of `tail` that may change places with x.
-        needs: kernels called.
+        needs: kernels called, beside those of vectors where the target has a form in vectors.
     """
     more = parameters or {}
+    if b.target.on_x86(f"ops/{template}"):
+        needs = (VECTOR, *needs)
     apart = Kernel(f"ops/{template}", name, {**more, "x": "x", "source": _SOURCE}, needs)
     onto = Kernel(f"ops/{template}", f"{name}_inplace", {**more, "x": "y", "source": ""}, needs)
     forms = [InPlace(x, onto, (*head, *tail, y))]
@@ -141,9 +143,7 @@ def rescale(b: Builder, node: ir.Node) -> None:
         rows, columns = rows * columns, Extent(1)
     name = f"rescale_c{columns}_{mul.code}"
     parameters = {"columns": str(columns), "mul": mul}
-    tail = [mul_argument, shift, lo, hi]
-    needs = (VECTOR,) if b.target.on_x86("ops/rescale") else ()
-    pointwise(b, "rescale", name, x, y, [rows], tail, parameters, needs=needs)
+    pointwise(b, "rescale", name, x, y, [rows], [mul_argument, shift, lo, hi], parameters)
 
 
 def relu(b: Builder, node: ir.Node) -> None:
@@ -206,11 +206,10 @@ def product(b: Builder, node: ir.Node) -> None:
     """Emit y = clip(rsh(first * second, shift), lo, hi); one may repeat along an axis."""
     x, other, y = b.view(node.inputs[0]), b.view(node.inputs[1]), b.result(node.outputs[0])
     limits: list[Argument] = [b.scalar(v) for v in node.inputs[2:5]]
-    needs = (VECTOR,) if b.target.on_x86("ops/product") else ()
     if x == other:
         more = {"operand": "", "factor": "a", "meaning": "the same", "vector_factor": "a"}
         head: list[Argument] = [Extent(1), y.extent]
-        pointwise(b, "product", "product_square", x, y, head, limits, more, needs=needs)
+        pointwise(b, "product", "product_square", x, y, head, limits, more)
         return
     if x.extent != y.extent:
         x, other = other, x
@@ -229,7 +228,7 @@ def product(b: Builder, node: ir.Node) -> None:
     }
     head = [y.extent // columns, columns]
     swap = other if other.extent == x.extent else None
-    pointwise(b, "product", how, x, y, head, [other, *limits], more, swap=swap, needs=needs)
+    pointwise(b, "product", how, x, y, head, [other, *limits], more, swap=swap)
 
 
 def _significant(dims: tuple[Extent, ...]) -> tuple[Extent, ...]:

@@ -89,8 +89,7 @@ def rotary(b: Builder, node: ir.Node) -> None:
     }
     assert cos.storage.dtype == sin.storage.dtype
     name = f"rotary_{dim}_r{2 * half}_{cos.storage.dtype.name}"
-    needs = (VECTOR,) if b.target.on_x86("ops/rotary") else ()
-    pointwise(b, "rotary", name, x, y, [rows, heads], [cos, sin], more, needs=needs)
+    pointwise(b, "rotary", name, x, y, [rows, heads], [cos, sin], more)
 
 
 def mean_pool(b: Builder, node: ir.Node) -> None:

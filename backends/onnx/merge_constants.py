@@ -23,7 +23,7 @@ import onnx_ir as ir
 
 from intcc.backends.onnx.clean import initializer
 from intcc.backends.onnx.insertion import Insertion
-from intcc.backends.onnx.ranges import Range, value_ranges
+from intcc.backends.onnx.ranges import Range, fits, hull, value_ranges
 
 __all__ = ["merge_constants"]
 
@@ -61,25 +61,13 @@ def _term(node: ir.Node | None, kinds: tuple[str, ...]) -> tuple[ir.Value, Array
     return x, (-c if node.op_type == "Sub" else c).astype(np.int64)
 
 
-def _fits(lo: int, hi: int) -> bool:
-    return lo >= -(2**31) and hi < 2**31
-
-
-def _holds(array: Array) -> bool:
-    return _fits(int(array.min()), int(array.max()))
-
-
-def _hull(array: Array) -> Range:
-    return int(array.min()), int(array.max())
-
-
 def _into_products(graph: ir.Graph, node: ir.Node, ranges: dict[ir.Value, Range]) -> int:
     """Move x + c behind the products that read it."""
     term, sum_ = _term(node, ("Add", "Sub")), node.outputs[0]
     if term is None or sum_.is_graph_output() or not sum_.uses():
         return 0
     x, c = term
-    lo, hi = (a - b for a, b in zip(ranges[sum_], reversed(_hull(c)), strict=True))
+    lo, hi = (a - b for a, b in zip(ranges[sum_], reversed(hull(c)), strict=True))
     lo, hi = max(lo, ranges[x][0]), min(hi, ranges[x][1])
     moved = []
     for use in sum_.uses():
@@ -89,8 +77,8 @@ def _into_products(graph: ir.Graph, node: ir.Node, ranges: dict[ir.Value, Range]
         if product is None or last is None or use.node.outputs[0].is_graph_output():
             return 0
         w, b = product[1], last[1] + c * product[1]
-        ends = [int(v) for end in (lo, hi) for v in _hull(end * w)]
-        if not (_fits(min(ends), max(ends)) and _holds(b)):
+        ends = [int(v) for end in (lo, hi) for v in hull(end * w)]
+        if not (fits((min(ends), max(ends))) and fits(hull(b))):
             return 0
         moved.append((use.node, then[0], b, (min(ends), max(ends))))
     for multiply, add, b, limits in moved:
@@ -114,7 +102,7 @@ def _of_sums(graph: ir.Graph, node: ir.Node, ranges: dict[ir.Value, Range]) -> i
         _before(v, c, ranges) for v, c in zip(node.inputs, (c1, c2), strict=True) if v is not None
     )
     c = c1 + c2
-    if not (_fits(first[0] + second[0], first[1] + second[1]) and _holds(c)):
+    if not (fits((first[0] + second[0], first[1] + second[1])) and fits(hull(c))):
         return 0
     new = Insertion(graph, node, f"{node.outputs[0].name}_")
     total = new.add("Add", [a, b], "terms")

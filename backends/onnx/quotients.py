@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from intcc.backends.onnx.clean import initializer
-from intcc.backends.onnx.ranges import Range
+from intcc.backends.onnx.ranges import Range, fits, hull
 
 __all__ = ["Quotient", "made_by", "match_quotient", "numbers"]
 
@@ -47,9 +47,8 @@ class Quotient:
     def shift(self, graph: ir.Graph, by: Array | int) -> bool:
         """Add whole numbers to the quotient before it is clipped; tell whether 32 bits hold it."""
         moved = self.bias + by * self.divisor
-        if not (_fits(moved) and _fits(self.least + moved - self.bias)):
-            return False
-        if not _fits(self.most + moved - self.bias):
+        added = moved - self.bias
+        if not all(fits(hull(v)) for v in (moved, self.least + added, self.most + added)):
             return False
         name = f"{self.add.outputs[0].name}_shifted"
         self.add.replace_input_with(1, initializer(graph, name, moved.astype(np.int32)))
@@ -74,7 +73,7 @@ def match_quotient(clip: ir.Node | None, ranges: Mapping[ir.Value, Range]) -> Qu
         return None
     bias, divisor, lo, hi = (np.broadcast_to(c, reach[0].shape) for c in known if c is not None)
     least, most = reach[0] + bias, reach[1] + bias
-    if divisor.min() < 1 or not 0 <= lo[0] <= hi[0] or not (_fits(least) and _fits(most)):
+    if divisor.min() < 1 or not 0 <= lo[0] <= hi[0] or not (fits(hull(least)) and fits(hull(most))):
         return None
     return Quotient(add, clip, bias, divisor, least, most, int(lo[0]), int(hi[0]))
 
@@ -94,10 +93,6 @@ def made_by(value: ir.Value | None, kind: str) -> ir.Node | None:
         return None
     readers = [use for use in node.outputs[0].uses() if use.node.op_type != "Shape"]
     return node if len(readers) == 1 else None
-
-
-def _fits(array: Array) -> bool:
-    return int(array.min()) >= -(2**31) and int(array.max()) < 2**31
 
 
 def _reach(product: ir.Node, ranges: Mapping[ir.Value, Range]) -> tuple[Array, Array] | None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
-__all__ = ["Range", "value_ranges"]
+__all__ = ["Range", "fits", "hull", "value_ranges"]
 
 #: Smallest and largest value.
 Range = tuple[int, int]
@@ -29,6 +31,16 @@ _MOVES = {
     "Split",
     "Gather",
 }
+
+
+def hull(numbers: npt.NDArray[Any]) -> Range:
+    """Return the smallest and the largest of some numbers."""
+    return int(numbers.min()), int(numbers.max())
+
+
+def fits(limits: Range) -> bool:
+    """Tell whether int32 holds all numbers from a smallest to a largest one."""
+    return limits[0] >= -(2**31) and limits[1] < 2**31
 
 
 def _of_type(value: ir.Value) -> Range | None:

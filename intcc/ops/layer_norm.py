@@ -53,7 +53,7 @@ def LayerNorm(
     total = op.Squeeze(op.MatMul(op.Cast(x, to=7), ones), last)
     mean = op.Sub(op.Div(op.Add(total, mean_lift), size), mean_lower)
     y0 = op.Sub(x, op.Unsqueeze(op.Cast(mean, to=6), last))
-    return NormalizeRows(y0, eps, ones, gain, lift, divisor, lower)
+    return NormalizeRows(y0, eps, gain, lift, divisor, lower)
 
 
 def parameters(n: int, eps_real: float, unit: float) -> tuple[Array, ...]:
@@ -80,7 +80,7 @@ def reference(
     """Exact integers."""
     n = int(size)
     mean = (x.astype(np.int64).sum(-1, keepdims=True) + n // 2) // n
-    return rows.normalize_rows(x - mean, eps, ones, *constants)
+    return rows.normalize_rows(x - mean, eps, *constants)
 
 
 def bounds(x: Operand, *constants: Operand) -> Interval:

@@ -114,7 +114,7 @@ def NarrowRows(x: INT32) -> tuple[INT32, INT32, INT32]:
 
 @script(DOMAIN, default_opset=op)
 def NormalizeRows(
-    y0: INT32, eps: INT64, ones: INT64, gain: INT64, lift: INT32, divisor: INT32, lower: INT32
+    y0: INT32, eps: INT64, gain: INT64, lift: INT32, divisor: INT32, lower: INT32
 ) -> INT32:
     """y0 * gain / sqrt(sum of squares + eps) per row."""
     last = op.Constant(value=_LAST)
@@ -181,7 +181,7 @@ def narrow_rows(x: Array) -> tuple[Array, Array]:
 
 
 def normalize_rows(
-    y0: Array, eps: Array, ones: Array, gain: Array, lift: Array, divisor: Array, lower: Array
+    y0: Array, eps: Array, gain: Array, lift: Array, divisor: Array, lower: Array
 ) -> Array:
     """Exact integers, by shifts instead of table-driven divisions."""
     y, sh = narrow_rows(y0)

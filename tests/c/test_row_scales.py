@@ -9,8 +9,8 @@ import pytest
 
 from intcc.ops import linear_dynamic as dynamic
 from tests.c.bench import Bench
-from tests.c.test_vector_forms import X86, weights
-from tests.c.test_x86_sets import SETS, missing
+from tests.c.test_vector_forms import weights
+from tests.c.test_x86_sets import SETS, check_set
 from tests.ops.harness import i32
 
 LIMIT = 2**29 - 2**16
@@ -53,13 +53,5 @@ def test_rows_of_all_magnitudes_meet_all_cases(layers: Bench) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_set(layers: Bench, name: str, tmp_path: Path) -> None:
-    flags, needs = SETS[name]
-    if lacks := missing(needs):
-        pytest.skip(f"this processor lacks {lacks}")
-    layers.emit(tmp_path, target=X86[0])
-    model = layers.native(tmp_path, flags.split())
-    for tokens, kind in ((64, "sizes"), (9, "sizes"), (6, "high"), (12, "mix"), (31, "random")):
-        feeds = layers.feeds(tokens, kind)
-        got = model.run(feeds)
-        for output, expected in layers.expected(feeds).items():
-            assert np.array_equal(got[output], expected), f"{tokens} rows, {kind}: {output}"
+    inputs = ((64, "sizes"), (9, "sizes"), (6, "high"), (12, "mix"), (31, "random"))
+    check_set(layers, name, tmp_path, inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -264,19 +264,24 @@ def test_no_data_race(case: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_equal_on_another_machine(case: str, tmp_path: Path) -> None:
-    """The machine forms of AArch64 take ranges too."""
+def emulated(files: Sequence[str], program: str) -> int:
+    """Build a program for an emulated AArch64; return what it exits with there."""
     target = load_target("aarch64")
     assert target.toolchain is not None and target.emulator is not None
     for tool in (target.toolchain.compiler, target.emulator.program):
         if shutil.which(tool) is None:
             pytest.skip(f"no {tool}")
-    files, program = write_driver(case, tmp_path, "aarch64"), str(tmp_path / "driver")
     flags = [*STRICT, *target.toolchain.flags, "-static", "-pthread"]
     subprocess.run([target.toolchain.compiler, *flags, *files, "-o", program], check=True)
     run = [target.emulator.program, *target.emulator.arguments, program]
-    assert subprocess.run(run, check=False, timeout=300).returncode == 0
+    return subprocess.run(run, check=False, timeout=300).returncode
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_equal_on_another_machine(case: str, tmp_path: Path) -> None:
+    """The machine forms of AArch64 take ranges too."""
+    files = write_driver(case, tmp_path, "aarch64")
+    assert emulated(files, str(tmp_path / "driver")) == 0
 
 
 #: Texts of one and of several threads: a prompt longer than a call, then tokens.
@@ -347,19 +352,10 @@ int main(void)
 
 def test_pools_that_stop_at_once(tmp_path: Path) -> None:
     """An emulated processor, whose threads are slow to start, showed this."""
-    target = load_target("aarch64")
-    assert target.toolchain is not None and target.emulator is not None
-    for tool in (target.toolchain.compiler, target.emulator.program):
-        if shutil.which(tool) is None:
-            pytest.skip(f"no {tool}")
     write_driver("encoder", tmp_path, "generic")
     (tmp_path / "driver.c").write_text(SHORT_LIVES, encoding="utf-8")
     files = [str(tmp_path / "driver.c"), str(tmp_path / "tiny_threads.c")]
-    program = str(tmp_path / "driver")
-    command = [target.toolchain.compiler, *STRICT, "-O1", "-static", "-pthread", *files]
-    subprocess.run([*command, "-o", program], check=True)
-    run = [target.emulator.program, *target.emulator.arguments, program]
-    assert subprocess.run(run, check=False, timeout=120).returncode == 0
+    assert emulated(files, str(tmp_path / "driver")) == 0
 
 
 def test_c_for_one_thread_is_refused(tmp_path: Path) -> None:

@@ -18,8 +18,7 @@ from tests.ops.harness import Array, generator, i64, integers
 
 
 def normalize(y0: Array, gain: float, eps: int = 0, bits: int = 11) -> Array:
-    ones = np.ones((y0.shape[-1], 1), np.int64)
-    return normalize_rows(y0, i64(eps), ones, *constants(gain, bits))
+    return normalize_rows(y0, i64(eps), *constants(gain, bits))
 
 
 def test_bit_length_is_that_of_python() -> None:

@@ -115,18 +115,6 @@ static inline vector vector_odd(vector v)
     return _mm512_srli_epi64(v, 32);
 }
 
-/* The lower and the upper words of even and odd elements, in order. */
-static inline vector vector_lower_words(vector even, vector odd)
-{
-    return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
-}
-
-static inline vector vector_upper_words(vector even, vector odd)
-{
-    return _mm512_castps_si512(
-        _mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd), 0x5555, _mm512_castsi512_ps(even)));
-}
-
 /* Wide elements that are not negative, in order and `most` at most. */
 static inline vector vector_narrow(vector even, vector odd, int32_t most)
 {
@@ -259,17 +247,6 @@ static inline vector vector_wide_product_unsigned(vector a, vector b)
 static inline vector vector_odd(vector v)
 {
     return _mm256_srli_epi64(v, 32);
-}
-
-/* The lower and the upper words of even and odd elements, in order. */
-static inline vector vector_lower_words(vector even, vector odd)
-{
-    return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
-}
-
-static inline vector vector_upper_words(vector even, vector odd)
-{
-    return _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
 }
 
 /* Wide elements that are not negative, in order and `most` at most. */

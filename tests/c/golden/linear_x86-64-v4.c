@@ -103,14 +103,26 @@ static inline vector vector_upper(vector v)
     return _mm512_castps_si512(_mm512_movehdup_ps(_mm512_castsi512_ps(v)));
 }
 
+/* The lower and the upper words of even and odd elements, in order. */
+static inline vector vector_lower_words(vector even, vector odd)
+{
+    return _mm512_castps_si512(
+        _mm512_mask_moveldup_ps(_mm512_castsi512_ps(even), 0xaaaa, _mm512_castsi512_ps(odd)));
+}
+
+static inline vector vector_upper_words(vector even, vector odd)
+{
+    return _mm512_castps_si512(
+        _mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd), 0x5555, _mm512_castsi512_ps(even)));
+}
+
 /* The upper halves of unsigned products. */
 static inline vector vector_high(vector a, vector b)
 {
     const vector even = _mm512_mul_epu32(a, b);
     const vector odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
 
-    return _mm512_castps_si512(
-        _mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd), 0x5555, _mm512_castsi512_ps(even)));
+    return vector_upper_words(even, odd);
 }
 
 /* (v + 2^(bits - 1)) / 2^bits, rounded down and held in 32 bits, for elements of 64 bits in two
@@ -122,10 +134,8 @@ static inline vector vector_joined(vector even, vector odd, int bits)
 
     even = _mm512_srav_epi64(_mm512_add_epi64(even, half), by);
     odd = _mm512_srav_epi64(_mm512_add_epi64(odd, half), by);
-    const vector low = _mm512_castps_si512(_mm512_mask_moveldup_ps(_mm512_castsi512_ps(even),
-        0xaaaa, _mm512_castsi512_ps(odd)));
-    const vector high = _mm512_castps_si512(_mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd),
-        0x5555, _mm512_castsi512_ps(even)));
+    const vector low = vector_lower_words(even, odd);
+    const vector high = vector_upper_words(even, odd);
     const __mmask16 beyond = _mm512_cmpneq_epi32_mask(high, _mm512_srai_epi32(low, 31));
 
     return _mm512_mask_xor_epi32(low, beyond, _mm512_srai_epi32(high, 31), vector_all(INT32_MAX));
@@ -353,13 +363,24 @@ static inline vector vector_down_signed(vector v, int bits)
     return _mm256_sra_epi32(v, _mm_cvtsi32_si128(bits));
 }
 
+/* The lower and the upper words of even and odd elements, in order. */
+static inline vector vector_lower_words(vector even, vector odd)
+{
+    return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+}
+
+static inline vector vector_upper_words(vector even, vector odd)
+{
+    return _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+}
+
 /* The upper halves of unsigned products. */
 static inline vector vector_high(vector a, vector b)
 {
     const vector even = _mm256_mul_epu32(a, b);
     const vector odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
 
-    return _mm256_blend_epi32(odd, _mm256_srli_epi64(even, 32), 0x55);
+    return vector_upper_words(even, odd);
 }
 
 /* v / 2^bits, rounded down and held in [-2^30, 2^30], for two halves of 64 bits each. */
@@ -385,7 +406,7 @@ static inline vector vector_scaled(vector a, vector b, int bits)
 
     even = vector_shifted(_mm256_add_epi64(even, half), bits);
     odd = vector_shifted(_mm256_add_epi64(odd, half), bits);
-    return _mm256_blend_epi32(_mm256_slli_epi64(odd, 32), even, 0x55);
+    return vector_lower_words(even, odd);
 }
 
 /* Rows of a block whose sums fit the registers; those of pairs need fewer others. */
