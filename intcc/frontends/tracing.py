@@ -234,6 +234,21 @@ def release(model: Any, graph: ir.Model) -> None:
         tensor.data = torch.empty(0, dtype=tensor.dtype)
 
 
+@contextlib.contextmanager
+def own_failures(model: Any, fact: str, remedy: str) -> Iterator[None]:
+    """Turn whatever a model's own code raises into one message: its class, `fact`, `remedy`.
+
+    Raises:
+        ModelError: the code raised something.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        subject = f"Model class {type(model).__name__}"
+        raise ModelError(subject, f"{fact} ({reason})", remedy) from error
+
+
 def export(
     module: Any,
     axes: dict[str, Any],
@@ -259,25 +274,19 @@ def export(
         shape = (EXAMPLE_BATCH, EXAMPLE_LENGTH)
         # One tensor per input: the exporter takes an object given twice for a single input.
         inputs = {name: torch.ones(shape, dtype=torch.int64) for name in axes}
-    try:
-        with tanh_gelu(model), torch.no_grad():
-            program = torch.onnx.export(
-                module,
-                tuple(inputs.values()),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=list(inputs),
-                output_names=[output_name],
-                dynamic_shapes=tuple(axes.values()),
-                verbose=False,
-            )
-    except Exception as error:  # whatever a model's own code raises
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"Model class {type(model).__name__}",
-            f"cannot be traced ({reason})",
-            "Export it to ONNX yourself and compile the .onnx file, or report the model to us",
-        ) from error
+    advice = "Export it to ONNX yourself and compile the .onnx file, or report the model to us"
+    failures = own_failures(model, "cannot be traced", advice)
+    with failures, tanh_gelu(model), torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            tuple(inputs.values()),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=[output_name],
+            dynamic_shapes=tuple(axes.values()),
+            verbose=False,
+        )
     result: ir.Model = program.model
     name_by_module(result)
     return result

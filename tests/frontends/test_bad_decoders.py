@@ -133,6 +133,12 @@ def test_other_attention_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     refused(tmp_path, "LlamaForCausalLM", "does not compute plain causal attention")
 
 
+def test_model_whose_own_code_fails(tmp_path: Path) -> None:
+    """Heads of odd width cannot be rotated."""
+    save("qwen2", tmp_path, hidden_size=78)
+    refused(tmp_path, "Qwen2ForCausalLM fails on a few random tokens (", "config.json")
+
+
 def test_config_of_another_kind(tmp_path: Path) -> None:
     save("llama", tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
