@@ -1,10 +1,12 @@
 """MiniLM on this machine: ours beside onnxruntime and OpenVINO, speed and accuracy in one table.
 
-    python benchmarks/hosts.py [--lengths 128 16] [--threads 1 2] [--rounds 7] [--write DOCUMENT]
+    python benchmarks/hosts.py [--lengths 128 16] [--threads 1 2] [--rounds 7] [--avx2]
+        [--write DOCUMENT]
 
 Every engine is a process of its own; rounds go from one to the next, and ratios are of times in the
 same round. Accuracy is the mean cosine of sentence embeddings to the float model's, of sentences of
 STS-B dev at their own lengths. NNCF is calibrated on the sentences that ours is calibrated on.
+With --avx2 every engine finds a processor that has no AVX-512.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ import json
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import avx2_only
 import common
 import float_export
 import kernel_sets
@@ -33,6 +36,8 @@ from intcc.runtime.artifact import Artifact
 FLOAT, INT8 = "onnxruntime fp32", "OpenVINO, NNCF int8"
 #: Rows in one round; the fastest counts, as a disturbed one says nothing about the engine.
 RUNS = 5
+#: Targets of C that run without AVX-512; x86-64 chooses among its sets itself.
+AVX2_TARGETS = ("x86-64", "x86-64-v3")
 HEADER = [
     "tokens", "threads", "engine", "median", "best", f"× {FLOAT}", f"× {INT8}", "cosine to fp32",
 ]  # fmt: skip
@@ -73,8 +78,10 @@ def prepare(output: Path, **settings: Any) -> Setting:
     return Setting(artifact, model, token_ids(samples, folder / "calibration.json"), folder)
 
 
-def contenders(setting: Setting, length: int, threads: int) -> list[Contender]:
-    """Return who takes part: the float model first."""
+def contenders(
+    setting: Setting, length: int, threads: int, targets: Sequence[str] = ()
+) -> list[Contender]:
+    """Return who takes part: the float model first; of the targets of C these, or all."""
     source = {"model": str(setting.model), "threads": threads}
     # OpenVINO is quickest with one length; short texts come in all lengths.
     fixed = {**source, "length": length if length == setting.artifact.max_length else None}
@@ -87,7 +94,9 @@ def contenders(setting: Setting, length: int, threads: int) -> list[Contender]:
         Contender(INT8, "ov", "Encoder", int8),
         Contender(f"{INT8}, no smoothing", "ov", "Encoder", {**int8, "smooth": False}),
         Contender("**intcc, strict ONNX**", "compiled", "Encoder", strict, ours=True),
-        *kernel_sets.contenders(setting.artifact, "Encoder", setting.folder, threads),
+        *kernel_sets.contenders(
+            setting.artifact, "Encoder", setting.folder, threads, targets=targets
+        ),
     ]
 
 
@@ -190,12 +199,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=200, help="of STS-B dev, for the accuracy")
+    parser.add_argument("--avx2", action="store_true", help="hide AVX-512 from all engines")
     options = parser.parse_args()
+    if options.avx2 and avx2_only.unsupported():
+        raise SystemExit(f"error: --avx2: {avx2_only.unsupported()}")
     setting = prepare(options.output)
+    preload = str(avx2_only.library(setting.folder).resolve()) if options.avx2 else ""
+    targets = AVX2_TARGETS if options.avx2 else ()
     sentences = Sentences(setting, options.pairs)
     order = {
         (length, threads): race(
-            contenders(setting, length, threads), length, options.rounds, sentences.embed
+            [replace(c, preload=preload) for c in contenders(setting, length, threads, targets)],
+            length,
+            options.rounds,
+            sentences.embed,
         )
         for threads in options.threads
         for length in sorted(options.lengths)  # dynamic lengths first: they can embed
@@ -215,7 +232,10 @@ def main() -> None:
             for row in rows(length, threads, order[length, threads], accuracy)
         ],
     )
-    publish(options, "hosts", table, sentences, "`make bench-peers`")
+    section, command = "hosts", "`make bench-peers`"
+    if options.avx2:
+        section, command = "hosts-avx2", "`python benchmarks/hosts.py --avx2`"
+    publish(options, section, table, sentences, command)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Contender:
         options: of the class.
         ours: whether it runs in this environment, or in that of the peers.
         note: why it cannot run; empty where it can.
+        preload: library that the process loads before all others; empty: none.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Contender:
     options: Mapping[str, Any] = field(default_factory=dict)
     ours: bool = False
     note: str = ""
+    preload: str = ""
 
 
 class Worker:
@@ -71,6 +73,7 @@ class Worker:
         self._process = subprocess.Popen(
             [*command, json.dumps(dict(contender.options))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "LD_PRELOAD": contender.preload} if contender.preload else None,
         )  # fmt: skip
         try:
             self._answer()

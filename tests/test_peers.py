@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,16 @@ from intcc.layer_times import phase_times
 from intcc.layers import LayerWork
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-MODULES = ("common", "crowded", "decoders", "hosts", "kernel_sets", "rooflines", "workers")
+MODULES = (
+    "avx2_only",
+    "common",
+    "crowded",
+    "decoders",
+    "hosts",
+    "kernel_sets",
+    "rooflines",
+    "workers",
+)
 
 
 @pytest.fixture(scope="module")
@@ -216,3 +226,33 @@ def test_a_section_of_a_document_is_replaced(bench: Any, tmp_path: Path) -> None
     assert path.read_text(encoding="utf-8") == expected
     bench.common.replace_section(path, "b", "new\n")
     assert path.read_text(encoding="utf-8") == f"{expected}\n<!-- b -->\nnew\n<!-- /b -->\n"
+
+
+#: Says which of some instructions it finds, then what a program finds that it starts.
+FINDS = """
+#include <stdio.h>
+#include <stdlib.h>
+int main(int count, char **words)
+{
+    printf("%d%d", !!__builtin_cpu_supports("avx2"), !!__builtin_cpu_supports("avx512f"));
+    fflush(stdout);
+    return count > 1 ? system(words[1]) : 0;
+}
+"""
+
+
+def test_avx2_only_hides_avx512(bench: Any, tmp_path: Path) -> None:
+    """A machine that cannot says so; on the others a program finds AVX2 and nothing above."""
+    if reason := bench.avx2_only.unsupported():
+        assert reason == "this machine cannot hide its instructions"
+        return
+    (tmp_path / "finds.c").write_text(FINDS, encoding="utf-8")
+    finds = str(tmp_path / "finds")
+    subprocess.run(["cc", f"{finds}.c", "-o", finds], check=True)
+    hiding = {**os.environ, "LD_PRELOAD": str(bench.avx2_only.library(tmp_path))}
+
+    def found(*words: str, **options: Any) -> str:
+        return subprocess.run([finds, *words], capture_output=True, text=True, **options).stdout
+
+    bare = found()
+    assert found(finds, env=hiding) == f"{bare[0]}0{bare}"
