@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from intcc.errors import ArtifactError, DataError
-from intcc.runtime.memory import aligned
+from intcc.runtime.memory import Recycled
 from intcc.specs import TOTAL, TensorSpec
 
 __all__ = ["Argument", "CModel", "find_header", "included", "number"]
@@ -87,6 +87,7 @@ class CModel(ABC):
         self.arena_bytes = number(text, f"{name.upper()}_ARENA_BYTES")
         self._read_prototype(text, name)
         self.state_bytes = number(text, f"{name.upper()}_CACHE_BYTES") if self.stateful else 0
+        self._states = Recycled(self.state_bytes)
         self.context = number(text, f"{name.upper()}_MAX_CONTEXT") if self.stateful else 0
         self.max_tokens = number(text, f"{name.upper()}_MAX_TOKENS") if self.counts_tokens else 1
 
@@ -177,8 +178,8 @@ class CModel(ABC):
         return {name: np.concatenate([row[name] for row in rows], 1) for name in rows[0]}
 
     def new_state(self) -> Array:
-        """Return memory for the state of a new text."""
-        return aligned(self.state_bytes) if self.state_bytes else _NOTHING
+        """Return memory for the state of a new text, free again when the array is dropped."""
+        return self._states.take() if self.state_bytes else _NOTHING
 
     def run_from(self, feeds: Mapping[str, Array], state: Array, position: int) -> dict[str, Array]:
         """Continue one text, a batch of one, behind `position` tokens of its state.
