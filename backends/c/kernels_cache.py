@@ -12,6 +12,7 @@ import onnx_ir as ir
 from intcc.backends.c.builder import Builder, unsupported
 from intcc.backends.c.kernels_gate import HYPERBOLIC, POWER, POWERS
 from intcc.backends.c.kernels_rows import SUMS
+from intcc.backends.c.matmul import VECTOR
 from intcc.backends.c.pairs import PAIR_OF_BYTES, pair_for
 from intcc.backends.c.program import Argument, Kernel, View
 from intcc.backends.c.shapes import TOKENS, Extent
@@ -70,7 +71,8 @@ def _append(b: Builder, node: ir.Node, template: str) -> None:
         assert value is not None
         b.caches[value] = cache
     parameters = {"heads": heads, "dim": dim, "padded": padded, "context": context}
-    kernel = Kernel(f"ops/{template}", f"{template}_{heads}x{dim}", parameters)
+    needs = (VECTOR,) if keys and _x86(b) else ()
+    kernel = Kernel(f"ops/{template}", f"{template}_{heads}x{dim}", parameters, needs)
     arguments: list[Argument] = [codes.dims[1], "position", codes, m, k, *cache.views]
     note = f"[{codes.dims[1]}, {heads} x {dim}] to [{context}, {heads} x {dim}]"
     b.call(kernel, arguments, cache.views, note=note)

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from intcc.backends.c import ternary
 from intcc.backends.c.builder import Builder, unsupported
+from intcc.backends.c.kernels_rows import SUMS
 from intcc.backends.c.matmul import FORMS, VECTOR, form_of, packed_weight, suffix_of, tile_of
 from intcc.backends.c.program import Argument, InPlace, Kernel, View
 from intcc.backends.c.shapes import ONE, Extent, dimensions, product
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 
+#: On x86, the largest of a row and its codes.
+_CODES = Kernel("kernels/vector_codes", "vector_codes", needs=(SUMS,))
 #: Rescaling of whole tiles on x86.
 _ROW_SCALES = Kernel("kernels/vector_row_scales", "vector_row_scales", needs=(VECTOR,))
 
@@ -35,7 +38,9 @@ def dynamic_quantize(b: Builder, node: ir.Node) -> None:
     q, m, k = (b.result(v) for v in node.outputs)
     if not x.columns.static:
         raise unsupported(node, "has rows of variable length")
-    kernel = Kernel("ops/dynamic_quantize", "dynamic_quantize", {"row_bits": norm.ROW_BITS})
+    needs = (_CODES,) if b.target.on_x86("ops/dynamic_quantize") else ()
+    parameters = {"row_bits": norm.ROW_BITS}
+    kernel = Kernel("ops/dynamic_quantize", "dynamic_quantize", parameters, needs)
     b.call(kernel, [x.rows, x.columns, x, q, m, k], [q, m, k], note=f"[{x.rows}, {x.columns}]")
 
 

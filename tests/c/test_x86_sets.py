@@ -17,6 +17,7 @@ import pytest
 from intcc.backends.c.select import select
 from intcc.backends.c.target import load_target
 from intcc.ops import gelu
+from intcc.runtime.native import NativeModel
 from intcc.runtime.reference import evaluate
 from tests.c.bench import Bench
 from tests.c.driver import run_driver
@@ -89,13 +90,18 @@ def layers(request: pytest.FixtureRequest) -> Bench:
     return b
 
 
-def check_set(layers: Bench, name: str, folder: Path, inputs: Iterable[tuple[int, str]]) -> None:
-    """Compare a set's results to the reference, for numbers of rows and kinds of inputs."""
+def built_set(layers: Bench, name: str, folder: Path) -> NativeModel:
+    """Return the C with a set's instructions; skip where this processor lacks them."""
     flags, needs = SETS[name]
     if lacks := missing(needs):
         pytest.skip(f"this processor lacks {lacks}")
     layers.emit(folder, target=X86[0])
-    model = layers.native(folder, flags.split())
+    return layers.native(folder, flags.split())
+
+
+def check_set(layers: Bench, name: str, folder: Path, inputs: Iterable[tuple[int, str]]) -> None:
+    """Compare a set's results to the reference, for numbers of rows and kinds of inputs."""
+    model = built_set(layers, name, folder)
     for tokens, kind in inputs:
         feeds = layers.feeds(tokens, kind)
         got = model.run(feeds)
