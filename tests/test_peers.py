@@ -252,7 +252,8 @@ def test_avx2_only_hides_avx512(bench: Any, tmp_path: Path) -> None:
     hiding = {**os.environ, "LD_PRELOAD": str(bench.avx2_only.library(tmp_path))}
 
     def found(*words: str, **options: Any) -> str:
-        return subprocess.run([finds, *words], capture_output=True, text=True, **options).stdout
+        done = subprocess.run([finds, *words], capture_output=True, text=True, **options)
+        return str(done.stdout)
 
     bare = found()
     assert found(finds, env=hiding) == f"{bare[0]}0{bare}"

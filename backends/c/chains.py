@@ -1,6 +1,6 @@
 """Chains: light calls that hand rows to each other, which take some rows at a time.
 
-    norm -> affine -> quantize          eight rows by all three, then the next eight
+    norm -> affine -> quantize          some rows by all three, then the next ones
     silu -> product | quantize          the same where one part has whole rows; where parts have
                                         columns, all wait before the last one
 
@@ -14,13 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from intcc.backends.c.program import Call, Program, Storage
+from intcc.backends.c.program import Call, Program, Storage, View
 from intcc.backends.c.threads import Cut, Plan, Stage
 
-__all__ = ["BLOCK", "Join", "chains", "defer", "joined"]
+__all__ = ["Join", "block_of", "chains", "defer", "joined"]
 
-#: Rows of a block: kernels that share reductions among rows do so among eight.
-BLOCK = 8
+#: Most rows of a block: kernels that share reductions among rows do so among eight.
+_BLOCK = 8
+#: Most bytes of a block in one table: what a first cache holds, of 32 or 48 KB.
+_BLOCK_BYTES = 2**15
 #: Templates below ops/ of calls that read a row and write a row, for little work a number.
 _LIGHT = frozenset(
     """affine dynamic_quantize gelu l2_normalize layer_norm quantize rescale rescale_rows rms_norm
@@ -74,6 +76,17 @@ def chains(
             written = set()
         written = written | _writes([call]) if light else set()
     return found
+
+
+def block_of(program: Program, plan: Plan, chain: Sequence[int]) -> int:
+    """Return the rows of a chain's block: up to eight, and fewer of many bytes."""
+    row = max(
+        elements * argument.storage.dtype.itemsize
+        for index in chain
+        for at, elements in plan.cuts[index].moved.items()
+        if isinstance(argument := program.calls[index].arguments[at], View)
+    )
+    return max(1, min(_BLOCK, _BLOCK_BYTES // row))
 
 
 def joined(program: Program, plan: Plan) -> dict[int, Join]:

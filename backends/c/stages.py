@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import indent
 from typing import Any
 
-from intcc.backends.c.chains import BLOCK, Join, chains, joined
+from intcc.backends.c.chains import Join, block_of, chains, joined
 from intcc.backends.c.generator import quiet
 from intcc.backends.c.program import Argument, Call, Program, View
 from intcc.backends.c.shapes import ONE, TOKENS, Extent
@@ -110,8 +110,9 @@ def _blocks(program: Program, plan: Plan, chain: Sequence[int]) -> str:
         _call(plan, program.calls[i], plan.cuts[i], names=names, at=12) for i in chain
     )
     end = f"{first} + {_rows(rows)}"
-    return f"""        for (size_t at = {first}; at < {end}; at += {BLOCK}) {{
-            const size_t some = {end} - at < {BLOCK} ? {end} - at : {BLOCK};
+    block = block_of(program, plan, chain)
+    return f"""        for (size_t at = {first}; at < {end}; at += {block}) {{
+            const size_t some = {end} - at < {block} ? {end} - at : {block};
 
 {calls}
         }}"""

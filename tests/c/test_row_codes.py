@@ -31,8 +31,8 @@ def rows() -> Bench:
 def between_codes(rng: np.random.Generator, largest: Array, columns: int) -> Array:
     """Return rows of a largest magnitude each; the others lie at and beside halves of codes."""
     halves = (2 * rng.integers(-127, 127, (largest.size, columns)) + 1) * largest[:, None] // 254
-    x = halves + rng.integers(-1, 2, halves.shape)
-    x = np.clip(x, -largest[:, None], largest[:, None])
+    beside = halves + rng.integers(-1, 2, halves.shape)
+    x: Array = np.clip(beside, -largest[:, None], largest[:, None])
     x[np.arange(largest.size), rng.integers(0, columns, largest.size)] = largest
     x[np.arange(largest.size), rng.integers(0, columns, largest.size)] = -largest
     return x

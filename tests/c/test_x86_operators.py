@@ -44,6 +44,7 @@ TWINS = {
 ALONE = {
     "kernels/block_words",
     "kernels/gelu_steps",
+    "kernels/vector_codes",
     "kernels/vector_curve",
     "kernels/vector_powers",
     "kernels/vector_scores",

@@ -138,6 +138,15 @@ static void cached_attention_capped_4x33_16(size_t start, size_t stop, size_t n,
                 row[r] = i * 4 + begin + (m + r) % each;
                 down[r] = shift - cached_query_33_halves(q + row[r] * 33, y + r * 72, lift + r);
             }
+#ifdef VECTOR
+            /* Rows of the next block lie whole rows of heads apart, which no processor foresees. */
+            for (size_t r = m + block; r < m + 2 * block && r < n * each; r++) {
+                const size_t soon = r / each * 4 + begin + r % each;
+
+                vector_await(q + soon * 33, 132);
+                vector_await(o + soon * 16, 64);
+            }
+#endif
             for (size_t r = 0; r < left; r++) {
                 top[r] = cached_query_33(before[r], seen[r], y + r * 72, lift[r],
                     keys + (head + from[r]) * 36, key_scale + from[r], large,

@@ -113,6 +113,15 @@ static void cached_attention_3x64(size_t start, size_t stop, size_t n, size_t po
                 row[r] = i * 3 + begin + (m + r) % each;
                 down[r] = shift - cached_query_64_halves(q + row[r] * 64, y + r * 128, lift + r);
             }
+#ifdef VECTOR
+            /* Rows of the next block lie whole rows of heads apart, which no processor foresees. */
+            for (size_t r = m + block; r < m + 2 * block && r < n * each; r++) {
+                const size_t soon = r / each * 3 + begin + r % each;
+
+                vector_await(q + soon * 64, 256);
+                vector_await(o + soon * 64, 256);
+            }
+#endif
             for (size_t r = 0; r < left; r++) {
                 top[r] = cached_query_64(before[r], seen[r], y + r * 128, lift[r],
                     keys + (head + from[r]) * 64, key_scale + from[r], large,

@@ -1,10 +1,5 @@
 #ifdef VECTOR
 #if VECTOR == 16
-static inline vector vector_absolute(vector v)
-{
-    return _mm512_abs_epi32(v);
-}
-
 static inline vector vector_max_halves(vector a, vector b)
 {
     return _mm512_max_epi16(a, b);
@@ -48,11 +43,6 @@ static inline vector vector_power(vector v, vector z)
     return _mm512_mask_avg_epu16(v, _mm512_cmpge_epu16_mask(z, one), twice, _mm512_setzero_si512());
 }
 #else
-static inline vector vector_absolute(vector v)
-{
-    return _mm256_abs_epi32(v);
-}
-
 static inline vector vector_max_halves(vector a, vector b)
 {
     return _mm256_max_epi16(a, b);

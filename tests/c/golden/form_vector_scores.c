@@ -26,12 +26,6 @@ static inline vector vector_left_each(vector v, vector bits)
     return _mm512_sllv_epi32(v, bits);
 }
 
-/* v / 2^bits of each, rounded down. */
-static inline vector vector_down_signed_each(vector v, vector bits)
-{
-    return _mm512_srav_epi32(v, bits);
-}
-
 /* The lowest bytes of two vectors. */
 static inline void vector_store_bytes(uint8_t *to, vector a, vector b)
 {
@@ -40,6 +34,22 @@ static inline void vector_store_bytes(uint8_t *to, vector a, vector b)
 
     _mm256_storeu_si256((void *)to, _mm512_castsi512_si256(_mm512_permutexvar_epi32(order,
         _mm512_packus_epi16(halves, halves))));
+}
+
+/* Numbers of 15 bits in four vectors as 128 * high + low, the bytes of each in order. */
+static inline void vector_store_query(uint8_t *high, uint8_t *low, vector a, vector b, vector c,
+    vector d)
+{
+    const vector order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const vector half = _mm512_set1_epi16(64), first = _mm512_packs_epi32(a, b),
+        second = _mm512_packs_epi32(c, d);
+    const vector h = _mm512_srai_epi16(_mm512_add_epi16(first, half), 7);
+    const vector g = _mm512_srai_epi16(_mm512_add_epi16(second, half), 7);
+    const vector l = _mm512_sub_epi16(first, _mm512_slli_epi16(h, 7));
+    const vector k = _mm512_sub_epi16(second, _mm512_slli_epi16(g, 7));
+
+    _mm512_storeu_si512(high, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(h, g)));
+    _mm512_storeu_si512(low, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(l, k)));
 }
 
 static inline vector vector_wide_all(int64_t v)
@@ -150,12 +160,6 @@ static inline vector vector_left_each(vector v, vector bits)
     return _mm256_sllv_epi32(v, bits);
 }
 
-/* v / 2^bits of each, rounded down. */
-static inline vector vector_down_signed_each(vector v, vector bits)
-{
-    return _mm256_srav_epi32(v, bits);
-}
-
 /* The lowest bytes of two vectors. */
 static inline void vector_store_bytes(uint8_t *to, vector a, vector b)
 {
@@ -164,6 +168,22 @@ static inline void vector_store_bytes(uint8_t *to, vector a, vector b)
 
     _mm_storeu_si128((void *)to, _mm256_castsi256_si128(
         _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5))));
+}
+
+/* Numbers of 15 bits in four vectors as 128 * high + low, the bytes of each in order. */
+static inline void vector_store_query(uint8_t *high, uint8_t *low, vector a, vector b, vector c,
+    vector d)
+{
+    const vector order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const vector half = _mm256_set1_epi16(64), first = _mm256_packs_epi32(a, b),
+        second = _mm256_packs_epi32(c, d);
+    const vector h = _mm256_srai_epi16(_mm256_add_epi16(first, half), 7);
+    const vector g = _mm256_srai_epi16(_mm256_add_epi16(second, half), 7);
+    const vector l = _mm256_sub_epi16(first, _mm256_slli_epi16(h, 7));
+    const vector k = _mm256_sub_epi16(second, _mm256_slli_epi16(g, 7));
+
+    _mm256_storeu_si256((void *)high, _mm256_permutevar8x32_epi32(_mm256_packs_epi16(h, g), order));
+    _mm256_storeu_si256((void *)low, _mm256_permutevar8x32_epi32(_mm256_packs_epi16(l, k), order));
 }
 
 static inline vector vector_wide_all(int64_t v)

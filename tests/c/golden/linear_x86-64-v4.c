@@ -97,6 +97,17 @@ static inline vector vector_down_signed(vector v, int bits)
     return _mm512_sra_epi32(v, _mm_cvtsi32_si128(bits));
 }
 
+/* v / 2^bits of each, rounded down. */
+static inline vector vector_down_signed_each(vector v, vector bits)
+{
+    return _mm512_srav_epi32(v, bits);
+}
+
+static inline vector vector_absolute(vector v)
+{
+    return _mm512_abs_epi32(v);
+}
+
 /* The upper words of pairs, in the lower ones' place. */
 static inline vector vector_upper(vector v)
 {
@@ -363,6 +374,17 @@ static inline vector vector_down_signed(vector v, int bits)
     return _mm256_sra_epi32(v, _mm_cvtsi32_si128(bits));
 }
 
+/* v / 2^bits of each, rounded down. */
+static inline vector vector_down_signed_each(vector v, vector bits)
+{
+    return _mm256_srav_epi32(v, bits);
+}
+
+static inline vector vector_absolute(vector v)
+{
+    return _mm256_abs_epi32(v);
+}
+
 /* The lower and the upper words of even and odd elements, in order. */
 static inline vector vector_lower_words(vector even, vector odd)
 {
@@ -570,6 +592,24 @@ static inline vector vector_rest(const uint8_t *x, size_t count)
         v |= (uint32_t)x[i] << 8 * i;
     }
     return vector_all((int32_t)v);
+}
+
+/* Four rows of four words, `stride` bytes apart, become four rows, `apart` bytes apart, of a word
+   of each. */
+static inline void vector_cross(const uint8_t *from, size_t stride, uint8_t *to, size_t apart)
+{
+    const __m128i a = _mm_loadu_si128((const void *)from), b = _mm_loadu_si128((const void *)(from
+        + stride));
+    const __m128i c = _mm_loadu_si128((const void *)(from + 2 * stride)),
+        d = _mm_loadu_si128((const void *)(from + 3 * stride));
+    const __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d);
+
+    _mm_storeu_si128((void *)to, _mm_unpacklo_epi64(ab, cd));
+    _mm_storeu_si128((void *)(to + apart), _mm_unpackhi_epi64(ab, cd));
+    const __m128i last_ab = _mm_unpackhi_epi32(a, b), last_cd = _mm_unpackhi_epi32(c, d);
+
+    _mm_storeu_si128((void *)(to + 2 * apart), _mm_unpacklo_epi64(last_ab, last_cd));
+    _mm_storeu_si128((void *)(to + 3 * apart), _mm_unpackhi_epi64(last_ab, last_cd));
 }
 
 /* v held in [lo, hi]. */

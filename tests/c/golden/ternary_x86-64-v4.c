@@ -1,35 +1,3 @@
-/* q[r] = 128 + round(127 * x[r] / largest), the largest magnitude of the row being about m[r] *
-   2^k[r]. */
-static void dynamic_quantize(size_t rows, size_t columns, const int32_t *restrict x,
-    uint8_t *restrict q, int32_t *restrict m, int32_t *restrict k)
-{
-    for (size_t r = 0; r < rows; r++) {
-        const int32_t *restrict in = x + r * columns;
-        uint8_t *restrict out = q + r * columns;
-        int32_t largest = 0;
-
-        for (size_t j = 0; j < columns; j++) {
-            const int32_t magnitude = in[j] < 0 ? -in[j] : in[j];
-
-            largest = magnitude > largest ? magnitude : largest;
-        }
-        const int bits = bit_length((uint64_t)largest);
-        const int down = bits > 15 ? bits - 15 : 0;
-        const int32_t half = (1 << down) >> 1;
-        const int32_t mantissa = (largest + half) >> down;
-
-        m[r] = mantissa > 1 ? mantissa : 1;
-        k[r] = down;
-        const int32_t factor = (532676608 + m[r] / 2) / m[r]; /* 127 * 2^22 / m */
-
-        for (size_t j = 0; j < columns; j++) {
-            const int32_t v = asr32(in[j] + half, down);
-
-            out[j] = (uint8_t)(128 + asr32(v * factor + 2097152, 22));
-        }
-    }
-}
-
 #if defined(__GNUC__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VNNI__)
 #define VECTOR 16
 
@@ -127,6 +95,17 @@ static inline vector vector_down_each(vector v, vector bits)
 static inline vector vector_down_signed(vector v, int bits)
 {
     return _mm512_sra_epi32(v, _mm_cvtsi32_si128(bits));
+}
+
+/* v / 2^bits of each, rounded down. */
+static inline vector vector_down_signed_each(vector v, vector bits)
+{
+    return _mm512_srav_epi32(v, bits);
+}
+
+static inline vector vector_absolute(vector v)
+{
+    return _mm512_abs_epi32(v);
 }
 
 /* The upper words of pairs, in the lower ones' place. */
@@ -395,6 +374,17 @@ static inline vector vector_down_signed(vector v, int bits)
     return _mm256_sra_epi32(v, _mm_cvtsi32_si128(bits));
 }
 
+/* v / 2^bits of each, rounded down. */
+static inline vector vector_down_signed_each(vector v, vector bits)
+{
+    return _mm256_srav_epi32(v, bits);
+}
+
+static inline vector vector_absolute(vector v)
+{
+    return _mm256_abs_epi32(v);
+}
+
 /* The lower and the upper words of even and odd elements, in order. */
 static inline vector vector_lower_words(vector even, vector odd)
 {
@@ -604,6 +594,24 @@ static inline vector vector_rest(const uint8_t *x, size_t count)
     return vector_all((int32_t)v);
 }
 
+/* Four rows of four words, `stride` bytes apart, become four rows, `apart` bytes apart, of a word
+   of each. */
+static inline void vector_cross(const uint8_t *from, size_t stride, uint8_t *to, size_t apart)
+{
+    const __m128i a = _mm_loadu_si128((const void *)from), b = _mm_loadu_si128((const void *)(from
+        + stride));
+    const __m128i c = _mm_loadu_si128((const void *)(from + 2 * stride)),
+        d = _mm_loadu_si128((const void *)(from + 3 * stride));
+    const __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d);
+
+    _mm_storeu_si128((void *)to, _mm_unpacklo_epi64(ab, cd));
+    _mm_storeu_si128((void *)(to + apart), _mm_unpackhi_epi64(ab, cd));
+    const __m128i last_ab = _mm_unpackhi_epi32(a, b), last_cd = _mm_unpackhi_epi32(c, d);
+
+    _mm_storeu_si128((void *)(to + 2 * apart), _mm_unpacklo_epi64(last_ab, last_cd));
+    _mm_storeu_si128((void *)(to + 3 * apart), _mm_unpackhi_epi64(last_ab, last_cd));
+}
+
 /* v held in [lo, hi]. */
 static inline vector vector_clip(vector v, int32_t lo, int32_t hi)
 {
@@ -612,6 +620,172 @@ static inline vector vector_clip(vector v, int32_t lo, int32_t hi)
 #else
 #define VECTOR_PLACE
 #endif
+
+#ifdef VECTOR
+#if VECTOR == 16
+/* Sums of 64 bits and numbers of 32, signed or not. */
+static inline vector vector_wide_add(vector sums, vector v)
+{
+    sums = _mm512_add_epi64(sums, _mm512_cvtepi32_epi64(_mm512_castsi512_si256(v)));
+    return _mm512_add_epi64(sums, _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(v, 1)));
+}
+
+static inline vector vector_wide_add_unsigned(vector sums, vector v)
+{
+    sums = _mm512_add_epi64(sums, _mm512_and_si512(v, _mm512_set1_epi64(INT64_C(0xffffffff))));
+    return _mm512_add_epi64(sums, _mm512_srli_epi64(v, 32));
+}
+
+/* Sum, least and most of a vector. */
+static inline int64_t vector_wide_total(vector v)
+{
+    return _mm512_reduce_add_epi64(v);
+}
+
+static inline int32_t vector_least(vector v)
+{
+    return _mm512_reduce_min_epi32(v);
+}
+
+static inline int32_t vector_most(vector v)
+{
+    return _mm512_reduce_max_epi32(v);
+}
+#else
+/* Sums of 64 bits and numbers of 32, signed or not. */
+static inline vector vector_wide_add(vector sums, vector v)
+{
+    sums = _mm256_add_epi64(sums, _mm256_cvtepi32_epi64(_mm256_castsi256_si128(v)));
+    return _mm256_add_epi64(sums, _mm256_cvtepi32_epi64(_mm256_extracti128_si256(v, 1)));
+}
+
+static inline vector vector_wide_add_unsigned(vector sums, vector v)
+{
+    sums = _mm256_add_epi64(sums, _mm256_and_si256(v, _mm256_set1_epi64x(INT64_C(0xffffffff))));
+    return _mm256_add_epi64(sums, _mm256_srli_epi64(v, 32));
+}
+
+/* Sum, least and most of a vector. */
+static inline int64_t vector_wide_total(vector v)
+{
+    const __m128i s = _mm_add_epi64(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+
+    return _mm_cvtsi128_si64(_mm_add_epi64(s, _mm_unpackhi_epi64(s, s)));
+}
+
+static inline int32_t vector_least(vector v)
+{
+    __m128i s = _mm_min_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+
+    s = _mm_min_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_min_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+
+static inline int32_t vector_most(vector v)
+{
+    __m128i s = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+
+    s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+#endif
+#endif
+
+#ifdef VECTOR
+/* The bytes 128 + round(v * factor / 2^22) of four vectors of numbers from -2^15 to 2^15, in order,
+   for a factor below 2^15. A product's upper half is rounded down, as all of it is after: in one
+   step or in two, it is the same. 2^15 counts as one less, which rounds to 127 as well. */
+static inline void vector_store_codes(uint8_t *to, vector a, vector b, vector c, vector d,
+    int32_t factor)
+{
+#if VECTOR == 16
+    const vector order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const vector by = _mm512_set1_epi16((int16_t)factor), more = _mm512_set1_epi16(128 * 64 + 32);
+    vector lower = _mm512_mulhi_epi16(_mm512_packs_epi32(a, b), by);
+    vector upper = _mm512_mulhi_epi16(_mm512_packs_epi32(c, d), by);
+
+    lower = _mm512_srli_epi16(_mm512_add_epi16(lower, more), 6);
+    upper = _mm512_srli_epi16(_mm512_add_epi16(upper, more), 6);
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(lower, upper)));
+#else
+    const vector order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const vector by = _mm256_set1_epi16((int16_t)factor), more = _mm256_set1_epi16(128 * 64 + 32);
+    vector lower = _mm256_mulhi_epi16(_mm256_packs_epi32(a, b), by);
+    vector upper = _mm256_mulhi_epi16(_mm256_packs_epi32(c, d), by);
+
+    lower = _mm256_srli_epi16(_mm256_add_epi16(lower, more), 6);
+    upper = _mm256_srli_epi16(_mm256_add_epi16(upper, more), 6);
+    _mm256_storeu_si256((void *)to, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(lower, upper),
+        order));
+#endif
+}
+#endif
+
+/* q[r] = 128 + round(127 * x[r] / largest), the largest magnitude of the row being about m[r] *
+   2^k[r]. */
+static void dynamic_quantize(size_t rows, size_t columns, const int32_t *restrict x,
+    uint8_t *restrict q, int32_t *restrict m, int32_t *restrict k)
+{
+    for (size_t r = 0; r < rows; r++) {
+        const int32_t *restrict in = x + r * columns;
+        uint8_t *restrict out = q + r * columns;
+        int32_t largest = 0;
+
+#ifdef VECTOR
+        const size_t done = columns - columns % (4 * VECTOR);
+        vector top[4];
+
+        for (size_t i = 0; i < 4; i++) {
+            top[i] = vector_all(0);
+        }
+        for (size_t j = 0; j < done; j += 4 * VECTOR) {
+            for (size_t i = 0; i < 4; i++) {
+                top[i] = vector_max(top[i], vector_absolute(vector_load(in + j + i * VECTOR)));
+            }
+        }
+        largest = vector_most(vector_max(vector_max(top[0], top[1]), vector_max(top[2], top[3])));
+#else
+        const size_t done = 0;
+#endif
+
+        for (size_t j = done; j < columns; j++) {
+            const int32_t magnitude = in[j] < 0 ? -in[j] : in[j];
+
+            largest = magnitude > largest ? magnitude : largest;
+        }
+        const int bits = bit_length((uint64_t)largest);
+        const int down = bits > 15 ? bits - 15 : 0;
+        const int32_t half = (1 << down) >> 1;
+        const int32_t mantissa = (largest + half) >> down;
+
+        m[r] = mantissa > 1 ? mantissa : 1;
+        k[r] = down;
+        const int32_t factor = (532676608 + m[r] / 2) / m[r]; /* 127 * 2^22 / m */
+
+#ifdef VECTOR
+        const size_t first = factor < 32768 ? done : 0;
+        const vector halves = vector_all(half), by = vector_all(down);
+
+        for (size_t j = 0; j < first; j += 4 * VECTOR) {
+            vector v[4];
+
+            for (size_t i = 0; i < 4; i++) {
+                v[i] = vector_down_signed_each(vector_add(vector_load(in + j + i * VECTOR), halves),
+                    by);
+            }
+            vector_store_codes(out + j, v[0], v[1], v[2], v[3], factor);
+        }
+#else
+        const size_t first = 0;
+#endif
+
+        for (size_t j = first; j < columns; j++) {
+            const int32_t v = asr32(in[j] + half, down);
+
+            out[j] = (uint8_t)(128 + asr32(v * factor + 2097152, 22));
+        }
+    }
+}
 
 /* acc[r][j] = x[r] . w[j] for 1 row of k elements and a panel of up to 64 columns, which lies [k /
    16][columns, in sixteens][4], four digits of two bits, a weight more than w, in a byte: those of
