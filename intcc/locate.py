@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from intcc.errors import ModelError
 from intcc.runtime.artifact import Artifact
-from intcc.runtime.compiler import cache_folder
+from intcc.runtime.cache import cache_folder
 
 if TYPE_CHECKING:
     from intcc.frontends.source import SourceModel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import shutil
@@ -12,13 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from intcc.errors import ArtifactError, IntccError, MissingToolError, ToolError
+from intcc.runtime.cache import cache_folder, trim, use
 
 __all__ = [
     "DEFAULT_FLAGS",
     "SHARED_FLAGS",
     "STRICT_FLAGS",
     "built",
-    "cache_folder",
     "find_compiler",
     "shared_library",
 ]
@@ -48,15 +49,6 @@ def find_compiler(name: str | None = None) -> str:
         f"was not found ({', '.join(w for w in wanted if w)})",
         "Install gcc or clang, or set CC",
     )
-
-
-def cache_folder() -> Path:
-    """Return where built libraries are kept: $INTCC_CACHE, else the user's cache folder."""
-    named = os.environ.get("INTCC_CACHE")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "intcc"
 
 
 def _version(compiler: str) -> bytes:
@@ -114,8 +106,9 @@ def built(
         rejected: turns the compiler's messages into an error more telling than the general one.
 
     Raises:
-        ToolError: the compiler fails.
+        ToolError: the compiler fails, or there is no place for what it makes.
         ArtifactError: a source cannot be read.
+        SettingsError: INTCC_CACHE_LIMIT is no number of bytes.
     """
     digest = hashlib.sha256(_version(compiler))
     digest.update("\0".join([compiler, *flags]).encode())
@@ -127,9 +120,21 @@ def built(
     except OSError as error:
         raise ArtifactError(f"C source '{error.filename}'", "cannot be read") from error
     made = cache_folder() / f"{digest.hexdigest()[:32]}{suffix}"
-    if not made.exists():
-        _build(sources, made, compiler, (*flags, *places), rejected)
+    if not use(made):
+        try:
+            _build(sources, made, compiler, (*flags, *places), rejected)
+            trim(made)
+        except OSError as error:
+            raise _unwritable(error.strerror or str(error)) from error
     return made
+
+
+def _unwritable(why: str) -> ToolError:
+    return ToolError(
+        f"Folder of builds '{cache_folder()}'",
+        f"cannot be written ({why})",
+        "Make room, or set INTCC_CACHE to another folder",
+    )
 
 
 def _processor() -> bytes:
@@ -155,6 +160,8 @@ def _build(
         command = [compiler, *STRICT_FLAGS, "-o", str(made), *map(str, sources), *flags]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
+            if (full := os.strerror(errno.ENOSPC)) in done.stderr:
+                raise _unwritable(full)
             first = next((x for x in done.stderr.splitlines() if "error" in x), done.stderr[:200])
             raise rejected(done.stderr) or ToolError(
                 f"C compiler '{Path(compiler).name}'",
