@@ -18,7 +18,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # torch's tracer makes millions of short-lived objects: to look for cycles among each 700 of them
-# takes a sixteenth of the time of a compilation.
+# takes a twentieth of the time of a compilation.
 gc.set_threshold(10_000)
 
 ROOT = Path(__file__).resolve().parent.parent
