@@ -46,9 +46,9 @@ def open_runtime(artifact: Artifact, backend: str = "onnx", **options: Any) -> R
     Args:
         artifact: the compiled model.
         backend: one of BACKENDS, or the C on an emulated machine such as qemu:cortex-m4.
-        options: the runtime's own: threads and level (onnx, qlinear, qdq), threads, large_pages,
-            flags and compiler (c), simulate, flags and compiler (npu: the C, and the TOSA reference
-            model for its parts).
+        options: the runtime's own: threads and level (onnx, qlinear, qdq), spin (onnx, qlinear),
+            threads, large_pages, flags and compiler (c), simulate, flags and compiler (npu: the C,
+            and the TOSA reference model for its parts).
 
     Raises:
         SettingsError: no such backend or machine, or the machine is too small.

@@ -16,6 +16,8 @@ from examples.tiny_llama.task import answer, prompts
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples" / "tiny_llama"
 MODEL = FOLDER / "model"
+#: Rows of a call: what they compute stays in the caches of a processor.
+BATCH = 32
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +74,8 @@ def wrong_in_integers(artifact: Path, texts: list[str], tokenizer: Tokenizer) ->
     for text in texts:
         by_length.setdefault(len(text), []).append(text)
     for same in by_length.values():
-        for start in range(0, len(same), 512):
-            part = same[start : start + 512]
+        for start in range(0, len(same), BATCH):
+            part = same[start : start + BATCH]
             heads = [tokenizer.encode(text).ids for text in part]
             tails = [
                 [*tokenizer.encode(answer(text), add_special_tokens=False).ids, end]

@@ -140,7 +140,7 @@ def train(model: Any, tokenizer: Any, steps: int, batch: int, rate: float) -> No
     model.eval()
 
 
-def wrong_answers(model: Any, tokenizer: Any, texts: list[str], batch: int = 2048) -> list[str]:
+def wrong_answers(model: Any, tokenizer: Any, texts: list[str], batch: int = 64) -> list[str]:
     """Return the inputs that greedy decoding answers wrongly.
 
     One pass over prompt and answer decides: as long as every token so far was the right one,

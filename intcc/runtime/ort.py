@@ -21,8 +21,16 @@ Array = npt.NDArray[Any]
 LEVELS = ("disable", "basic", "extended", "all")
 
 
-def open_session(model: bytes | str, threads: int = 1, level: str = "all") -> Any:
+def open_session(
+    model: bytes | str, threads: int = 1, level: str = "all", *, spin: bool = True
+) -> Any:
     """Return an onnxruntime session on the CPU.
+
+    Args:
+        model: a path, or the bytes of a file.
+        threads: that share a call.
+        level: one of LEVELS.
+        spin: let waiting threads spin, which is faster unless processors are scarce.
 
     Raises:
         ToolError: onnxruntime is not installed.
@@ -38,6 +46,8 @@ def open_session(model: bytes | str, threads: int = 1, level: str = "all") -> An
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    if not spin:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     name = f"ORT_{level.upper()}_ALL" if level == "disable" else f"ORT_ENABLE_{level.upper()}"
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, name)
     try:
@@ -96,8 +106,9 @@ class OrtModel:
         float_io: bool = False,
         threads: int = 1,
         level: str = "all",
+        spin: bool = True,
     ) -> None:
-        """Open a session."""
+        """Open a session; see `open_session`."""
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self._fetch = [
             s.name + (INTEGER_SUFFIX if float_io and s.scale is not None else "") for s in outputs
@@ -105,7 +116,7 @@ class OrtModel:
         model: bytes | str = str(path)
         if float_io:
             model = without_float_tail(onnx.load(path)).SerializeToString()
-        self.session = open_session(model, threads, level)
+        self.session = open_session(model, threads, level, spin=spin)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return all outputs by name."""

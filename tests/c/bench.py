@@ -29,6 +29,13 @@ MAX_TOKENS = 41
 TOKENS = (1, 2, 3, 4, 5, 7, 16, 17, 32, 41)
 
 
+class Prototype(CModel):
+    """What the header says of C that another program calls: nothing is built."""
+
+    def call(self, *_: Any) -> int:
+        raise NotImplementedError
+
+
 class Bench:
     """A model under construction."""
 
@@ -173,6 +180,10 @@ class Bench:
             "inputs": [_spec(v) for v in self.graph.inputs],
             "outputs": [_spec(v) for v in self.graph.outputs],
         }
+
+    def prototype(self, folder: Path) -> Prototype:
+        """Read the header of `folder`."""
+        return Prototype(folder, self.manifest())
 
     def native(self, folder: Path, flags: Sequence[str] = ("-O1",), **options: Any) -> NativeModel:
         """Build and load the C of `folder`."""

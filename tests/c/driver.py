@@ -14,20 +14,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from intcc.runtime.native import NativeModel
+from intcc.runtime.c_model import CModel
 
 Array = npt.NDArray[Any]
+#: Every access and every operation of C checked. A compiler takes three times as long to optimise
+#: what it also checks, and an optimised program has fewer accesses left.
+SANITIZED = ("-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
-def driver_source(name: str, native: NativeModel, sizes: Mapping[str, int], tokens: int) -> str:
+def driver_source(name: str, model: CModel, sizes: Mapping[str, int], tokens: int) -> str:
     """Return main(): arrays from stdin in the order of the arguments, results to stdout."""
-    takes = [(a.dtype.name + "_t", sizes[a.spec.name]) for a in native._takes]
-    gives = [(a.dtype.name + "_t", sizes[a.spec.name]) for a in native._gives]
+    takes = [(a.dtype.name + "_t", sizes[a.spec.name]) for a in model._takes]
+    gives = [(a.dtype.name + "_t", sizes[a.spec.name]) for a in model._gives]
     lines = [
         "#define _POSIX_C_SOURCE 200112L",
         "#include <stdint.h>", "#include <stdio.h>", "#include <stdlib.h>", f'#include "{name}.h"',
         "int main(void)", "{", "    void *arena;",
-        f"    if (posix_memalign(&arena, 64, {native.arena_bytes}) != 0) return 91;",
+        f"    if (posix_memalign(&arena, 64, {model.arena_bytes}) != 0) return 91;",
     ]  # fmt: skip
     for i, (c_type, count) in enumerate(takes):
         lines += [
@@ -37,7 +40,7 @@ def driver_source(name: str, native: NativeModel, sizes: Mapping[str, int], toke
     for i, (c_type, count) in enumerate(gives):
         lines.append(f"    {c_type} *out{i} = malloc({count} * sizeof *out{i});")
     arguments = ["arena", *(f"in{i}" for i in range(len(takes)))]
-    arguments += [str(tokens)] if native.counts_tokens else []
+    arguments += [str(tokens)] if model.counts_tokens else []
     arguments += [f"out{i}" for i in range(len(gives))]
     lines.append(f"    int status = {name}_run({', '.join(arguments)});")
     for i, (_, count) in enumerate(gives):
@@ -60,7 +63,7 @@ def _object(command: Sequence[str], source: Path) -> Path:
 def run_driver(
     folder: Path,
     name: str,
-    native: NativeModel,
+    model: CModel,
     feeds: Mapping[str, Array],
     expected: Mapping[str, Array],
     tokens: int,
@@ -77,7 +80,7 @@ def run_driver(
     """
     sizes = {k: int(np.size(v)) for k, v in {**feeds, **expected}.items()}
     source = work / "driver.c"
-    source.write_text(driver_source(name, native, sizes, tokens), encoding="utf-8")
+    source.write_text(driver_source(name, model, sizes, tokens), encoding="utf-8")
     program = work / "driver"
     command = [*compiler, "-std=c11", *flags, f"-I{folder}"]
     sources = (folder / f"{name}{part}.c" for part in ("", "_weights", *more))
@@ -85,7 +88,7 @@ def run_driver(
     # The driver itself is as well off without optimisation, which takes a second.
     subprocess.run([*command, "-O0", str(source), *objects, "-o", str(program)], check=True)
     given = b"".join(
-        np.ascontiguousarray(feeds[a.spec.name], a.dtype).tobytes() for a in native._takes
+        np.ascontiguousarray(feeds[a.spec.name], a.dtype).tobytes() for a in model._takes
     )
     done = subprocess.run(
         [*runner, str(program)], input=given, capture_output=True, check=False, timeout=600
@@ -93,6 +96,6 @@ def run_driver(
     if done.returncode != 0:
         return f"exit {done.returncode}: {done.stderr.decode(errors='replace')[:1500]}"
     wanted = b"".join(
-        np.ascontiguousarray(expected[a.spec.name], a.dtype).tobytes() for a in native._gives
+        np.ascontiguousarray(expected[a.spec.name], a.dtype).tobytes() for a in model._gives
     )
     return "" if done.stdout == wanted else "the outputs differ"

@@ -89,9 +89,9 @@ def test_a_processor_gets_what_it_can_run(
         pytest.skip("qemu-x86_64 is not installed")
     feeds = bench.feeds(17, "random")
     feeds["attention_mask"][:] = 1
-    native = bench.native(folder, ("-O2",))
+    model = bench.prototype(folder)
     assert not run_driver(
-        folder, "tiny", native, feeds, evaluate(bench.model, feeds), 17, ("-O2", "-static"),
+        folder, "tiny", model, feeds, evaluate(bench.model, feeds), 17, ("-O2", "-static"),
         tmp_path, runner=("qemu-x86_64", "-cpu", processor), more=MORE,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from intcc.runtime.reference import evaluate
 from tests.c.bench import Bench, differences
 from tests.c.cases import CASES, full_bench
 from tests.c.cases_cache import CACHE_CASES
-from tests.c.driver import run_driver
+from tests.c.driver import SANITIZED, run_driver
 
 #: gcc's, and clang's where there is one.
 CLANG = next(filter(shutil.which, ("clang", "clang-19")), None)
@@ -56,9 +56,8 @@ def test_no_undefined_behaviour(bench: Bench, folder: Path) -> None:
 def test_no_access_out_of_bounds(bench: Bench, folder: Path, tmp_path: Path, tokens: int) -> None:
     feeds = bench.feeds(tokens, "random")
     expected = evaluate(bench.model, feeds)
-    flags = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    native = bench.native(folder, ("-O0", "-Wsign-conversion"))
-    wrong = run_driver(folder, "bench", native, feeds, expected, tokens, flags, tmp_path)
+    model = bench.prototype(folder)
+    wrong = run_driver(folder, "bench", model, feeds, expected, tokens, SANITIZED, tmp_path)
     assert not wrong
 
 

@@ -25,7 +25,7 @@ from intcc.ops import attention
 from intcc.ops import linear_dynamic as dynamic
 from intcc.runtime.reference import evaluate
 from tests.c.bench import MAX_TOKENS, Bench, differences
-from tests.c.driver import run_driver
+from tests.c.driver import SANITIZED, run_driver
 from tests.c.test_golden import check
 from tests.ops.harness import i32
 
@@ -144,12 +144,11 @@ def test_portable_bodies(target: str, seed: int, tmp_path: Path) -> None:
 def test_no_access_out_of_bounds(target: str, tmp_path: Path) -> None:
     bench = shapes(3, 6)
     bench.emit(tmp_path, target=target)
-    native = bench.native(tmp_path, ("-O0",))
-    flags = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    model = bench.prototype(tmp_path)
     for tokens in (1, 7):
         feeds = bench.feeds(tokens, "random")
         expected = evaluate(bench.model, feeds)
-        wrong = run_driver(tmp_path, "forms3", native, feeds, expected, tokens, flags, tmp_path)
+        wrong = run_driver(tmp_path, "forms3", model, feeds, expected, tokens, SANITIZED, tmp_path)
         assert wrong == ""
 
 
@@ -164,11 +163,10 @@ def test_intrinsics_stay_in_bounds(target: str, flags: str, tmp_path: Path) -> N
             pytest.skip(f"{command} is not installed")
     bench = shapes(3, 6)
     bench.emit(tmp_path, target=target)
-    native = bench.native(tmp_path, ("-O0",))
+    model = bench.prototype(tmp_path)
     feeds = bench.feeds(7, "random")
-    checks = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     wrong = run_driver(
-        tmp_path, "forms3", native, feeds, evaluate(bench.model, feeds), 7, checks, tmp_path,
+        tmp_path, "forms3", model, feeds, evaluate(bench.model, feeds), 7, SANITIZED, tmp_path,
         compiler=("aarch64-linux-gnu-gcc", flags),
         runner=("env", "ASAN_OPTIONS=detect_leaks=0",
                 "qemu-aarch64", "-cpu", "max", "-L", "/usr/aarch64-linux-gnu"),

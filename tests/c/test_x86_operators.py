@@ -21,7 +21,7 @@ from tests.c import test_cache
 from tests.c.bench import Bench, differences
 from tests.c.cases import CASES, full_bench
 from tests.c.cases_cache import CACHE_CASES, cache_bench, cached, over_caches
-from tests.c.driver import run_driver
+from tests.c.driver import SANITIZED, run_driver
 from tests.c.test_golden import check
 from tests.c.test_vector_forms import attend
 from tests.ops.harness import i32, i64
@@ -193,10 +193,10 @@ def test_no_access_out_of_bounds(
 ) -> None:
     bench, folder = operators
     feeds = bench.feeds(tokens, "random")
-    flags = (*flags_of(target), "-O1", "-g1", "-fsanitize=address", *UNDEFINED)
-    native = bench.native(folder, ("-O0",))
+    flags = (*flags_of(target), *SANITIZED)
+    model = bench.prototype(folder)
     expected = evaluate(bench.model, feeds)
-    assert not run_driver(folder, "bench", native, feeds, expected, tokens, flags, tmp_path)
+    assert not run_driver(folder, "bench", model, feeds, expected, tokens, flags, tmp_path)
 
 
 @pytest.mark.parametrize("heads", [0, 1])
