@@ -65,15 +65,22 @@ def _begin(feeds: Feeds) -> dict[str, Array]:
 
 
 class _Exact:
-    """Float values in the order in which the integer graph asks for them, each kept until then."""
+    """Float values in the order in which the integer graph asks for them, each kept until then.
+
+    Inputs are among them: a value may be an input on another grid.
+    """
 
     def __init__(self, model: ir.Model, names: Sequence[str], samples: Sequence[Feeds]) -> None:
-        self.uses = Counter(names)
+        self.samples = samples
+        given = {str(value.name) for value in model.graph.inputs}
+        self.uses = Counter(name for name in names if name not in given)
         self.values = run_in_pieces(model, self.uses, samples)
         self.waiting: dict[tuple[int, str], tuple[Array, int]] = {}
 
     def take(self, index: int, name: str) -> Array:
         """Return a value of a sample; the last one who asks for it takes it along."""
+        if name not in self.uses:
+            return self.samples[index][name]
         while (index, name) not in self.waiting:
             number, made, array = next(self.values)
             self.waiting[number, made] = array, self.uses[made]

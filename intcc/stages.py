@@ -8,13 +8,15 @@ STRICT    standard integer operators; no float anywhere
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import onnx_ir as ir
 
 from intcc.sites import FLOAT_DOMAIN, MOVEMENT
 
-__all__ = ["FLOAT", "INTEGER", "STRICT", "Stage", "violations"]
+__all__ = ["FLOAT", "INTEGER", "STRICT", "Stage", "supported_ones", "violations"]
 
 _FLOAT_TYPES = frozenset(t for t in ir.DataType if t.is_floating_point())
 _FLOAT_ATTRIBUTES = frozenset({ir.AttributeType.FLOAT, ir.AttributeType.FLOATS})
@@ -96,3 +98,11 @@ def violations(graph: ir.Graph | ir.Function, stage: Stage) -> list[str]:
             if value.dtype in _FLOAT_TYPES:
                 found.append(f"float value {value.name}")
     return found
+
+
+def supported_ones(kind: str, supported: Collection[str]) -> str:
+    """Return the remedy where an operator has no rule: those of a like name, if there are any."""
+    nearest = ", ".join(get_close_matches(kind, sorted(supported), n=3, cutoff=0.6))
+    return (
+        f"{f'Nearest supported: {nearest}; ' * bool(nearest)}`intcc ops` lists the supported ones"
+    )

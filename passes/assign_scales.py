@@ -16,7 +16,7 @@ Order      after calibrate; lowering reads what this pass writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -132,41 +132,35 @@ class _Assigner:
         return np.concatenate(shared, axis=1) if shared else np.zeros((0, 0))
 
     def model_input(self, value: ir.Value) -> QParams:
-        """Take the declared form of a float input, else one that covers its calibration range."""
-        if str(value.name) in self.inputs:
-            return self.inputs[str(value.name)]
+        """Take the declared form of a float input, else one that covers its calibration range.
+
+        Where a product reads the input itself, all its channels have one scale.
+        """
+        form = self.inputs.get(str(value.name))
+        if form is not None and str(value.name) in self.consumers:
+            row = _by_row(value, form, _everywhere(form, value))
+            return QParams.of(row.scale[:1], row.zero[:1], form.lo, form.hi)
+        if form is not None:
+            return form
         record = self.statistics[str(value.name)]
         return QParams.affine(float(record.low.min()), float(record.high.max()))
 
     def moved_input(self, value: ir.Value) -> QParams | None:
-        """Carry the form of a model input through data movement; None where there is none.
+        """Carry the form of a model input through data movement and maxima; None where none is.
 
         Scale and zero are sent through the float graph in place of the data, which moves them.
         """
         origin: ir.Value | None = value
         while origin is not None and (node := origin.producer()) is not None:
-            origin = node.inputs[0] if node.op_type in MOVEMENT else None
+            origin = node.inputs[0] if node.op_type in {*MOVEMENT, "MaxPool"} else None
         if origin is None or origin.const_value is not None or origin is value:
             return None
         if origin.dtype != ir.DataType.FLOAT:
             return None
         form = forms(origin)[Role.LINEAR]
-        assert origin.shape is not None
-        shape = [d if isinstance(d, int) else 1 for d in origin.shape]
         session = float_session(self.model, [str(value.name)])
-        moved = []
-        for figure in (form.scale, form.zero):
-            feed = np.broadcast_to(figure, shape).astype(np.float32)
-            rows = session.run([str(value.name)], {str(origin.name): feed})[0]
-            rows = rows.reshape(-1, rows.shape[-1])
-            if (rows != rows[0]).any():
-                raise UnsupportedOperatorError(
-                    f"Value {str(value.name)!r}",
-                    "mixes channels of different scales along its rows",
-                    "Use one mean and standard deviation for all channels",
-                )
-            moved.append(rows[0].astype(np.float64))
-        return QParams.of(moved[0], moved[1], form.lo, form.hi)
+        feeds = ({str(origin.name): figure} for figure in _everywhere(form, origin))
+        return _by_row(value, form, [session.run([str(value.name)], feed)[0] for feed in feeds])
 
     def linear_input(self, value: ir.Value) -> QParams:
         """Search smoothing strength and clipping on the products with the consumers' weights."""
@@ -206,7 +200,10 @@ class _Assigner:
         return QParams(np.maximum(form.scale, least), form.zero, form.lo, form.hi)
 
     def max_pool(self, node: ir.Node) -> None:
-        """Give what is pooled and its maxima one form: the maxima's, or that of a pool behind."""
+        """Give what is pooled and its maxima one form: the maxima's, or that of a pool behind.
+
+        A pool of the model's input keeps the form that is given.
+        """
         x, y = node.inputs[0], node.outputs[0]
         assert x is not None
         form = forms(y).get(Role.LINEAR) or self.linear_input(y)
@@ -262,6 +259,33 @@ class _Assigner:
         step, knee, factor = gelu.grid(high, variant or "none")
         forms(x)[Role.GELU] = QParams.of(step, knee, hi=gelu.HIGHEST)
         forms(y)[Role.LINEAR] = QParams.of(step / factor, gelu.output_zero(step / factor))
+
+
+def _everywhere(form: QParams, value: ir.Value) -> list[npt.NDArray[np.float32]]:
+    """Return scale and zero of every element of a value, with a batch of one."""
+    assert value.shape is not None
+    shape = [d if isinstance(d, int) else 1 for d in value.shape]
+    figures = (form.scale, form.zero)
+    return [np.broadcast_to(figure, shape).astype(np.float32) for figure in figures]
+
+
+def _by_row(value: ir.Value, form: QParams, figures: Sequence[npt.NDArray[np.float32]]) -> QParams:
+    """Return the form along the last axis, from scale and zero of every element.
+
+    Raises:
+        UnsupportedOperatorError: it differs between rows.
+    """
+    moved = []
+    for figure in figures:
+        rows = figure.reshape(-1, figure.shape[-1])
+        if (rows != rows[0]).any():
+            raise UnsupportedOperatorError(
+                f"Value {str(value.name)!r}",
+                "mixes channels of different scales along its rows",
+                "Use one mean and standard deviation for all channels",
+            )
+        moved.append(rows[0].astype(np.float64))
+    return QParams.of(moved[0], moved[1], form.lo, form.hi)
 
 
 def limits_of(value: ir.Value) -> tuple[float, float]:

@@ -90,7 +90,7 @@ def test_unsupported_operator(capsys: Capture, target: Path, tmp_path: Path) -> 
     assert "Softplus" in message
     assert "4]" in message
     assert "no integer rule" in message
-    assert "earest supported" in message
+    assert "`intcc ops` lists" in message
 
 
 @pytest.mark.parametrize(

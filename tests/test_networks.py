@@ -110,3 +110,47 @@ def test_le_net_from_an_onnx_file(tmp_path: Path, pruned: bool) -> None:
     # Activations are limits of their layer's bytes; the mean is a convolution onto 32 bits.
     assert kinds["Conv"] == 2 and kinds["ConvWide"] == kinds["MaxPool"] == 1
     assert not {"Relu", "Clip", "MeanPool"} & set(kinds)
+
+
+def test_an_image_that_the_graph_prepares(tmp_path: Path) -> None:
+    """The input on another grid, less a constant, is a value like any other."""
+    path = tmp_path / "prepared.onnx"
+    weight = np.random.default_rng(3).normal(0, 0.3, (5, 3, 3, 3)).astype(np.float32)
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]>'
+        "prepared (float[N, 3, 8, 7] image) => (float[N, 150] scores) "
+        "<float m = {0.45}, float s = {0.225}> {"
+        "a = Sub(image, m) b = Div(a, s) c = Conv(b, w) scores = Flatten(c) }"
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
+    onnx.save(model, str(path))
+    intcc.compile(path, tmp_path / "out", calibration_samples=16)
+    run = onnxruntime.InferenceSession(str(path))
+    check(tmp_path / "out", lambda pixels: run.run(None, {"image": pixels})[0])
+
+
+TWO_POOLS = (
+    "a = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(image) "
+    "b = MaxPool<kernel_shape = [2, 1]>(a) c = Conv(b, w)"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "shape"),
+    [(TWO_POOLS, (5, 3, 2, 2)), ("c = MatMul(image, w)", (7, 5))],
+    ids=["maxima", "rows"],
+)
+def test_what_reads_the_image_itself_takes_its_grid(
+    body: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "first.onnx"
+    weight = np.random.default_rng(3).normal(0, 0.3, shape).astype(np.float32)
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]>'
+        f"first (float[N, 3, 8, 7] image) => (float[N, C] scores) {{ {body} scores = Flatten(c) }}"
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
+    onnx.save(model, str(path))
+    intcc.compile(path, tmp_path / "out", calibration_samples=16)
+    run = onnxruntime.InferenceSession(str(path))
+    check(tmp_path / "out", lambda pixels: run.run(None, {"image": pixels})[0])

@@ -326,7 +326,7 @@ def _context(
         "arena_rows": arena_rows(program, arena),
         "access": access_macros(program),
         "banners": _banners(program),
-        "declarations": [declaration(s) for s in program.constants],
+        "declarations": [declaration(s, program.name.upper()) for s in program.constants],
         "kernels": kernel_texts(program),
         "intrinsics": sorted(program.headers.items()),
         "selftest": selftest,

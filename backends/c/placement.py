@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from intcc.backends.c.program import Program, Storage
 from intcc.backends.c.target import Target
 
-__all__ = ["Placement", "SectionMacro", "plan_placement", "specifiers"]
+__all__ = ["Placement", "SectionMacro", "alignment_specifier", "plan_placement", "specifiers"]
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,12 @@ def plan_placement(
     )
 
 
+def alignment_specifier(storage: Storage, upper: str) -> str:
+    """Return what aligns constant data, for declaration and definition alike, or nothing."""
+    return "" if storage.hot else f"{upper}_ALIGNED "
+
+
 def specifiers(storage: Storage, upper: str) -> str:
     """Return what stands before the definition of constant data."""
-    if storage.hot:
-        return f"{upper}_PARAMETERS_SECTION const"
-    return f"{upper}_WEIGHTS_SECTION {upper}_ALIGNED const"
+    section = "PARAMETERS" if storage.hot else "WEIGHTS"
+    return f"{upper}_{section}_SECTION {alignment_specifier(storage, upper)}const"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from intcc.backends.c.arena import Arena
 from intcc.backends.c.literals import array_dimensions, array_pieces, integer
-from intcc.backends.c.placement import specifiers
+from intcc.backends.c.placement import alignment_specifier, specifiers
 from intcc.backends.c.program import Argument, Call, Place, Program, Storage, View
 from intcc.backends.c.render import render_kernel
 from intcc.backends.c.shapes import TOKENS, Extent
@@ -156,9 +156,14 @@ def _dimensions(storage: Storage) -> str:
     return array_dimensions(storage.data)
 
 
-def declaration(storage: Storage) -> str:
-    """Return the extern declaration of constant data."""
-    return f"extern const {storage.c_type} {storage.name}{_dimensions(storage)};"
+def declaration(storage: Storage, upper: str) -> str:
+    """Return the extern declaration of constant data, with the alignment of its definition.
+
+    Without it a compiler counts on what its ABI says of arrays: 16 bytes on x86-64, where the
+    definition may ask for 8.
+    """
+    kind = f"{alignment_specifier(storage, upper)}const {storage.c_type}"
+    return f"extern {kind} {storage.name}{_dimensions(storage)};"
 
 
 def definition(storage: Storage, upper: str) -> Iterator[str]:

@@ -26,7 +26,6 @@ def load_torch(folder: Path, config: dict[str, Any], task: str, allow_pickle: bo
     import transformers
 
     from intcc.frontends.ternary import is_bitnet, load_bitnet
-    from intcc.frontends.tracing import ATTENTION
     from intcc.frontends.tracing_decoder import CAUSAL
 
     loader = {
@@ -47,13 +46,16 @@ def load_torch(folder: Path, config: dict[str, Any], task: str, allow_pickle: bo
         elif task == "text-generation":
             model, info = loader.from_pretrained(folder, attn_implementation=CAUSAL, **options)
         else:
-            model, info = loader.from_pretrained(folder, attn_implementation=ATTENTION, **options)
-            if not getattr(model, "_supports_attention_backend", False):
-                # Attention code of the family's own: it is recognised after the trace.
-                model, info = loader.from_pretrained(folder, attn_implementation="eager", **options)
+            model, info = _load_encoder(loader, folder, options)
     except ModelError:
         raise
     except Exception as error:  # whatever a damaged folder makes transformers raise
+        if isinstance(error, KeyError) and error.args == (CAUSAL,):
+            raise ModelError(
+                f"Model type '{config['model_type']}'",
+                "computes attention in code of its own, which no other can replace",
+                "Use a decoder of another family, or report the model to us",
+            ) from None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"Model '{folder}'",
@@ -85,6 +87,21 @@ def load_torch(folder: Path, config: dict[str, Any], task: str, allow_pickle: bo
                 "The checkpoint is damaged: download it again",
             )
     return model.eval()
+
+
+def _load_encoder(loader: Any, folder: Path, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Load with our attention, or with a family's own code, which is recognised after the trace."""
+    from intcc.frontends.tracing import ATTENTION
+
+    try:
+        model, info = loader.from_pretrained(folder, attn_implementation=ATTENTION, **options)
+        if getattr(model, "_supports_attention_backend", False):
+            return model, info
+    except KeyError as error:  # the family has a table of its own, without ours
+        if error.args != (ATTENTION,):
+            raise
+    model, info = loader.from_pretrained(folder, attn_implementation="eager", **options)
+    return model, info
 
 
 _POOLED = ("text-classification", "image-classification")

@@ -126,6 +126,14 @@ def _stored_types(folder: Path) -> set[str]:
     return types
 
 
+def _left_out(model: Any, config: dict[str, Any], task: str) -> list[str]:
+    """Tell of a head, such as token classification's, that is not compiled."""
+    told, made = str((config.get("architectures") or [""])[0]), type(model).__name__
+    if "For" not in told or told == made:
+        return []
+    return [f"{task} compiles {made}: the head of {told} is left out"]
+
+
 #: Endings of architectures with a language modelling head.
 _GENERATORS = ("ForCausalLM", "GPT2LMHeadModel")
 
@@ -226,6 +234,7 @@ def load_folder(
     tokenizer = TextTokenizer(tokens) if tokens.is_file() and image is None else None
     with tracing.quiet(), tracing.registered_attention(), registered_causal_attention():
         model = load_torch(folder, config, task, allow_pickle)
+        notes += _left_out(model, config, task)
         limit = 0 if image else tracing.max_positions(model)
         if generates:
             limit = length = resolve_context(max_length if context is None else context, limit)

@@ -29,7 +29,8 @@ _LENGTH = (
     "Rotary frequencies depend on the length in this model: those of the full context are used "
     "at every length; --context chooses them"
 )
-_APPLY = "apply_rotary_pos_emb"
+#: The function that rotates, and how its parameters begin in families that rotate by halves.
+_APPLY, _TAKES = "apply_rotary_pos_emb", ("q", "k", "cos", "sin")
 Tables = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
@@ -142,9 +143,17 @@ def rotary_tables(model: Any, rows: int, rope: str) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def rotary_rotation(model: Any) -> Iterator[None]:
-    """Let the modelling code of `model` rotate with `rotate`."""
+    """Let the modelling code of `model` rotate with `rotate`.
+
+    A function of other parameters, such as GPT-J's, stays as it is.
+    """
     sources = {sys.modules[type(module).__module__] for module in model.modules()}
-    swapped = [(source, getattr(source, _APPLY)) for source in sources if hasattr(source, _APPLY)]
+    found = [(source, getattr(source, _APPLY)) for source in sources if hasattr(source, _APPLY)]
+    swapped = [
+        (source, own)
+        for source, own in found
+        if tuple(inspect.signature(own).parameters)[:4] == _TAKES
+    ]
     for source, _ in swapped:
         setattr(source, _APPLY, _apply)
     try:

@@ -124,17 +124,22 @@ def _require_same(model: Any, module: Any, context: int) -> None:
     shape = (_PROBE[0], min(_PROBE[1], context))
     ids = torch.randint(0, int(model.config.vocab_size), shape, generator=generator)
     model.set_attn_implementation("eager")
-    with own_failures(model, "fails on a few random tokens", "Look at its config.json"):
+    with own_failures(
+        model, "fails on a few random tokens", "Look at its config.json, or use another family"
+    ):
         expected = module(ids)
     model.set_attn_implementation(CAUSAL)
-    with rotary_rotation(model):
+    advice = "Use a decoder of another family, or report the model to us"
+    failures = own_failures(model, "does not run with attention and rotation of ours", advice)
+    with rotary_rotation(model), failures:
         got = module(ids)
     gap = float((got - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
     if not gap <= _TOLERANCE:
         raise ModelError(
             f"Model class {type(model).__name__}",
-            f"does not compute plain causal attention (relative difference {gap:.2g})",
-            "Use a decoder of another family, or report the model to us",
+            "does not compute plain causal attention, or rotates other than by halves "
+            f"(relative difference {gap:.2g})",
+            advice,
         )
 
 

@@ -39,7 +39,7 @@ _ACCELERATED = re.compile(
 _WINDOW = re.compile(r"^static void (accel_conv_\w+)\([^)]*\)\n\{\n[^}]*window = \{([^}]*)\}", re.M)
 #: Where a thread's columns begin or end: among how many, in multiples of what.
 _RANGE = re.compile(r"begin\([^,]+, \w+, (\d+), \d+\)")
-_CONSTANT = re.compile(r"^extern const (\w+)_t (\w+)((?:\[\d+\])+);", re.M)
+_CONSTANT = re.compile(r"^extern (?:\w+_ALIGNED )?const (\w+)_t (\w+)((?:\[\d+\])+);", re.M)
 _REFERENCE = re.compile(r"(\w+)(?:\[0\])?(?: \+ (\d+))?")
 
 

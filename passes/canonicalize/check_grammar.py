@@ -8,13 +8,11 @@ Order      last.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import onnx_ir as ir
 
 from intcc.errors import ModelError, UnsupportedOperatorError
 from intcc.passes.canonicalize.graph import dims
-from intcc.stages import FLOAT
+from intcc.stages import FLOAT, supported_ones
 
 __all__ = ["CheckGrammar"]
 
@@ -49,12 +47,10 @@ def _check_operator(node: ir.Node) -> None:
     shape = dims(node.inputs[0]) if node.inputs else []
     extents = ", ".join("?" if d is None else str(d) for d in shape)
     kind = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-    standard = sorted(FLOAT.operators[""] or ())
-    nearest = get_close_matches(node.op_type, standard, n=3, cutoff=0.3)
     raise UnsupportedOperatorError(
         f"{kind} '{node.name or node.outputs[0].name}' of shape [{extents}]",
         "has no integer rule",
-        f"Nearest supported: {', '.join(nearest) or 'none'}; `intcc ops` lists all",
+        supported_ones(node.op_type, FLOAT.operators[""] or ()),
     )
 
 

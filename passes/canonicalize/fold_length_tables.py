@@ -17,7 +17,6 @@ Order      after resolve_shapes. Before recognize_masks, whose probing meets sho
 
 from __future__ import annotations
 
-import numpy as np
 import onnx_ir as ir
 
 from intcc.errors import ModelError
@@ -97,11 +96,11 @@ class FoldLengthTables(ir.passes.InPlacePass):
             rows = table
             for a in length_axes:
                 rows = rows.take(range(extent), axis=a)
-            if not np.array_equal(np.broadcast_to(rows, observed.shape), observed):
+            if not _same_rows(rows, observed):
                 raise ModelError(
                     f"Value '{value.name}'",
-                    "depends on the sequence length in a way that is no table of positions",
-                    "Report the model to us",
+                    "depends on batch or length in a way that is no table of positions",
+                    "Use a model of another family, or report the model to us",
                 )
         for a in length_axes:
             table = table.take(range(longest), axis=a)
@@ -118,6 +117,12 @@ class FoldLengthTables(ir.passes.InPlacePass):
         if broadcasts and any(u.op_type not in _BROADCASTING for u in value.consumers()):
             new = expand_to(graph, anchor, new, dims(value))
         replace(graph, value, new)
+
+
+def _same_rows(rows: Array, observed: Array) -> bool:
+    """Tell whether `rows` broadcast to what was observed, and nothing else."""
+    pairs = zip(rows.shape, observed.shape, strict=True)
+    return all(a in (1, b) for a, b in pairs) and bool((rows == observed).all())
 
 
 def _at(value: ir.Value, batch: int, sequence: int) -> Array:

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from intcc.passes.canonicalize.graph import dims
 
-__all__ = ["static_image", "windows_of"]
+__all__ = ["static_image", "windows_made", "windows_of"]
 
 
 def static_image(value: ir.Value | None) -> tuple[int, int, int] | None:
@@ -44,3 +44,21 @@ def windows_of(node: ir.Node, kernel: Sequence[int]) -> dict[str, list[int]] | N
         elif node.attributes.get_int("ceil_mode", 0):
             pads[axis + 2] = max(pads[axis + 2], needed - pads[axis])
     return {"strides": strides, "pads": pads, "dilations": dilations}
+
+
+def windows_made(node: ir.Node) -> list[int]:
+    """Return rows and columns that a Conv or MaxPool with channels last makes of an image's.
+
+    Per axis: 1 + (extent + pads - (dilation * (kernel - 1) + 1)) // stride.
+    """
+    attributes, image = node.attributes, dims(node.inputs[0])
+    kernel = attributes.get_ints("kernel_shape", None) or dims(node.inputs[1])[1:3]
+    strides, pads, dilations = (
+        attributes.get_ints(name, []) for name in ("strides", "pads", "dilations")
+    )
+    made = []
+    for axis in (0, 1):
+        covered = dilations[axis] * (int(str(kernel[axis])) - 1) + 1
+        padded = int(str(image[axis + 1])) + pads[axis] + pads[axis + 2]
+        made.append(1 + (padded - covered) // strides[axis])
+    return made

@@ -25,6 +25,7 @@ from intcc.passes.canonicalize.evaluate import (
     shape_only,
 )
 from intcc.passes.canonicalize.float_functions import FLOAT_DOMAIN
+from intcc.passes.canonicalize.geometry import windows_made
 from intcc.passes.canonicalize.graph import as_shape, dims
 
 __all__ = ["InferShapes"]
@@ -92,6 +93,9 @@ def _function_extents(node: ir.Node, given: list[int | str | None]) -> list[int 
     """Extents of the result of one of our float functions, from those of its first input."""
     if node.op_type == "CausalAttention":
         return [*given[:3], *dims(node.inputs[2])[3:]]
+    if node.op_type in ("Conv", "MaxPool"):
+        channels = dims(node.inputs[1])[0] if node.op_type == "Conv" else given[3]
+        return [given[0], *windows_made(node), channels]
     return [given[0], given[2]] if node.op_type == "MeanPool" else given
 
 

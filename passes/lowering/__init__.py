@@ -39,6 +39,7 @@ from intcc.passes.lowering.norm import lower_norm
 from intcc.passes.lowering.pooling import lower_pooling
 from intcc.qparams import QParams, Role
 from intcc.sites import MOVEMENT, constant, live_nodes
+from intcc.stages import supported_ones
 
 __all__ = ["RULES", "lower"]
 
@@ -95,7 +96,7 @@ def _register(ctx: Lowering, node: ir.Node) -> None:
         raise UnsupportedOperatorError(
             f"{node.op_type} {node.name!r} of shape {shape}",
             "has no integer rule",
-            f"Nearest supported: {_nearest(node.op_type)}; `intcc ops` lists all",
+            supported_ones(node.op_type, RULES),
         )
     rule(ctx, node, layer_label(node))
 
@@ -109,12 +110,6 @@ def _materialise(ctx: Lowering, node: ir.Node) -> None:
                 ctx.demand(value, role)
             if ctx.demands[name].wide:
                 ctx.wide(value)
-
-
-def _nearest(kind: str) -> str:
-    from difflib import get_close_matches
-
-    return ", ".join(get_close_matches(kind, RULES, n=3, cutoff=0.3)) or "none"
 
 
 def _inputs(ctx: Lowering, model: ir.Model) -> None:

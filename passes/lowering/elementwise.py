@@ -29,22 +29,24 @@ class _Wide(Producer):
         super().__init__(ctx, node.outputs[0], label)
         self.node = node
 
-    def on_grid(self, value: ir.Value) -> ir.Value:
-        """Return an input on this value's grid."""
+    def on_grid(self, value: ir.Value, sign: int = 1) -> ir.Value:
+        """Return an input times 1 or -1 on this value's grid."""
         if constant(value) is not None:
-            array = np.asarray(constant(value), np.float64)
+            array = sign * np.asarray(constant(value), np.float64)
             return self.ctx.i32(array / self.unit, f"{self.value.name}.const")
-        return rescale(self.ctx, self.ctx.wide(value), float(value.meta["unit"]), self.value)
+        wide = rescale(self.ctx, self.ctx.wide(value), float(value.meta["unit"]), self.value)
+        if sign == 1:
+            return wide
+        minus = [wide, self.ctx.channels(-1), self.ctx.channels(0)]
+        return self.ctx.emit("Affine", minus, ir.DataType.INT32, value)
 
 
 class _AddProducer(_Wide):
     def make_wide(self) -> ir.Value:
         a, b = self.node.inputs
         assert a is not None and b is not None
-        left, right = self.on_grid(a), self.on_grid(b)
-        if self.node.op_type == "Sub":
-            minus = [right, self.ctx.channels(-1), self.ctx.channels(0)]
-            right = self.ctx.emit("Affine", minus, ir.DataType.INT32, b)
+        left = self.on_grid(a)
+        right = self.on_grid(b, -1 if self.node.op_type == "Sub" else 1)
         kind = "SaturatingAdd" if self.ctx.dynamic or self.ctx.decoder else "Add"
         return self.ctx.emit(kind, [left, right], ir.DataType.INT32, self.value, scale=self.unit)
 

@@ -105,6 +105,19 @@ def test_weights_are_aligned(folders: dict[str, Path]) -> None:
         assert power is not None and 2 ** int(power[1]) >= alignment, target
 
 
+def test_declarations_promise_the_alignment_of_their_definitions(folders: dict[str, Path]) -> None:
+    """A compiler counts on 16 bytes of x86-64's ABI where a declaration says nothing."""
+    for target, folder in folders.items():
+        text = (folder / "tiny_weights.c").read_text(encoding="utf-8")
+        names = re.findall(r"_ALIGNED const \w+ (\w+)\[", text)
+        alignment = load_target(target).alignment
+        checks = [f'_Static_assert(__alignof__({n}) == {alignment}, "{n}");' for n in names]
+        source = folder / "alignments.c"
+        source.write_text("\n".join(['#include "tiny_weights.h"', *checks]), encoding="utf-8")
+        command = ["gcc", "-std=c11", "-fsyntax-only", f"-I{folder}", str(source)]
+        assert len(names) > 5 and subprocess.run(command).returncode == 0, target
+
+
 def test_state_and_cache_have_macros(tmp_path: Path) -> None:
     bench = decoder()
     bench.emit(tmp_path / "run", target="cortex-m7")

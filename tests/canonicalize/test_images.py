@@ -123,3 +123,18 @@ def test_average_over_pixels_outside_is_refused() -> None:
     pool = "y = AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(pixel_values)"
     with pytest.raises(UnsupportedOperatorError, match=r"AveragePool '.*' of shape"):
         check("3, 9, 8", pool)
+
+
+def test_shapes_of_a_fixed_batch_are_those_of_a_free_one() -> None:
+    body = (
+        conv("pixel_values", "a", 4, 3, 3, 2, pads="[0, 1, 1, 0]", strides="[2, 1]")
+        + "b = Relu(a) c = MaxPool<kernel_shape = [2, 3], dilations = [1, 2]>(b) "
+        + conv("c", "d", 5, 4, 1, 1, strides="[2, 2]")
+        + "y = Flatten(d)"
+    )
+    shapes = []
+    for batch in ("batch", "2"):
+        inputs = f"float[{batch}, 3, 9, 8] pixel_values"
+        model = canonical(inputs, f"float[{batch}, 20]", body, GIVEN)
+        shapes.append([(out.dtype, str(out.shape)) for node in model.graph for out in node.outputs])
+    assert shapes[0] == shapes[1] and not any("None" in shape for _, shape in shapes[0])

@@ -247,3 +247,17 @@ def test_same_result_twice() -> None:
     assert first.SerializeToString(deterministic=True) == second.SerializeToString(
         deterministic=True
     )
+
+
+def test_tables_that_grow_with_the_batch_are_refused() -> None:
+    """Rows for every head of every text in one axis, as DeBERTa and BLOOM have them."""
+    body = (
+        "s = Shape(x) z = Constant<value_int = 0>() o = Constant<value_int = 1>() "
+        "b = Gather(s, z) l = Gather(s, o) h = Constant<value_int = 3>() n = Mul(b, h) "
+        "r = Range(z, l, o) f = Cast<to = 1>(r) a = Constant<value_ints = [0]>() "
+        "n1 = Unsqueeze(n, a) l1 = Unsqueeze(l, a) o1 = Unsqueeze(o, a) "
+        "t = Concat<axis = 0>(n1, o1, l1) e = Expand(f, t) m = Constant<value_ints = [-1]>() "
+        "u = Concat<axis = 0>(n1, m, l1) v = Reshape(x, u) y = Add(v, e)"
+    )
+    with pytest.raises(ModelError, match=r"depends on batch or length.*another family"):
+        canonical(TOKENS, "float[heads, two, sequence]", body, tokens())

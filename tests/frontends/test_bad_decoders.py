@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from intcc.errors import ModelError
+from intcc.errors import ModelError, UnsupportedOperatorError
 from intcc.frontends import load_source
+from intcc.passes.canonicalize import canonicalize
 from tests.frontends.decoders import CONTEXT, build, save
 from tests.frontends.families import save as save_encoder
 
@@ -137,6 +138,37 @@ def test_model_whose_own_code_fails(tmp_path: Path) -> None:
     """Heads of odd width cannot be rotated."""
     save("qwen2", tmp_path, hidden_size=78)
     refused(tmp_path, "Qwen2ForCausalLM fails on a few random tokens (", "config.json")
+
+
+def save_random(folder: Path, family: str, **sizes: int) -> None:
+    """Write a decoder of a family that is none of ours."""
+    import torch
+    import transformers
+
+    tokens = {"vocab_size": 30, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    config = getattr(transformers, f"{family}Config")(**sizes, **tokens)
+    model = getattr(transformers, f"{family}ForCausalLM")(config)
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, 0.0, 0.3)
+    model.save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("family", "fact"),
+    [("Cohere", "rotates other than by halves"), ("Falcon", "attention in code of its own")],
+)
+def test_families_of_other_rules(family: str, fact: str, tmp_path: Path) -> None:
+    """Rotation of neighbours, and attention that cannot be chosen."""
+    save_random(tmp_path, family, hidden_size=24, num_attention_heads=2, num_hidden_layers=1)
+    refused(tmp_path, fact, "Use a decoder of another family", context=12)
+
+
+def test_rotation_of_other_parameters_stays(tmp_path: Path) -> None:
+    """GPT-J rotates neighbours by a function of one tensor, which no rule takes."""
+    save_random(tmp_path, "GPTJ", n_embd=24, n_head=2, n_layer=1, rotary_dim=4)
+    with pytest.raises(UnsupportedOperatorError, match=r"Neg .* has no integer rule"):
+        canonicalize(load_source(tmp_path, context=12).model)
 
 
 def test_config_of_another_kind(tmp_path: Path) -> None:

@@ -235,13 +235,19 @@ def test_unknown_operator(tmp_path: Path) -> None:
     refused(changed(tmp_path, change), "is not valid ONNX", "Addd")
 
 
-def test_operator_without_a_rule(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "nearest"),
+    [("LeakyRelu", "Nearest supported: Relu; `intcc ops`"), ("Neg", "rule. `intcc ops` lists")],
+)
+def test_operator_without_a_rule(kind: str, nearest: str, tmp_path: Path) -> None:
+    """Names are suggested where they are alike: Not is no help for Neg."""
+
     def change(model: onnx.ModelProto) -> None:
-        model.graph.node[2].op_type = "Softplus"
+        model.graph.node[2].op_type = kind
         del model.graph.node[2].input[1]
 
-    text = "Softplus 'shift' of shape [batch, sequence, 12]"
-    fragments = (text, "has no integer rule", "Nearest supported: ")
+    text = f"{kind} 'shift' of shape [batch, sequence, 12]"
+    fragments = (text, "has no integer rule", nearest)
     refused(changed(tmp_path, change), *fragments, kind=UnsupportedOperatorError)
 
 

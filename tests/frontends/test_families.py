@@ -178,3 +178,19 @@ def test_minilm(minilm: Path) -> None:
         pooled = (hidden * mask).sum(1) / mask.sum(1)
         pooled = pooled / np.linalg.norm(pooled, axis=-1, keepdims=True)
         assert np.abs(run.run(None, given)[0] - pooled).max() <= 1e-6
+
+
+def test_attention_that_cannot_be_chosen(tmp_path: Path) -> None:
+    """A family with a table of its own attention classes is traced with its own code."""
+    import transformers
+
+    sizes = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.Data2VecVisionConfig(
+        **sizes, intermediate_size=30, image_size=30, patch_size=10
+    )
+    torch_model = transformers.Data2VecVisionModel(config).eval()
+    torch_model.save_pretrained(tmp_path)
+    graph = canonicalize(load_source(tmp_path).model)
+    given = feeds("vit", 3, 1, pairs=False)
+    got = session(graph).run(None, given)[0]
+    assert np.abs(got - reference(torch_model, given)).max() <= 1e-4

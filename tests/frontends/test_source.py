@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from intcc.errors import ModelError
+from intcc.frontends import load_source
 from intcc.frontends.source import ImageSpec, identifier, image_spec, resolve_max_length
 from intcc.frontends.tokenizer import TextTokenizer, tokenizer_files
 from tests.conftest import write_tokenizer
@@ -89,3 +90,20 @@ def test_own_length_and_padding_of_the_file(tmp_path: Path) -> None:
     tokenizer = TextTokenizer(path)
     assert tokenizer.own_length == 9
     assert tokenizer.encode(["the cat"], 20)[0]["input_ids"].shape == (1, 4)  # never padded
+
+
+def test_a_head_that_is_left_out_is_told(tmp_path: Path) -> None:
+    import transformers
+
+    config = transformers.BertConfig(
+        hidden_size=12,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        vocab_size=9,
+    )
+    transformers.BertForTokenClassification(config).save_pretrained(tmp_path)
+    (note,) = load_source(tmp_path).notes
+    assert note == (
+        "feature-extraction compiles BertModel: the head of BertForTokenClassification is left out"
+    )
