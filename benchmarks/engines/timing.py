@@ -76,16 +76,17 @@ class Decoder:
         """Return these logits, as real numbers."""
         raise NotImplementedError
 
-    def time(self, length: int, steps: int) -> list[float]:
-        """Return the seconds of a prompt, and of a token after it."""
+    def time(self, length: int, steps: int, prompts: int) -> list[float]:
+        """Return the seconds of the quickest of some prompts, and of a token after the last."""
         ids = tokens(length + steps, self.vocabulary)
-        self.begin()
+        times = []
+        for _ in range(prompts):
+            self.begin()
+            times += seconds(lambda: self.feed(ids[:length]), 1)
         start = time.perf_counter()
-        self.feed(ids[:length])
-        middle = time.perf_counter()
         for token in ids[length:]:
             self.feed([token])
-        return [middle - start, (time.perf_counter() - middle) / steps]
+        return [min(times), (time.perf_counter() - start) / steps]
 
     def logits(self, length: int) -> list[float]:
         """Return the logits after a prompt."""

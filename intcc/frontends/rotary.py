@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["rotary_rotation", "rotary_tables", "rotate"]
+__all__ = ["rotary_rotation", "rotary_tables", "rotate", "rotates_by_halves"]
 
 #: Largest difference of a table to transformers' own, beside the rounding of its angles.
 _TOLERANCE = 1e-3
@@ -141,19 +141,46 @@ def rotary_tables(model: Any, rows: int, rope: str) -> Iterator[list[str]]:
             del module.forward
 
 
+def _rotations(model: Any) -> list[tuple[Any, Callable[..., Any]]]:
+    """Return modules of modelling code with their functions that `rotate` can stand in for."""
+    sources = {sys.modules[type(module).__module__] for module in model.modules()}
+    found = [(source, getattr(source, _APPLY)) for source in sources if hasattr(source, _APPLY)]
+    return [
+        (source, own)
+        for source, own in found
+        if tuple(inspect.signature(own).parameters)[:4] == _TAKES
+    ]
+
+
+def rotates_by_halves(model: Any) -> bool:
+    """Tell whether `rotate` computes what the model's code does, on random heads.
+
+    Logits of a model alone do not tell: where attention is nearly uniform, rotations hardly matter.
+    A function that wants other shapes is left to them.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    q, k = torch.randn(2, 1, 2, 3, 8, generator=generator)
+    cos, sin = torch.randn(2, 1, 3, 4, generator=generator).repeat(1, 1, 1, 2)
+    ours = torch.stack(_apply(q, k, cos, sin))
+    for _, own in _rotations(model):
+        try:
+            theirs = torch.stack(tuple(own(q, k, cos, sin)))
+        except (RuntimeError, TypeError, ValueError):
+            continue
+        if theirs.shape != ours.shape or not torch.allclose(theirs, ours, atol=_TOLERANCE):
+            return False
+    return True
+
+
 @contextlib.contextmanager
 def rotary_rotation(model: Any) -> Iterator[None]:
     """Let the modelling code of `model` rotate with `rotate`.
 
     A function of other parameters, such as GPT-J's, stays as it is.
     """
-    sources = {sys.modules[type(module).__module__] for module in model.modules()}
-    found = [(source, getattr(source, _APPLY)) for source in sources if hasattr(source, _APPLY)]
-    swapped = [
-        (source, own)
-        for source, own in found
-        if tuple(inspect.signature(own).parameters)[:4] == _TAKES
-    ]
+    swapped = _rotations(model)
     for source, _ in swapped:
         setattr(source, _APPLY, _apply)
     try:
