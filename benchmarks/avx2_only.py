@@ -20,7 +20,7 @@ def unsupported() -> str:
     return "" if "cpuid_fault" in flags else "this machine cannot hide its instructions"
 
 
-def library(folder: Path) -> Path:
+def compiled(folder: Path) -> Path:
     """Compile what is to be preloaded (LD_PRELOAD) into a folder and return it."""
     made = folder / "avx2_only.so"
     folder.mkdir(parents=True, exist_ok=True)

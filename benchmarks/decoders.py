@@ -4,7 +4,7 @@
 
     decode    tokens a second behind a prompt; its share of the bytes a second that memory gave in
               the same round, where each token reads every weight once
-    prefill   tokens a second of a prompt, the quickest of three; its share of the
+    prefill   tokens a second of a prompt, the median of three; its share of the
               multiply-accumulates a second that the processor gave in the same round
 
 Every engine is a process of its own; rounds go from one to the next, and ratios and shares are
@@ -29,8 +29,8 @@ from intcc.runtime.artifact import Artifact, is_artifact
 MACHINE, LLAMA = "machine", "llama.cpp Q8_0"
 HF_INT8, HF_HALF = "transformers, torch dynamic int8", "transformers bf16"
 CONTEXT, PROMPT, STEPS = 512, 128, 16
-#: Prompts in one round; the fastest counts, as a disturbed one says nothing about the engine. The
-#: first also reads weights that other engines have driven out of the caches.
+#: Prompts in one round, of which the median counts: the first also reads weights that the other
+#: engines have driven out of the caches.
 PROMPTS = 3
 #: Random weights have nothing to lose.
 QUICK = ("--no-error-compensation", "--no-equivalences", "--calibration-samples", "4")
@@ -183,7 +183,7 @@ def main() -> None:
     print(table)
     if options.write:
         note = (
-            f"\n{common.circumstances()}; the quickest of {PROMPTS} prompts of {PROMPT} tokens, "
+            f"\n{common.circumstances()}; the median of {PROMPTS} prompts of {PROMPT} tokens, "
             f"{STEPS} tokens behind the last, {options.rounds} rounds; `make bench-peers`.\n"
         )
         common.replace_section(options.write, "decoders", table + note)

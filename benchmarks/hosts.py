@@ -204,7 +204,7 @@ def main() -> None:
     if options.avx2 and avx2_only.unsupported():
         raise SystemExit(f"error: --avx2: {avx2_only.unsupported()}")
     setting = prepare(options.output)
-    preload = str(avx2_only.library(setting.folder).resolve()) if options.avx2 else ""
+    preload = str(avx2_only.compiled(setting.folder).resolve()) if options.avx2 else ""
     targets = AVX2_TARGETS if options.avx2 else ()
     sentences = Sentences(setting, options.pairs)
     order = {

@@ -249,7 +249,7 @@ def test_avx2_only_hides_avx512(bench: Any, tmp_path: Path) -> None:
     (tmp_path / "finds.c").write_text(FINDS, encoding="utf-8")
     finds = str(tmp_path / "finds")
     subprocess.run(["cc", f"{finds}.c", "-o", finds], check=True)
-    hiding = {**os.environ, "LD_PRELOAD": str(bench.avx2_only.library(tmp_path))}
+    hiding = {**os.environ, "LD_PRELOAD": str(bench.avx2_only.compiled(tmp_path))}
 
     def found(*words: str, **options: Any) -> str:
         done = subprocess.run([finds, *words], capture_output=True, text=True, **options)

@@ -77,7 +77,7 @@ class Decoder:
         raise NotImplementedError
 
     def time(self, length: int, steps: int, prompts: int) -> list[float]:
-        """Return the seconds of the quickest of some prompts, and of a token after the last."""
+        """Return the seconds of a prompt, the median of some, and of a token after the last."""
         ids = tokens(length + steps, self.vocabulary)
         times = []
         for _ in range(prompts):
@@ -86,7 +86,7 @@ class Decoder:
         start = time.perf_counter()
         for token in ids[length:]:
             self.feed([token])
-        return [min(times), (time.perf_counter() - start) / steps]
+        return [float(np.median(times)), (time.perf_counter() - start) / steps]
 
     def logits(self, length: int) -> list[float]:
         """Return the logits after a prompt."""

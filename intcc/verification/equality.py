@@ -126,7 +126,7 @@ def variants(artifact: Artifact) -> list[Variant]:
         fast = ("-O3", "-march=native")
         found.append(Variant(f"C, {own} -O3 -march=native", c(own, fast)))
         found.append(Variant(f"C, {own} -O2", c(own, ("-O2",)), 0.25))
-        found.append(Variant(f"C, {own} -O0", c(own, ("-O0",)), 0.05))
+        found.append(Variant(f"C, {own} -O0", c(own, ("-O0",)), 0.1))
         for threads in (2, 3) if shares_runs(artifact.c_folder) else ():
             found.append(Variant(f"C, {threads} threads", c(own, fast, threads)))
         for other in other_compilers(own):

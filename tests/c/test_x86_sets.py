@@ -163,8 +163,7 @@ def test_compiles(layers: Bench, target: str, compiler: str, tmp_path: Path) -> 
     toolchain = load_target(target).toolchain
     assert toolchain is not None
     layers.emit(tmp_path, target=target)
-    # `test_set` optimises; its products' instructions and clang's warnings need little of it.
-    command = [compiler, *toolchain.flags, *STRICT.split(), "-O1", "-Wsign-conversion"]
+    command = [compiler, *toolchain.flags, *STRICT.split(), "-Wsign-conversion"]
     done = subprocess.run(
         [*command, "-S", "-o", "model.s", "sets.c"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
